@@ -1,0 +1,68 @@
+"""Exit codes and the errors a user can meet: what happened, and the next command."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process returns to the shell."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    GATE_FAILED = 3
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class MnistctlError(Exception):
+    """A known failure, shown as one or two lines without a traceback.
+
+    `message` says what happened and what was tried, `hint` the way on (may be empty).
+    """
+
+    exit_code = ExitCode.ERROR
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(MnistctlError):
+    """An option or argument that can't be right, whatever the machine."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DataError(MnistctlError):
+    """A data set that is missing, altered or can't be fetched."""
+
+
+class ImageError(MnistctlError):
+    """A file that can't be read as an image."""
+
+
+class CheckpointError(MnistctlError):
+    """A checkpoint or run that is missing, damaged or of another kind."""
+
+
+class DeviceError(MnistctlError):
+    """A device or precision that this machine doesn't have."""
+
+
+class GateFailed(MnistctlError):
+    """A result below the bar the caller set, e.g. `--min-accuracy`."""
+
+    exit_code = ExitCode.GATE_FAILED
+
+
+class Interrupted(MnistctlError):
+    """Ctrl-C: stopped in good order, after saving."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+class Terminated(MnistctlError):
+    """SIGTERM: stopped in good order, after saving."""
+
+    exit_code = ExitCode.TERMINATED
