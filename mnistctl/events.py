@@ -1,0 +1,85 @@
+"""What the engine tells whoever listens: the reporter protocol and its silent implementation.
+
+The engine, the data layer and the store never print. They call a `Reporter`; the command line
+provides ones that draw bars, write plain lines or stay quiet.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a training run is about to do, known before its first step."""
+
+    epochs: int
+    steps_per_epoch: int
+    images_per_epoch: int
+    log_every: int
+    first_epoch: int = 1
+    first_step: int = 0
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """State of a training run after `step` of `epoch`, sent every `log_every` steps."""
+
+    epoch: int
+    step: int
+    loss: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """An epoch's end. Losses are means per image, accuracies are in 0..1, None = not measured."""
+
+    epoch: int
+    train_loss: float
+    seconds: float
+    learning_rate: float
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+
+
+class Reporter(Protocol):
+    """The one way from the lower layers to the screen."""
+
+    def say(self, text: str) -> None:
+        """A line worth keeping: a choice that was made, a result."""
+
+    def warn(self, text: str) -> None:
+        """A line about something that went another way than asked for."""
+
+    def begin(self, task: str, total: int | None, unit: str) -> None:
+        """A task of `total` units (None: unknown) starts, e.g. a download counted in bytes."""
+
+    def advance(self, done: int) -> None:
+        """`done` units of the current task are finished, counted from its start."""
+
+    def end(self) -> None:
+        """The current task is over."""
+
+    def training(self, plan: TrainingPlan) -> None:
+        """Training starts; `step` and `epoch` calls follow, then `end`."""
+
+    def step(self, report: StepReport) -> None:
+        """One more loss to show."""
+
+    def epoch(self, report: EpochReport) -> None:
+        """One more epoch is done."""
+
+
+class NullReporter:
+    """Hears everything, shows nothing."""
+
+    def say(self, text: str) -> None: ...
+    def warn(self, text: str) -> None: ...
+    def begin(self, task: str, total: int | None, unit: str) -> None: ...
+    def advance(self, done: int) -> None: ...
+    def end(self) -> None: ...
+    def training(self, plan: TrainingPlan) -> None: ...
+    def step(self, report: StepReport) -> None: ...
+    def epoch(self, report: EpochReport) -> None: ...
