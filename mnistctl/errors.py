@@ -1,5 +1,6 @@
 """Exit codes and the errors a user can meet: what happened, and the next command."""
 
+from difflib import get_close_matches
 from enum import IntEnum
 
 
@@ -66,3 +67,11 @@ class Terminated(MnistctlError):
     """SIGTERM: stopped in good order, after saving."""
 
     exit_code = ExitCode.TERMINATED
+
+
+def unknown(what: str, name: str, known: tuple[str, ...], more: str = "") -> UsageError:
+    """The error for a name that isn't among `known`, with the one it was probably meant to be."""
+    close = get_close_matches(name, known, n=1)
+    guess = f"; did you mean '{close[0]}'?" if close else ""
+    hint = f"choose one of: {', '.join(known)}" + (f" ({more})" if more else "")
+    return UsageError(f"unknown {what} '{name}'{guess}", hint)

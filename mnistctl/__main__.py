@@ -1,0 +1,6 @@
+"""`python -m mnistctl` is the `mnistctl` command."""
+
+from mnistctl.cli import main
+
+if __name__ == "__main__":
+    main()

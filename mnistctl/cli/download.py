@@ -1,0 +1,37 @@
+"""`mnistctl download`: MNIST onto this machine, verified."""
+
+from typing import Annotated
+
+import typer
+
+from mnistctl.cli import options
+from mnistctl.cli.output import start_output
+
+
+def download_command(
+    ctx: typer.Context,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="DIR|URL",
+            help="Take the files from a directory or a base URL instead of the public mirrors.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Fetch all files anew, even good ones.")
+    ] = False,
+    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Fetch the four MNIST files, verify them by SHA-256, repair what is damaged."""
+    output = start_output(ctx, json, quiet)
+    from mnistctl.data.download import download
+
+    result = download(data_dir, source=source, force=force, reporter=output.reporter())
+    output.document(result.to_dict())
+    for file in result.files:
+        output.line(f"{file.status:<10}  {file.name}  {file.bytes:,} bytes")
+    output.line(f"MNIST is complete and verified in {result.data_dir}")

@@ -1,0 +1,97 @@
+"""What there is to choose from: the recipes, and the runs of a store."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from mnistctl.cli.output import Output, percent
+from mnistctl.recipes import DEFAULT_RECIPE, RECIPES
+
+
+def show_recipes(output: Output) -> None:
+    """A table of all recipes; in JSON mode their every field."""
+    output.document(
+        {"default": DEFAULT_RECIPE, "recipes": [recipe.to_dict() for recipe in RECIPES.values()]}
+    )
+    if not output.human:
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("recipe", "epochs", "batch", "optimiser", "pixels", "what it is"):
+        table.add_column(heading, no_wrap=heading != "what it is")
+    for recipe in RECIPES.values():
+        rate = f"{recipe.learning_rate:g}"
+        momentum = f", momentum {recipe.momentum:g}" if recipe.momentum else ""
+        pixels = f"(x-{recipe.pixel_mean:g})/{recipe.pixel_std:g}" if recipe.pixel_mean else "0..1"
+        table.add_row(
+            recipe.name + (" *" if recipe.name == DEFAULT_RECIPE else ""),
+            str(recipe.epochs),
+            str(recipe.batch_size),
+            f"{recipe.optimizer} {rate}{momentum}",
+            pixels,
+            recipe.summary,
+        )
+    output.console().print(table)
+    output.line("* the default")
+
+
+def show_runs(output: Output, store: Path) -> None:
+    """A table of the runs in `store`, oldest first; each one's checkpoint is verified."""
+    from mnistctl.errors import CheckpointError
+    from mnistctl.store.runs import RunInfo, list_runs, load_newest
+
+    def verified(run: RunInfo) -> tuple[RunInfo, int]:
+        try:
+            payload = load_newest(run.directory).payload
+        except CheckpointError:
+            return replace(run, state="damaged"), 0
+        return run, int(payload["training"]["epochs_done"]) if payload else 0
+
+    runs = [verified(run) for run in list_runs(store)]
+    rows = []
+    for run, epochs_done in runs:
+        test = (run.result or {}).get("test")
+        rows.append(
+            {
+                "name": run.name,
+                "state": run.state,
+                "recipe": run.config.recipe.name if run.config else None,
+                "dataset": run.config.dataset if run.config else None,
+                "epochs_done": epochs_done,
+                "epochs": run.config.recipe.epochs if run.config else None,
+                "test_accuracy": test["accuracy"] if test else None,
+                "age_seconds": time.time() - run.modified,
+            }
+        )
+    output.document({"store": str(store), "runs": rows})
+    if not output.human:
+        return
+    if not rows:
+        output.line(f"No runs in {store}")
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "state", "recipe", "dataset", "epochs", "test", "age"):
+        table.add_column(heading)
+    for row in rows:
+        accuracy = row["test_accuracy"]
+        table.add_row(
+            row["name"],
+            row["state"],
+            row["recipe"] or "?",
+            row["dataset"] or "?",
+            f"{row['epochs_done']}/{row['epochs']}",
+            percent(accuracy) if accuracy is not None else "-",
+            age(row["age_seconds"]),
+        )
+    output.console().print(table)
+
+
+def age(seconds: float) -> str:
+    """90 -> `1 min`, in the largest unit that fits."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"

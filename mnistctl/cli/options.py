@@ -1,0 +1,74 @@
+"""The options that several commands share: one name, help and default each."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEBUG_KEY = "mnistctl.debug"
+
+
+def _remember_debug(ctx: typer.Context, value: bool) -> bool:
+    ctx.meta[DEBUG_KEY] = value
+    return value
+
+
+DataDir = Annotated[
+    Path,
+    typer.Option(
+        "--data-dir",
+        envvar="MNISTCTL_DATA",
+        metavar="DIR",
+        help="Where MNIST is, in torchvision's layout (DIR/MNIST/raw).",
+    ),
+]
+Store = Annotated[
+    Path, typer.Option("--store", envvar="MNISTCTL_STORE", metavar="DIR", help="Where runs are.")
+]
+Device = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        help="auto, fp32 or bf16; auto takes bf16 where the hardware computes it.",
+    ),
+]
+Dataset = Annotated[
+    str | None,
+    typer.Option("--dataset", metavar="NAME", help="mnist, or synthetic (needs no download)."),
+]
+Split = Annotated[str, typer.Option("--split", metavar="NAME", help="test or train.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, no bars.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="The result alone, no progress.")]
+Debug = Annotated[
+    bool,
+    typer.Option(
+        "--debug", callback=_remember_debug, is_eager=True, help="Show tracebacks of errors."
+    ),
+]
+CheckpointArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[CHECKPOINT]",
+        help="A .pt file, a run's directory or name, latest, best or shipped"
+        " [default: the latest finished run].",
+        show_default=False,
+    ),
+]
+CheckpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoint",
+        "-c",
+        metavar="CHECKPOINT",
+        help="A .pt file, a run's directory or name, latest, best or shipped"
+        " [default: the latest finished run].",
+        show_default=False,
+    ),
+]
+
+DEFAULT_DATA_DIR = Path("data")
+DEFAULT_STORE = Path("runs")

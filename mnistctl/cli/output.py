@@ -1,0 +1,99 @@
+"""What a command shows and where: stdout is data, stderr everything else, decided once here."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+import typer
+
+from mnistctl.errors import MnistctlError
+from mnistctl.events import Reporter
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_META_KEY = "mnistctl.output"
+
+
+@dataclass
+class Output:
+    """The mode of one command: human (neither), `json` (one document on stdout) or `quiet`."""
+
+    json: bool = False
+    quiet: bool = False
+    first_rank: bool = True
+    """Under torchrun rank 0 alone shows anything but errors."""
+    document_written: bool = False
+
+    def document(self, document: dict[str, Any]) -> None:
+        """Write the command's JSON document, in JSON mode."""
+        if self.json and self.first_rank:
+            self.document_written = True
+            print(json.dumps(document, indent=2))
+
+    def line(self, text: str) -> None:
+        """A line of the result for people, on stdout."""
+        if self.human:
+            print(text)
+
+    @property
+    def human(self) -> bool:
+        """True when the result is shown to people."""
+        return self.first_rank and not self.json
+
+    def console(self) -> "Console":
+        """Rich on stdout, plain when that is no terminal."""
+        return console_for(sys.stdout)
+
+    def reporter(self, log_every: int = 1) -> Reporter:
+        """Where the engine's progress goes: bars on a terminal, else lines; warnings at least."""
+        from mnistctl.cli.progress import BarReporter, LineReporter, WarningReporter
+        from mnistctl.events import NullReporter
+
+        if not self.first_rank:
+            return NullReporter()
+        if self.json or self.quiet:
+            return WarningReporter()
+        if is_terminal(sys.stderr):
+            return BarReporter(console_for(sys.stderr))
+        return LineReporter()
+
+
+def start_output(ctx: typer.Context, as_json: bool, quiet: bool) -> Output:
+    """The output of the command that `ctx` runs, remembered for errors."""
+    output = Output(as_json, quiet, first_rank=os.environ.get("RANK", "0") == "0")
+    ctx.meta[_META_KEY] = output
+    return output
+
+
+def show_error(ctx: typer.Context, error: MnistctlError) -> None:
+    """One or two lines on stderr; in JSON mode also the command's one document on stdout."""
+    rank = os.environ.get("RANK", "0")
+    prefix = "error" if rank == "0" else f"error (rank {rank})"
+    print(f"{prefix}: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)
+    output: Output = ctx.meta.get(_META_KEY, Output())
+    if not output.document_written:
+        output.document(
+            {"error": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
+        )
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """A real terminal that can move its cursor. FORCE_COLOR has no say: logs get no bars."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def console_for(stream: TextIO) -> "Console":
+    """Rich on `stream`; escape codes only on a terminal, colours only without NO_COLOR."""
+    from rich.console import Console
+
+    return Console(file=stream, force_terminal=is_terminal(stream), highlight=False)
+
+
+def percent(share: float) -> str:
+    """0.9912 -> `99.12 %`."""
+    return f"{100 * share:.2f} %"

@@ -1,0 +1,121 @@
+"""Which device and number format a command runs on; torch is imported only when asked."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mnistctl.errors import DeviceError, unknown
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value picked for the user and the reason, to be shown."""
+
+    value: str
+    why: str
+
+
+def available_devices() -> list[str]:
+    """Names accepted by `choose_device` on this machine, the CPU first."""
+    import torch
+
+    names = ["cpu"]
+    if torch.cuda.is_available():
+        names += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return names
+
+
+def choose_device(requested: str, local_rank: int = 0) -> Choice:
+    """Resolve auto|cpu|cuda|cuda:N|mps to a device that exists.
+
+    `local_rank` is this process's number among those on its machine: ranks share out the GPUs.
+    Raises UsageError for a name of another form, DeviceError for a device that isn't there.
+    """
+    known = available_devices()
+    kind, _, index = requested.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (index and not index.isdecimal()):
+        raise unknown("device", requested, DEVICES)
+    gpus = [name for name in known if name.startswith("cuda")]
+    if requested == "auto":
+        if gpus:
+            return Choice(gpus[local_rank % len(gpus)], "a CUDA GPU is there")
+        if "mps" in known:
+            return Choice("mps", "an Apple GPU is there")
+        return Choice("cpu", "no GPU found")
+    if requested == "cuda" and gpus:
+        return Choice(gpus[local_rank % len(gpus)], "asked for")
+    if requested not in known:
+        raise DeviceError(
+            f"device '{requested}' is not available here; available: {', '.join(known)}",
+            f"choose one with --device, or let --device auto choose{_why_no_cuda(kind)}",
+        )
+    return Choice(requested, "asked for")
+
+
+def _why_no_cuda(kind: str) -> str:
+    import torch
+
+    if kind == "cuda" and torch.version.cuda is None:
+        return " (this torch was built without CUDA)"
+    return ""
+
+
+def cpu_has_bf16() -> bool:
+    """True where the CPU multiplies bfloat16 matrices in hardware (AMX or AVX-512 BF16)."""
+    import torch
+
+    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+def choose_precision(requested: str, device: str) -> Choice:
+    """Resolve auto|fp32|bf16 for `device`.
+
+    Raises UsageError for another name, DeviceError for bf16 on a device that can't compute it.
+    """
+    import torch
+
+    if requested not in PRECISIONS:
+        raise unknown("precision", requested, PRECISIONS)
+    if requested == "fp32":
+        return Choice("fp32", "asked for")
+    if device.startswith("cuda"):
+        fast, what = torch.cuda.is_bf16_supported(including_emulation=False), "GPU"
+    elif device == "cpu":
+        fast, what = cpu_has_bf16(), "CPU"
+    else:
+        fast, what = False, "device"
+    if requested == "bf16":
+        if not fast and device != "cpu":
+            raise DeviceError(f"{device} can't compute in bf16", "use --precision fp32")
+        return Choice("bf16", "asked for")
+    if fast:
+        return Choice("bf16", f"this {what} computes bfloat16 in hardware")
+    return Choice("fp32", f"this {what} has no bfloat16 arithmetic")
+
+
+def torch_device(name: str) -> "torch.device":
+    """`torch.device(name)`, made the current one when it is a CUDA card."""
+    import torch
+
+    device = torch.device(name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
+
+
+def synchronize(device: "torch.device") -> None:
+    """Wait until all work queued on `device` is done, so that a clock read is true."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

@@ -1,0 +1,88 @@
+"""Several processes as one: started by torchrun, joined by torch.distributed (gloo or nccl)."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mnistctl.errors import MnistctlError
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process's place among those that train together."""
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """Rank 0 alone prints and saves."""
+        return self.rank == 0
+
+
+def from_environment() -> Ranks:
+    """The place torchrun gave this process; a single process when torchrun didn't start it."""
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        return Ranks()
+    return Ranks(
+        int(os.environ["RANK"]),
+        int(os.environ["WORLD_SIZE"]),
+        int(os.environ.get("LOCAL_RANK", "0")),
+    )
+
+
+@contextlib.contextmanager
+def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
+    """Member of the process group while the block runs; nothing to join for a single process.
+
+    Raises MnistctlError when another process is gone.
+    """
+    if ranks.world_size == 1:
+        yield
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    except (RuntimeError, dist.DistBackendError) as error:
+        if "Connection" not in str(error) and "peer" not in str(error).lower():
+            raise
+        raise MnistctlError(
+            "another process of this job has died: stopped",
+            "its own output says why; continue from the last checkpoint with --resume",
+        ) from error
+    finally:
+        dist.destroy_process_group()
+
+
+def total_over_ranks(value: Tensor) -> Tensor:
+    """`value` summed over all processes, on every process; a single process gets it back."""
+    if dist.is_initialized():
+        value = value.clone()
+        dist.all_reduce(value)
+    return value
+
+
+def any_rank(flag: bool, device: torch.device) -> bool:
+    """True on every process when `flag` is true on one."""
+    if not dist.is_initialized():
+        return flag
+    return bool(total_over_ranks(torch.tensor(float(flag), device=device)).item())
+
+
+def share_weights(model: nn.Module) -> None:
+    """Give every process rank 0's parameters and buffers."""
+    if dist.is_initialized():
+        for tensor in model.state_dict().values():
+            dist.broadcast(tensor, src=0)
+
+
+def wait_for_all() -> None:
+    """Return when every process has come here."""
+    if dist.is_initialized():
+        dist.barrier()

@@ -1,0 +1,161 @@
+"""How good a network is on a labelled set: loss, accuracy, per class, confusion."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from mnistctl.data.batches import share_of
+from mnistctl.data.dataset import load_split
+from mnistctl.data.names import check_dataset
+from mnistctl.device import choose_device, choose_precision, torch_device
+from mnistctl.engine.distributed import Ranks, from_environment, joined, total_over_ranks
+from mnistctl.engine.inference import compute_logits
+from mnistctl.engine.loading import load_model
+from mnistctl.events import Reporter
+from mnistctl.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Result over `total` images; `confusion[label][prediction]` counts them."""
+
+    loss: float
+    correct: int
+    total: int
+    confusion: list[list[int]]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images whose largest logit is the label's, 0..1."""
+        return self.correct / self.total
+
+    @property
+    def per_class(self) -> list[float]:
+        """Accuracy of each of the ten digits, 0..1 (0 where there is no image of it)."""
+        return [row[k] / max(1, sum(row)) for k, row in enumerate(self.confusion)]
+
+    def brief(self) -> dict[str, Any]:
+        """The four numbers of a summary, JSON-ready."""
+        return {
+            "loss": self.loss,
+            "accuracy": self.accuracy,
+            "correct": self.correct,
+            "total": self.total,
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `mnistctl evaluate` found."""
+
+    label: str
+    checkpoint: str
+    recipe: str
+    dataset: str
+    split: str
+    device: str
+    precision: str
+    seconds: float
+    scores: Scores
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document of the command."""
+        return {
+            "checkpoint": self.checkpoint,
+            "recipe": self.recipe,
+            "dataset": self.dataset,
+            "split": self.split,
+            **self.scores.brief(),
+            "seconds": self.seconds,
+            "per_class": self.scores.per_class,
+            "confusion": self.scores.confusion,
+            "device": self.device,
+            "precision": self.precision,
+        }
+
+
+def score(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    device: torch.device,
+    precision: str,
+    ranks: Ranks,
+    reporter: Reporter | None = None,
+) -> Scores:
+    """Scores of `model` over uint8 images (n, 28, 28) and int64 labels (n,).
+
+    With several processes each takes a share, and every image is counted once.
+    """
+    first, end = share_of(len(images), ranks.rank, ranks.world_size)
+    logits = compute_logits(model, images[first:end], recipe, device, precision, reporter)
+    targets = labels[first:end].cpu()
+    loss_sum = cross_entropy(logits.double(), targets, reduction="sum")
+    pairs = targets * 10 + logits.argmax(1)
+    counts = torch.bincount(pairs, minlength=100)
+    # One float64 message: counts up to 60,000 are exact in it. nccl moves no CPU tensors.
+    where = device if device.type == "cuda" else torch.device("cpu")
+    summed = total_over_ranks(torch.cat([loss_sum.view(1), counts.double()]).to(where)).cpu()
+    confusion = summed[1:].long().view(10, 10)
+    total = len(images)
+    return Scores(
+        loss=float(summed[0]) / total,
+        correct=int(confusion.diagonal().sum()),
+        total=total,
+        confusion=confusion.tolist(),
+    )
+
+
+def evaluate(
+    checkpoint: str | None,
+    *,
+    store: Path,
+    data_dir: Path,
+    dataset: str | None,
+    split: str,
+    device: str,
+    precision: str,
+    reporter: Reporter,
+) -> Evaluation:
+    """Score a checkpoint on a split of `dataset` (None: the one it was trained on).
+
+    Raises UsageError, CheckpointError, DataError or DeviceError.
+    """
+    if dataset is not None:
+        check_dataset(dataset)
+    ranks = from_environment()
+    chosen_device = choose_device(device, ranks.local_rank)
+    chosen_precision = choose_precision(precision, chosen_device.value)
+    target = torch_device(chosen_device.value)
+    loaded = load_model(checkpoint, store, target, reporter)
+    name = dataset or loaded.dataset or "mnist"
+    with joined(ranks, target):
+        data = load_split(name, split, data_dir, reporter)
+        start = time.perf_counter()
+        scores = score(
+            loaded.model,
+            data.images,
+            data.labels,
+            loaded.recipe,
+            target,
+            chosen_precision.value,
+            ranks,
+            reporter,
+        )
+    return Evaluation(
+        label=loaded.label,
+        checkpoint=str(loaded.path),
+        recipe=loaded.recipe.name,
+        dataset=name,
+        split=split,
+        device=chosen_device.value,
+        precision=chosen_precision.value,
+        seconds=time.perf_counter() - start,
+        scores=scores,
+    )

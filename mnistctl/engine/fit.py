@@ -1,0 +1,220 @@
+"""The training loop: batches in, weights out; it reports, and saves through what it is given."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+
+from mnistctl.data.batches import Stream, derive_seed, epoch_order, share_of
+from mnistctl.device import synchronize
+from mnistctl.engine.distributed import Ranks, any_rank, total_over_ranks
+from mnistctl.engine.evaluate import Scores, score
+from mnistctl.engine.inference import autocast, pixels_to_input
+from mnistctl.engine.optim import learning_rate, set_learning_rate
+from mnistctl.engine.state import TrainingState
+from mnistctl.engine.stopping import StopRequest
+from mnistctl.events import EpochReport, Reporter, StepReport, TrainingPlan
+from mnistctl.models.layers import set_share
+from mnistctl.store.config import RunConfig
+
+STOP_CHECK_STEPS = 10
+"""Several processes agree on stopping every so many steps: an exchange of its own each time."""
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """uint8 images (n, 28, 28) and int64 labels (n,) on the training device."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class FitData:
+    """What is trained on, and what is measured after each epoch (None: not)."""
+
+    train: LabelledImages
+    validation: LabelledImages | None
+    test: LabelledImages | None
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """How the loop reaches the outside."""
+
+    reporter: Reporter
+    record: Callable[[dict[str, Any]], None]
+    """Keeps one metrics record."""
+    save: Callable[[], None]
+    """Saves the state as it is; called on every process together."""
+    stop: StopRequest
+
+
+def fit(state: TrainingState, config: RunConfig, data: FitData, ranks: Ranks, hooks: Hooks) -> bool:
+    """Train from where `state` stands to the last epoch; False when a stop was asked for.
+
+    The order of images, dropout and augmentation depend on (seed, epoch, step) alone. With
+    several processes each trains on its share of every batch, and the gradients' average is
+    that of the whole batch.
+    """
+    loop = _Loop(state, config, data, ranks, hooks)
+    hooks.reporter.training(loop.plan)
+    try:
+        while state.epochs_done < config.recipe.epochs:
+            if not loop.run_epoch():
+                return False
+        return True
+    finally:
+        hooks.reporter.end()
+
+
+class _Loop:
+    """The collaborators of one call of `fit`."""
+
+    def __init__(
+        self, state: TrainingState, config: RunConfig, data: FitData, ranks: Ranks, hooks: Hooks
+    ) -> None:
+        self.state, self.config, self.data = state, config, data
+        self.ranks, self.hooks = ranks, hooks
+        self.device = data.train.images.device
+        self.num_images = len(data.train.images)
+        self.steps = -(-self.num_images // config.recipe.batch_size)
+        self.plan = TrainingPlan(
+            epochs=config.recipe.epochs,
+            steps_per_epoch=self.steps,
+            images_per_epoch=self.num_images,
+            log_every=config.log_every,
+            first_epoch=state.epochs_done + 1,
+            first_step=state.step,
+        )
+        self.model = state.model
+        if ranks.world_size > 1:
+            self.model = DistributedDataParallel(state.model, broadcast_buffers=False)
+        self.started = time.perf_counter()
+
+    def run_epoch(self) -> bool:
+        """Train to the end of the current epoch; False when a stop was asked for on the way."""
+        state, batch_size = self.state, self.config.recipe.batch_size
+        order = epoch_order(self.config.seed, state.epochs_done + 1, self.num_images)
+        batches = order.to(self.device).split(batch_size)
+        self.model.train()
+        self.started = time.perf_counter()
+        while state.step < self.steps:
+            loss = self.train_step(batches[state.step])
+            state.step += 1
+            state.images += len(batches[state.step - 1])
+            if state.step % self.config.log_every == 0 or state.step == self.steps:
+                self.report_step(loss, len(batches[state.step - 1]))
+            if state.step < self.steps and self.must_save():
+                self.pause_clock()
+                self.hooks.save()
+                if self.hooks.stop.requested:
+                    return False
+                self.started = time.perf_counter()
+        self.end_epoch()
+        self.hooks.save()
+        # A stop that came during the last epoch changes nothing: the run is complete.
+        complete = state.epochs_done == self.config.recipe.epochs
+        return complete or not self.stop_requested()
+
+    def train_step(self, indexes: Tensor) -> Tensor:
+        """One optimiser step on the global batch `indexes`; the sum of this share's losses."""
+        state, config = self.state, self.config
+        total, epoch = len(indexes), state.epochs_done + 1
+        first, end = share_of(total, self.ranks.rank, self.ranks.world_size)
+        images = self.data.train.images[indexes[first:end]]
+        labels = self.data.train.labels[indexes[first:end]]
+        rate = learning_rate(
+            config.recipe,
+            state.epochs_done * self.steps + state.step,
+            config.recipe.epochs * self.steps,
+        )
+        set_learning_rate(state.optimizer, rate)
+        torch.manual_seed(derive_seed(config.seed, Stream.STEP, epoch, state.step))
+        if self.ranks.world_size > 1:
+            set_share(state.model, (first, total))
+        with autocast(self.device, config.precision):
+            logits = self.model(pixels_to_input(images, config.recipe))
+        loss = cross_entropy(
+            logits.float(), labels, reduction="sum", label_smoothing=config.recipe.label_smoothing
+        )
+        # DistributedDataParallel averages over processes: scaled so that the average is the
+        # gradient of the global batch's mean loss, whatever the shares' sizes.
+        (loss * (self.ranks.world_size / total)).backward()  # type: ignore[no-untyped-call]
+        state.optimizer.step()
+        state.optimizer.zero_grad(set_to_none=True)
+        share_loss = loss.detach()
+        state.loss_sum += share_loss
+        return share_loss
+
+    def report_step(self, share_loss: Tensor, batch_size: int) -> None:
+        """Read the loss back, keep it and show it; the only place where the loop waits for it."""
+        state = self.state
+        loss = total_over_ranks(share_loss).item() / batch_size
+        self.pause_clock()
+        epoch = state.epochs_done + 1
+        rate = state.images / state.seconds
+        self.hooks.record({"epoch": epoch, "step": state.step, "loss": loss})
+        self.hooks.reporter.step(StepReport(epoch, state.step, loss, rate))
+        self.started = time.perf_counter()
+
+    def must_save(self) -> bool:
+        """True in mid-epoch when a checkpoint is due or a stop was asked for."""
+        every = self.config.checkpoint_every
+        due = every > 0 and (self.state.epochs_done * self.steps + self.state.step) % every == 0
+        return due or self.stop_requested()
+
+    def stop_requested(self) -> bool:
+        """Whether any process was asked to stop; all of them agree on the answer."""
+        if self.ranks.world_size > 1:
+            if self.state.step % STOP_CHECK_STEPS:
+                return False
+            if any_rank(self.hooks.stop.requested, self.device):
+                self.hooks.stop.requested = True
+        return self.hooks.stop.requested
+
+    def end_epoch(self) -> None:
+        """Close the epoch: mean loss, measurements, one record, one report."""
+        self.pause_clock()
+        state = self.state
+        epoch = state.epochs_done + 1
+        before = sum(record["seconds"] for record in state.history)
+        record: dict[str, Any] = {
+            "epoch": epoch,
+            "train_loss": total_over_ranks(state.loss_sum).item() / self.num_images,
+            "learning_rate": state.optimizer.param_groups[0]["lr"],
+            "seconds": state.seconds - before,
+        }
+        for name, part in (("validation", self.data.validation), ("test", self.data.test)):
+            if part is not None:
+                scores = self.measure(part)
+                record |= {f"{name}_loss": scores.loss, f"{name}_accuracy": scores.accuracy}
+        state.history.append(record)
+        state.epochs_done, state.step = epoch, 0
+        state.loss_sum.zero_()
+        self.hooks.record(record)
+        self.hooks.reporter.epoch(EpochReport(**record))
+
+    def measure(self, part: LabelledImages) -> Scores:
+        """Scores of the network as it is on held-out images."""
+        config = self.config
+        return score(
+            self.state.model,
+            part.images,
+            part.labels,
+            config.recipe,
+            self.device,
+            config.precision,
+            self.ranks,
+        )
+
+    def pause_clock(self) -> None:
+        """Add the time since the clock was started to the training seconds."""
+        synchronize(self.device)
+        self.state.seconds += time.perf_counter() - self.started
+        self.started = time.perf_counter()

@@ -1,0 +1,91 @@
+"""A checkpoint as a network ready to answer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mnistctl.errors import CheckpointError
+from mnistctl.events import Reporter
+from mnistctl.models.registry import build, expected_shapes, recognise, shapes
+from mnistctl.recipes import NETWORKS, RECIPES, Recipe
+from mnistctl.store.find import Found, find
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network in evaluation mode, with what it was trained by and on."""
+
+    model: nn.Module
+    recipe: Recipe
+    dataset: str | None
+    """None for a bare state dict, which doesn't say."""
+    path: Path
+    label: str
+
+
+def load_model(
+    argument: str | None, store: Path, device: torch.device, reporter: Reporter
+) -> LoadedModel:
+    """Find, verify and build the network that `argument` means (see `store.find.find`).
+
+    Raises CheckpointError.
+    """
+    found = find(argument, store)
+    for warning in found.warnings:
+        reporter.warn(warning)
+    if "format" in found.payload:
+        recipe, weights, dataset = _own(found)
+    else:
+        recipe, weights, dataset = _bare(found)
+        reporter.say(
+            f"{found.path} is a bare state dict: taken as {recipe.network},"
+            f" pixels (x - {recipe.pixel_mean}) / {recipe.pixel_std}"
+        )
+    model = network_with(recipe.network, weights, found.path).to(device)
+    return LoadedModel(prepare_layout(model).eval(), recipe, dataset, found.path, found.label)
+
+
+def network_with(network: str, weights: dict[str, Tensor], path: Path) -> nn.Module:
+    """The network with `weights` loaded. Raises CheckpointError when they don't fit it."""
+    if network not in NETWORKS or shapes(weights) != expected_shapes(network):
+        raise CheckpointError(
+            f"{path}: its weights don't fit the network '{network}'",
+            "made by another version of this tool? Train again, or use that version",
+        )
+    with torch.device("meta"):
+        model = build(network)
+    floats = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
+    model.load_state_dict(floats, assign=True)
+    return model
+
+
+def prepare_layout(model: nn.Module) -> nn.Module:
+    """Channels-last weights: the layout in which convolutions of all devices here are fastest."""
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _own(found: Found) -> tuple[Recipe, dict[str, Tensor], str]:
+    payload = found.payload
+    try:
+        recipe = Recipe.from_dict(payload["recipe"])
+        weights, dataset = payload["weights"], payload["dataset"]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{found.path} lacks what a checkpoint needs: {error}") from error
+    return recipe, weights, dataset
+
+
+def _bare(found: Found) -> tuple[Recipe, dict[str, Tensor], None]:
+    state = found.payload
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(state.get(key), dict):
+            state = state[key]
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(
+            f"{found.path} is neither a checkpoint of this tool nor a bare state dict",
+            "expected a file written by mnistctl train or torch.save(model.state_dict(), ...)",
+        )
+    network, weights = recognise(state)
+    recipe = next(recipe for recipe in RECIPES.values() if recipe.network == network)
+    return recipe, weights, None

@@ -1,0 +1,51 @@
+"""From a recipe's numbers to an optimiser, and the learning rate as a function of the step."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from mnistctl.recipes import Recipe
+
+
+def build_optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The recipe's optimiser over `parameters`, in torch's fused form where the device has it."""
+    params = list(parameters)
+    fused = params[0].device.type in ("cpu", "cuda")
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            params,
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            fused=fused,
+        )
+    return torch.optim.AdamW(
+        params,
+        lr=recipe.learning_rate,
+        betas=recipe.betas,
+        weight_decay=recipe.weight_decay,
+        fused=fused,
+    )
+
+
+def learning_rate(recipe: Recipe, step: int, total_steps: int) -> float:
+    """The rate of the 0-based `step` of `total_steps`.
+
+    constant: the recipe's. one-cycle: linear from 0 to the peak over the warm-up share, then a
+    half cosine down to 0 (Smith and Topin, arXiv:1708.07120, with cosine annealing).
+    """
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    done = (step + 1) / (total_steps + 1)
+    if done < recipe.warmup:
+        return recipe.learning_rate * done / recipe.warmup
+    rest = (done - recipe.warmup) / (1.0 - recipe.warmup)
+    return recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * rest))
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give every parameter group the learning rate `rate`."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate

@@ -1,0 +1,198 @@
+"""From what was asked for to the configuration of a run, new or resumed."""
+
+import platform
+import shlex
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from mnistctl import __version__
+from mnistctl.data.dataset import dataset_hash
+from mnistctl.data.names import DEFAULT_DATASET, SPLIT_SIZES, check_dataset
+from mnistctl.device import Choice, choose_device, choose_precision
+from mnistctl.engine.distributed import Ranks
+from mnistctl.errors import CheckpointError, UsageError
+from mnistctl.events import Reporter
+from mnistctl.recipes import DEFAULT_RECIPE, get_recipe, with_overrides
+from mnistctl.store.config import RunConfig
+from mnistctl.store.runs import RunInfo, check_name, utc_now
+
+DEFAULT_LOG_EVERY = 20
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What the user asked of a run; None = not asked, the default or the resumed run's value."""
+
+    store: Path
+    data_dir: Path
+    recipe: str | None = None
+    dataset: str | None = None
+    device: str | None = None
+    precision: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    seed: int | None = None
+    validation: int | None = None
+    log_every: int | None = None
+    checkpoint_every: int | None = None
+    test_every_epoch: bool | None = None
+    name: str | None = None
+    resume: str | None = None
+
+
+def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunConfig:
+    """The configuration of a new run. Raises UsageError or DeviceError before anything is made."""
+    recipe = with_overrides(
+        get_recipe(request.recipe or DEFAULT_RECIPE),
+        epochs=request.epochs,
+        batch_size=request.batch_size,
+        learning_rate=request.learning_rate,
+    )
+    dataset = check_dataset(request.dataset or DEFAULT_DATASET)
+    if request.name is not None:
+        check_name(request.name)
+    validation, size = request.validation or 0, SPLIT_SIZES["train"]
+    if not 0 <= validation < size:
+        raise UsageError(
+            f"--validation {validation}: 0 to {size - 1} of the {size} training images"
+            " can be held out"
+        )
+    if recipe.batch_size > size - validation:
+        raise UsageError(
+            f"--batch-size {recipe.batch_size} is larger than the {size - validation}"
+            " images to train on"
+        )
+    device, precision = _choose_hardware(request, ranks, reporter)
+    return RunConfig(
+        recipe=recipe,
+        dataset=dataset,
+        dataset_sha256=dataset_hash(dataset),
+        seed=request.seed or 0,
+        validation=validation,
+        device=device.value,
+        precision=precision.value,
+        threads=torch.get_num_threads(),
+        world_size=ranks.world_size,
+        log_every=_positive("--log-every", request.log_every, DEFAULT_LOG_EVERY),
+        checkpoint_every=request.checkpoint_every or 0,
+        test_every_epoch=bool(request.test_every_epoch),
+        started=utc_now(),
+        command=shlex.join(["mnistctl", *sys.argv[1:]]),
+        versions=_versions(),
+    )
+
+
+def resumed_config(
+    run: RunInfo, request: TrainRequest, ranks: Ranks, reporter: Reporter
+) -> RunConfig:
+    """The configuration with which `run` goes on: its own, with a larger total of epochs if asked.
+
+    The rule: what decides the result comes from the run, and asking for another value is an
+    error; what only reports (--log-every, --checkpoint-every, --test-every-epoch) may change.
+    Raises UsageError naming the conflicting options, CheckpointError for a damaged run.
+    """
+    old = run.config
+    if old is None:
+        raise CheckpointError(
+            f"run '{run.name}' can't be continued: its config.json is missing or damaged",
+            "start it anew under another --name",
+        )
+    _refuse_conflicts(run.name, old, request)
+    epochs = request.epochs or old.recipe.epochs
+    if epochs < old.recipe.epochs:
+        raise UsageError(
+            f"--epochs {epochs} is less than the {old.recipe.epochs} of run '{run.name}'",
+            "--epochs is the total; give a larger one to extend the run",
+        )
+    asked = replace(
+        request, device=request.device or old.device, precision=request.precision or old.precision
+    )
+    device, precision = _choose_hardware(asked, ranks, reporter)
+    new = replace(
+        old,
+        recipe=replace(old.recipe, epochs=epochs),
+        device=device.value,
+        precision=precision.value,
+        threads=torch.get_num_threads(),
+        world_size=ranks.world_size,
+        log_every=_positive("--log-every", request.log_every, old.log_every),
+        checkpoint_every=_default(request.checkpoint_every, old.checkpoint_every),
+        test_every_epoch=_default(request.test_every_epoch, old.test_every_epoch),
+        versions=_versions(),
+    )
+    moved = [
+        f"{field}: {getattr(old, field)} -> {getattr(new, field)}"
+        for field in ("device", "precision", "threads", "world_size", "versions")
+        if getattr(old, field) != getattr(new, field)
+    ]
+    if moved:
+        reporter.warn(f"the last bits may differ from an uninterrupted run ({'; '.join(moved)})")
+    if new.recipe.schedule != "constant" and epochs != old.recipe.epochs:
+        reporter.warn(
+            f"the learning rate follows the schedule of {epochs} epochs from here on;"
+            " a run of that length from the start would differ"
+        )
+    return new
+
+
+def resume_command(name: str, request: TrainRequest) -> str:
+    """The exact command that continues a run."""
+    words = ["mnistctl", "train", "--resume", name, "--store", str(request.store)]
+    return shlex.join([*words, "--data-dir", str(request.data_dir)])
+
+
+def _refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
+    given: dict[str, tuple[Any, Any]] = {
+        "--recipe": (request.recipe, old.recipe.name),
+        "--dataset": (request.dataset, old.dataset),
+        "--batch-size": (request.batch_size, old.recipe.batch_size),
+        "--lr": (request.learning_rate, old.recipe.learning_rate),
+        "--seed": (request.seed, old.seed),
+        "--validation": (request.validation, old.validation),
+        "--precision": (request.precision, old.precision),
+        "--name": (request.name, name),
+    }
+    conflicts = [
+        f"{option} {asked} (the run has {has})"
+        for option, (asked, has) in given.items()
+        if asked not in (None, "auto", has)
+    ]
+    if conflicts:
+        raise UsageError(
+            f"--resume {name} conflicts with {', '.join(conflicts)}",
+            "leave these options out, or start a new run without --resume",
+        )
+
+
+def _choose_hardware(
+    request: TrainRequest, ranks: Ranks, reporter: Reporter
+) -> tuple[Choice, Choice]:
+    device = choose_device(request.device or "auto", ranks.local_rank)
+    precision = choose_precision(request.precision or "auto", device.value)
+    reporter.say(f"Device {device.value} ({device.why}), {precision.value} ({precision.why})")
+    return device, precision
+
+
+def _positive(option: str, value: int | None, default: int) -> int:
+    value = default if value is None else value
+    if value < 1:
+        raise UsageError(f"{option} {value}: at least 1 is needed")
+    return value
+
+
+def _default(value: T | None, default: T) -> T:
+    return default if value is None else value
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "mnistctl": __version__,
+        "torch": str(torch.__version__),  # a str subclass that checkpoints must not hold
+        "python": platform.python_version(),
+    }

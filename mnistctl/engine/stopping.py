@@ -1,0 +1,57 @@
+"""Stopping in good order: the first Ctrl-C or SIGTERM asks, the second one ends at once."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+from mnistctl.errors import Interrupted, MnistctlError, Terminated
+
+
+class StopRequest:
+    """Whether a signal asked to stop, and which."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self.signal: int = signal.SIGINT
+
+    def error(self, message: str, hint: str) -> MnistctlError:
+        """The error that ends the run: its exit code tells SIGTERM (143) from Ctrl-C (130)."""
+        kind = Terminated if self.signal == signal.SIGTERM else Interrupted
+        return kind(message, hint)
+
+
+@contextlib.contextmanager
+def stop_on_signals(debounce: float = 0.0) -> Iterator[StopRequest]:
+    """Turn the first SIGINT or SIGTERM into a request; a second one has its usual effect.
+
+    Signals within `debounce` seconds of the first count as one: torchrun passes on the Ctrl-C
+    that the terminal has sent to all its processes already.
+    Outside the main thread Python delivers no signals, and the request never comes.
+    """
+    request = StopRequest()
+    asked_at = 0.0
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal asked_at
+        if request.requested and time.monotonic() - asked_at < debounce:
+            return
+        if request.requested:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        asked_at = time.monotonic()
+        request.requested, request.signal = True, number
+
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(kind, on_signal) for kind in kinds]
+    try:
+        yield request
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)

@@ -1,0 +1,147 @@
+"""Recipes: a network, its preprocessing, optimiser, schedule and epochs under one name.
+
+Plain numbers only; the command line reads this file without importing torch.
+"""
+
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from mnistctl.errors import UsageError, unknown
+
+NETWORKS = ("mlp", "cnn-small", "cnn-wide", "cnn-dropout")
+DEFAULT_RECIPE = "cnn-small"
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of the random affine map drawn anew for every training image; 0 switches one off."""
+
+    rotate: float = 0.0
+    """Largest rotation, degrees either way."""
+    scale: float = 0.0
+    """Largest relative change of size, per axis: 0.1 = 0.9..1.1."""
+    shear: float = 0.0
+    """Largest horizontal shear, as a slope."""
+    shift: float = 0.0
+    """Largest shift, pixels either way, per axis."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a training run computes, apart from data set and seed."""
+
+    name: str
+    summary: str
+    network: str
+    """Key of the network registry, one of NETWORKS."""
+    epochs: int
+    batch_size: int
+    optimizer: Literal["sgd", "adam"]
+    learning_rate: float
+    """Peak learning rate; `schedule` scales it step by step."""
+    pixel_mean: float = 0.0
+    pixel_std: float = 1.0
+    """The network sees (x / 255 - pixel_mean) / pixel_std."""
+    momentum: float = 0.0
+    """SGD only."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Adam only."""
+    weight_decay: float = 0.0
+    """Decoupled (AdamW) for Adam, classic L2 for SGD."""
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    warmup: float = 0.0
+    """One-cycle: the share of all steps in which the rate climbs to its peak."""
+    label_smoothing: float = 0.0
+    augmentation: Augmentation = Augmentation()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `from_dict` is its inverse."""
+        return asdict(self) | {"betas": list(self.betas)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Recipe":
+        """Rebuild a recipe written by `to_dict`. Raises TypeError or KeyError on another shape."""
+        data = {**data, "betas": tuple(data["betas"])}
+        data["augmentation"] = Augmentation(**data["augmentation"])
+        return cls(**data)
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="mlp",
+            summary="feed-forward baseline, 784-128-64-10",
+            network="mlp",
+            pixel_mean=0.5,
+            pixel_std=0.5,
+            batch_size=64,
+            optimizer="sgd",
+            learning_rate=0.003,
+            momentum=0.9,
+            epochs=15,
+        ),
+        Recipe(
+            name="cnn-small",
+            summary="two 5x5 convolutions with dropout, 21,840 parameters",
+            network="cnn-small",
+            batch_size=100,
+            optimizer="adam",
+            learning_rate=1e-3,
+            epochs=10,
+        ),
+        Recipe(
+            name="cnn-wide",
+            summary="two padded 3x3 convolutions, 421,642 parameters",
+            network="cnn-wide",
+            pixel_mean=0.5,
+            pixel_std=0.5,
+            batch_size=64,
+            optimizer="adam",
+            learning_rate=1e-3,
+            epochs=10,
+        ),
+        Recipe(
+            name="cnn-dropout",
+            summary="two 3x3 convolutions, dropout .25 and .5, 1,199,882 parameters",
+            network="cnn-dropout",
+            pixel_mean=0.5,
+            pixel_std=0.5,
+            batch_size=64,
+            optimizer="adam",
+            learning_rate=1e-3,
+            epochs=10,
+        ),
+    )
+}
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe called `name`. Raises UsageError with the near match when there is none."""
+    if name not in RECIPES:
+        raise unknown("recipe", name, tuple(RECIPES), "see mnistctl train --list-recipes")
+    return RECIPES[name]
+
+
+def with_overrides(
+    recipe: Recipe,
+    *,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+) -> Recipe:
+    """`recipe` with the given fields replaced. Raises UsageError on values that can't train."""
+    if epochs is not None and epochs < 1:
+        raise UsageError(f"--epochs {epochs}: at least 1 is needed")
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"--batch-size {batch_size}: at least 1 is needed")
+    if learning_rate is not None and not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise UsageError(f"--lr {learning_rate}: a finite number above 0 is needed")
+    given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    return replace(recipe, **{key: value for key, value in given.items() if value is not None})
+
+
+def differences(recipe: Recipe, other: Recipe) -> list[str]:
+    """Names of the fields in which two recipes differ, in order of declaration."""
+    return [f.name for f in fields(Recipe) if getattr(recipe, f.name) != getattr(other, f.name)]

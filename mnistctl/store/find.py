@@ -1,0 +1,111 @@
+"""From what a person types to a checkpoint file: path, run, prefix, `latest`, `best`, `shipped`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mnistctl.errors import CheckpointError
+from mnistctl.store import checkpoint
+from mnistctl.store.runs import BEST_NAME, RunInfo, list_runs, load_newest
+
+SHIPPED = Path(__file__).parent.parent / "weights" / "shipped.pt"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A verified checkpoint and how it was found."""
+
+    path: Path
+    payload: dict[str, Any]
+    label: str
+    """How to name it to the user, e.g. `run cnn-small-1 (latest)`."""
+    warnings: tuple[str, ...] = ()
+
+
+def find(argument: str | None, store: Path) -> Found:
+    """Load the checkpoint that `argument` means; None means the latest complete run, else shipped.
+
+    Raises CheckpointError with the candidates when nothing, or more than one thing, fits.
+    """
+    if argument is None and SHIPPED.exists() and not _finished(store):
+        return _of_file(SHIPPED, "shipped weights")
+    if argument is None or argument == "latest":
+        return _of_run(_latest(store).directory, " (latest)")
+    if argument == "shipped":
+        return _of_file(SHIPPED, "shipped weights")
+    if argument == "best":
+        return _of_run(_best(store).directory, " (best validation accuracy)")
+    path = Path(argument)
+    if path.is_dir():
+        return _of_run(path)
+    if path.exists() or path.suffix in (".pt", ".pth") or len(path.parts) > 1:
+        return _of_file(path, str(path))
+    return _of_run(match_run(argument, store).directory)
+
+
+def match_run(name: str, store: Path) -> RunInfo:
+    """The run called `name`, or the only one whose name begins so.
+
+    Raises CheckpointError that lists the candidates.
+    """
+    runs = list_runs(store)
+    matches = [run for run in runs if run.name == name]
+    matches = matches or [run for run in runs if run.name.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        names = ", ".join(run.name for run in matches)
+        raise CheckpointError(f"'{name}' is the beginning of several runs: {names}", "name one")
+    if (store / name).is_symlink():
+        raise CheckpointError(f"run '{name}' is a symbolic link: refused", "give the real path")
+    known = ", ".join(run.name for run in runs[-8:]) or "none yet"
+    raise CheckpointError(
+        f"no checkpoint file and no run called '{name}' in the store {store}", f"runs: {known}"
+    )
+
+
+def _finished(store: Path) -> list[RunInfo]:
+    return [run for run in list_runs(store) if run.state == "finished"]
+
+
+def _latest(store: Path) -> RunInfo:
+    complete = _finished(store)
+    if not complete:
+        raise CheckpointError(
+            f"no finished run in the store {store}", "train one first: mnistctl train"
+        )
+    return complete[-1]
+
+
+def _best(store: Path) -> RunInfo:
+    """The finished run of highest validation accuracy: never chosen on the test set."""
+    scored = [
+        (run.result["validation"]["accuracy"], run)
+        for run in _finished(store)
+        if run.result and run.result.get("validation")
+    ]
+    if not scored:
+        raise CheckpointError(
+            "no finished run holds out validation images, and nothing is chosen on the test set",
+            "train with --validation 5000, or name a run",
+        )
+    return max(scored, key=lambda pair: pair[0])[1]
+
+
+def _of_file(path: Path, label: str) -> Found:
+    return Found(path, checkpoint.load(path), label)
+
+
+def _of_run(directory: Path, how: str = "") -> Found:
+    """A run's model: best.pt where validation images were held out, else last.pt."""
+    if directory.is_symlink():
+        raise CheckpointError(f"run {directory} is a symbolic link: refused", "give the real path")
+    label = f"run {directory.resolve().name}{how}"
+    best = directory / BEST_NAME
+    if best.exists():
+        return Found(best, checkpoint.load(best), label)
+    newest = load_newest(directory)
+    if newest.payload is None:
+        raise CheckpointError(f"{directory} holds no checkpoint")
+    notes = tuple(f"{problem}; using {newest.path.name} instead" for problem in newest.problems)
+    return Found(newest.path, newest.payload, label, notes)

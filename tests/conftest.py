@@ -1,0 +1,93 @@
+"""Isolation: every test in a directory of its own, without the user's settings or a network."""
+
+import ipaddress
+import os
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mnistctl.data.mnist import FILES
+
+USER_SETTINGS = ("MNISTCTL_DATA", "MNISTCTL_STORE", "NO_COLOR", "FORCE_COLOR")
+# Nothing listens there: what a test starts as a process of its own meets a refused connection.
+NO_PROXY_THERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A temporary working directory and an environment without the user's settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in USER_SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections and lookups fail as they do offline, but for the machine itself."""
+    connect, getaddrinfo = socket.socket.connect, socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_local(address[0]):
+            raise OSError(101, "Network is unreachable")
+        connect(self, address)
+
+    def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _is_local(host):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return getaddrinfo(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(name, raising=False)
+
+
+def _is_local(host: str | bytes | None) -> bool:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name in (None, "", "localhost", socket.gethostname()):
+        return True
+    try:
+        return ipaddress.ip_address(str(name)).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture
+def offline_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that a test starts reach no mirror either: their proxy refuses."""
+    monkeypatch.setenv("http_proxy", NO_PROXY_THERE)
+    monkeypatch.setenv("https_proxy", NO_PROXY_THERE)
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """The four published .gz files, to read only. Skips where there are none."""
+    default = Path(__file__).parents[2] / "shared" / "mnist"
+    directory = Path(os.environ.get("MNISTCTL_TEST_MNIST", default)).resolve()
+    missing = [file.gz.name for file in FILES if not (directory / file.gz.name).is_file()]
+    if missing:
+        pytest.skip(f"no real MNIST: {directory} lacks {missing[0]} (set MNISTCTL_TEST_MNIST=DIR)")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def mnist_data_dir(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real MNIST in torchvision's layout, as `--data-dir`. Shared: tests must not change it."""
+    data_dir = tmp_path_factory.mktemp("mnist")
+    from mnistctl.data.download import download
+
+    download(data_dir, source=str(mnist_dir))
+    return data_dir
+
+
+@pytest.fixture
+def own_data_dir(mnist_data_dir: Path, tmp_path: Path) -> Path:
+    """A copy of `mnist_data_dir` for one test to damage."""
+    data_dir = tmp_path / "own"
+    shutil.copytree(mnist_data_dir, data_dir)
+    return data_dir
