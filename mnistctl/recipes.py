@@ -138,7 +138,11 @@ def with_overrides(
         raise UsageError(f"--batch-size {batch_size}: at least 1 is needed")
     if learning_rate is not None and not (math.isfinite(learning_rate) and learning_rate > 0):
         raise UsageError(f"--lr {learning_rate}: a finite number above 0 is needed")
-    given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    given: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+    }
     return replace(recipe, **{key: value for key, value in given.items() if value is not None})
 
 

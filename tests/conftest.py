@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mnistctl.data.download import download
 from mnistctl.data.mnist import FILES
 
 USER_SETTINGS = ("MNISTCTL_DATA", "MNISTCTL_STORE", "NO_COLOR", "FORCE_COLOR")
@@ -79,15 +80,13 @@ def mnist_dir() -> Path:
 def mnist_data_dir(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real MNIST in torchvision's layout, as `--data-dir`. Shared: tests must not change it."""
     data_dir = tmp_path_factory.mktemp("mnist")
-    from mnistctl.data.download import download
-
     download(data_dir, source=str(mnist_dir))
     return data_dir
 
 
 @pytest.fixture
 def own_data_dir(mnist_data_dir: Path, tmp_path: Path) -> Path:
-    """A copy of `mnist_data_dir` for one test to damage."""
+    """A copy of the test split in `mnist_data_dir` for one test to damage."""
     data_dir = tmp_path / "own"
-    shutil.copytree(mnist_data_dir, data_dir)
+    shutil.copytree(mnist_data_dir, data_dir, ignore=shutil.ignore_patterns("train-*"))
     return data_dir

@@ -1,5 +1,6 @@
 """`mnistctl download`: MNIST onto this machine, verified."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -31,7 +32,7 @@ def download_command(
     from mnistctl.data.download import download
 
     result = download(data_dir, source=source, force=force, reporter=output.reporter())
-    output.document(result.to_dict())
+    output.document(asdict(result))
     for file in result.files:
         output.line(f"{file.status:<10}  {file.name}  {file.bytes:,} bytes")
     output.line(f"MNIST is complete and verified in {result.data_dir}")

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mnistctl.cli.output import Output, percent
 from mnistctl.recipes import DEFAULT_RECIPE, RECIPES
@@ -49,7 +50,7 @@ def show_runs(output: Output, store: Path) -> None:
         return run, int(payload["training"]["epochs_done"]) if payload else 0
 
     runs = [verified(run) for run in list_runs(store)]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for run, epochs_done in runs:
         test = (run.result or {}).get("test")
         rows.append(

@@ -20,7 +20,7 @@ def train_command(
             "--recipe",
             "-r",
             metavar="NAME",
-            help=f"One of: {', '.join(RECIPES)} [default: {DEFAULT_RECIPE}]; 'list' describes them.",
+            help=f"One of: {', '.join(RECIPES)} [default: {DEFAULT_RECIPE}]; 'list' shows all.",
             show_default=False,
         ),
     ] = None,

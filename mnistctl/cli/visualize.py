@@ -62,12 +62,14 @@ def visualize_command(
     if output.human:
         output.line(title)
         if not quiet:
-            from rich.columns import Columns
+            from rich.table import Table
 
             from mnistctl.plots.terminal import image_text, probability_bars
 
             console = output.console()
             bars = probability_bars(seen.probabilities, console, seen.label)
-            console.print(Columns([image_text(seen.pixels, console), bars], padding=(0, 3)))
+            grid = Table.grid(padding=(0, 3))
+            grid.add_row(image_text(seen.pixels, console), bars)
+            console.print(grid)
         if out is not None:
             output.line(f"Written: {out}")

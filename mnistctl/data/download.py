@@ -6,7 +6,6 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from mnistctl.data.fetch import FetchError, fetch
 from mnistctl.data.mnist import FILES, Blob, MnistFile, decompress, folders, read_blob
@@ -81,10 +80,10 @@ def download(
 
 def _parse(source: str) -> Location:
     """A directory as a Path, a place on the network as a base URL that ends in `/`."""
-    parts = urlsplit(source)
-    if parts.scheme in ("http", "https"):
+    scheme, _, rest = source.partition("://")
+    if scheme in ("http", "https"):
         return source if source.endswith("/") else f"{source}/"
-    path = Path(urllib.request.url2pathname(parts.path) if parts.scheme == "file" else source)
+    path = Path(urllib.request.url2pathname(rest) if scheme == "file" else source)
     if not path.is_dir():
         raise DataError(f"{source} is neither a directory nor an http(s) URL", hint=FROM_HINT)
     return path

@@ -95,7 +95,7 @@ def _write(digits: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     choice = torch.rand(num, generator=generator) * pen.num_ways[digits]
     way = pen.first[digits] + choice.long()
     points = pen.points[way] - torch.tensor([5.0, 7.0])
-    path = pen.basis[way] @ (points + 0.8 * normal(points.shape[1], 2))
+    path = pen.basis[way] @ (points + 0.7 * normal(points.shape[1], 2))
     # The upper half narrower or wider, taller or flatter than the lower.
     height = path[:, :, 1:] / 7
     narrow = torch.exp(0.2 * normal(1, 1) * height.clamp(-1.5, 1.5))
@@ -116,7 +116,7 @@ def _ink(path: Tensor, down: Tensor, generator: Generator) -> Tensor:
     """Images (n, 28, 28), 0..255, of pen paths: in a box of 20 pixels, centred by mass."""
     num = len(path)
     drawn = (torch.nn.functional.pad(down, (0, 1)) + torch.nn.functional.pad(down, (1, 0))) > 0
-    radius = (1.3 + 0.5 * torch.randn(num, 1, generator=generator)).clamp(0.55, 2.9)
+    radius = (1.3 + 0.55 * torch.randn(num, 1, generator=generator)).clamp(0.55, 3.2)
     big = torch.where(drawn[..., None], path, -torch.inf).amax(1)
     small = torch.where(drawn[..., None], path, torch.inf).amin(1)
     scale = (BOX - 2 * radius) / (big - small).amax(1, keepdim=True)

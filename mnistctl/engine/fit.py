@@ -101,7 +101,7 @@ class _Loop:
         """Train to the end of the current epoch; False when a stop was asked for on the way."""
         state, batch_size = self.state, self.config.recipe.batch_size
         order = epoch_order(self.config.seed, state.epochs_done + 1, self.num_images)
-        batches = order.to(self.device).split(batch_size)
+        batches = torch.split(order.to(self.device), batch_size)
         self.model.train()
         self.started = time.perf_counter()
         while state.step < self.steps:

@@ -35,10 +35,9 @@ def load_model(
     found = find(argument, store)
     for warning in found.warnings:
         reporter.warn(warning)
-    if "format" in found.payload:
-        recipe, weights, dataset = _own(found)
-    else:
-        recipe, weights, dataset = _bare(found)
+    own = "format" in found.payload
+    recipe, weights, dataset = _own(found) if own else _bare(found)
+    if not own:
         reporter.say(
             f"{found.path} is a bare state dict: taken as {recipe.network},"
             f" pixels (x - {recipe.pixel_mean}) / {recipe.pixel_std}"
@@ -63,10 +62,10 @@ def network_with(network: str, weights: dict[str, Tensor], path: Path) -> nn.Mod
 
 def prepare_layout(model: nn.Module) -> nn.Module:
     """Channels-last weights: the layout in which convolutions of all devices here are fastest."""
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.to(memory_format=torch.channels_last)
 
 
-def _own(found: Found) -> tuple[Recipe, dict[str, Tensor], str]:
+def _own(found: Found) -> tuple[Recipe, dict[str, Tensor], str | None]:
     payload = found.payload
     try:
         recipe = Recipe.from_dict(payload["recipe"])
@@ -76,7 +75,7 @@ def _own(found: Found) -> tuple[Recipe, dict[str, Tensor], str]:
     return recipe, weights, dataset
 
 
-def _bare(found: Found) -> tuple[Recipe, dict[str, Tensor], None]:
+def _bare(found: Found) -> tuple[Recipe, dict[str, Tensor], str | None]:
     state = found.payload
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(state.get(key), dict):

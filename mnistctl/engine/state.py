@@ -33,7 +33,7 @@ class TrainingState:
     """One record an epoch, as in metrics.jsonl."""
 
     def best_epoch(self) -> dict[str, Any] | None:
-        """The record of highest validation accuracy (the earliest of equals), if any is held out."""
+        """The record of highest validation accuracy (the earliest of equals); None without."""
         scored = [r for r in self.history if r.get("validation_accuracy") is not None]
         return max(scored, key=lambda r: r["validation_accuracy"], default=None)
 

@@ -43,5 +43,5 @@ class Dropout(nn.Module):
 def set_share(model: nn.Module, share: tuple[int, int] | None) -> None:
     """Tell every layer of `model` that needs it which part of the global batch comes next."""
     for module in model.modules():
-        if hasattr(module, "share"):
+        if isinstance(module, Dropout):
             module.share = share

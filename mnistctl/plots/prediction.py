@@ -41,6 +41,7 @@ def prediction_figure(
     bars.set_xticks([0, 0.25, 0.5, 0.75, 1.0])
     bars.set_xlabel("probability")
     bars.spines[["top", "right"]].set_visible(False)
+    bars.spines["bottom"].set_bounds(0, 1)
     for digit in digits:
         text = f"{100 * probabilities[digit]:.1f} %"
         bars.text(probabilities[digit] + 0.01, digit, text, va="center", fontsize=8)

@@ -1,6 +1,7 @@
 """Reading the published files, and telling when they are not."""
 
 import gzip
+import os
 import warnings
 from pathlib import Path
 
@@ -64,14 +65,11 @@ def test_a_changed_file_is_not_used(own_data_dir: Path, change: str) -> None:
     )
     (raw / mnist.TEST_IMAGES.gz.name).unlink()
     # Even where neither size nor time tell.
-    import os
-
     os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     with pytest.raises(DataError) as caught:
         mnist.load(own_data_dir, "test")
     assert caught.value.message.startswith(f"{path} is damaged")
     assert caught.value.hint == f"mnistctl download --data-dir {own_data_dir}"
-    assert mnist.load(own_data_dir, "train")[1][0] == 5
 
 
 def test_a_good_copy_stands_in_for_a_damaged_one(own_data_dir: Path) -> None:

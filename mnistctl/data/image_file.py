@@ -1,0 +1,262 @@
+"""Open any image file safely: bounded time and memory, every failure an `ImageError`."""
+
+import io
+import logging
+import os
+import stat
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from mnistctl.errors import ImageError
+
+MAX_BYTES = 512 * 2**20
+# 50 megapixels and a margin; JPEG decodes at an eighth of its size, so it may be larger.
+MAX_PIXELS = 64 * 2**20
+MAX_JPEG_PIXELS = 128 * 2**20
+# Digits fill a few per cent of a photograph or more: beyond this, detail is only work.
+WORK_SIDE = 1024
+
+_COMMON = ("PNG", "JPEG", "BMP", "GIF", "PPM")
+# These start another program (Ghostscript), draw through the operating system, or need a
+# handler that Pillow doesn't ship.
+_EXCLUDED = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
+_DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An upright image, small enough to work on.
+
+    `pixels` is uint8, (height, width) for grey or (height, width, 3) for RGB, neither side above
+    `WORK_SIDE`. `width` and `height` are those of the upright original, in pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+
+
+def read_image(source: Path | bytes) -> Picture:
+    """Read the first frame of a file, or of a file's content, in any format Pillow decodes.
+
+    Applies EXIF orientation, lays transparency on a plain background that shows its strokes and
+    scales deep pixels to 8 bits. Raises ImageError for whatever can't be read.
+    """
+    if isinstance(source, bytes):
+        return _decode(io.BytesIO(source), len(source), "standard input")
+    with _open_regular(source) as file:
+        return _decode(file, os.fstat(file.fileno()).st_size, str(source))
+
+
+def read_bounded(stream: BinaryIO) -> bytes:
+    """All of a stream such as standard input. Raises ImageError beyond `MAX_BYTES`."""
+    content = stream.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ImageError(f"standard input is larger than {MAX_BYTES >> 20} MiB")
+    return content
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    """Open without waiting (a FIFO would block) and refuse whatever has no fixed size."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _O_BINARY)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"can't open {path}: {_reason(error)}") from error
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        kind = next((name for test, name in _KINDS if test(mode)), "not a regular file")
+        raise ImageError(f"can't read {path}: it is {kind}")
+    return os.fdopen(descriptor, "rb")
+
+
+_O_BINARY: int = getattr(os, "O_BINARY", 0)
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a pipe, not a file"),
+    (stat.S_ISSOCK, "a socket, not a file"),
+    (stat.S_ISCHR, "a device, not a file"),
+    (stat.S_ISBLK, "a device, not a file"),
+)
+
+
+def _decode(file: BinaryIO, num_bytes: int, name: str) -> Picture:
+    if num_bytes == 0:
+        raise ImageError(f"can't read {name}: it is empty")
+    if num_bytes > MAX_BYTES:
+        raise ImageError(f"can't read {name}: it is larger than {MAX_BYTES >> 20} MiB")
+    # Pillow's decoders raise OSError, ValueError, SyntaxError, NotImplementedError,
+    # DecompressionBombError, struct.error, MemoryError and more for a bad file: here is the one
+    # place where any of them means the same, so the catch is broad.
+    try:
+        with _silence():
+            return _load(file, name)
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError(f"can't read {name} as an image: {_reason(error)}") from error
+
+
+def _load(file: BinaryIO, name: str) -> Picture:
+    image = _identify(file)
+    # Read before loading: draft mode changes `size`.
+    width, height = image.size
+    limit = MAX_JPEG_PIXELS if image.format == "JPEG" else MAX_PIXELS
+    if width * height > limit:
+        raise ImageError(
+            f"can't read {name}: {width}x{height} pixels are more than {limit // 10**6} million",
+            "scale it down first",
+        )
+    image.draft(None, (WORK_SIDE, WORK_SIDE))
+    with _silence_libtiff(image.format):
+        image.load()
+    if image.width * image.height > limit:
+        raise ImageError(f"can't read {name}: a frame of {image.width}x{image.height} pixels")
+    orientation = _orientation(image)
+    upright = _upright(_shrink(_plain(image)), orientation)
+    if orientation in (5, 6, 7, 8):
+        width, height = height, width
+    return Picture(_as_array(upright), width, height)
+
+
+def _identify(file: BinaryIO) -> Image.Image:
+    try:
+        return Image.open(file, formats=_COMMON)
+    except Image.UnidentifiedImageError:
+        Image.init()
+        others = [name for name in Image.ID if name not in _COMMON and name not in _EXCLUDED]
+        return Image.open(file, formats=others)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1..8; a damaged EXIF block counts as none, the pixels are still good."""
+    try:
+        value = image.getexif().get(0x0112, 1)
+    except Exception:
+        return 1
+    return value if value in range(2, 9) else 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    if orientation == 1:
+        return image
+    image.getexif()[0x0112] = orientation
+    return ImageOps.exif_transpose(image)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """The same picture as L, RGB, LA or RGBA."""
+    if image.mode in _DEEP:
+        return Image.fromarray(_to_8_bits(np.asarray(image)))
+    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        return image.convert("LA" if image.mode in ("LA", "La") else "RGBA")
+    if image.mode in ("1", "L"):
+        return image.convert("L")
+    return image.convert("RGB")
+
+
+def _to_8_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Scale by the bits in use: 10- or 12-bit sensors are stored in 16-bit files."""
+    if pixels.dtype.kind == "f":
+        real = np.nan_to_num(pixels.astype(np.float32), posinf=0, neginf=0)
+        low, high = float(real.min()), float(real.max())
+        # The usual ranges of float images are 0..1 and 0..255; anything else is stretched.
+        if low < 0 or high > 255:
+            real = (real - low) * np.float32(255 / (high - low))
+        elif high <= 1:
+            real = real * np.float32(255)
+        return real.astype(np.uint8)
+    clipped = np.maximum(pixels.astype(np.int64 if pixels.dtype.itemsize > 4 else pixels.dtype), 0)
+    spare_bits = max(int(clipped.max(initial=0)).bit_length() - 8, 0)
+    # Full range for 9 bits and more; a 16-bit file that holds 8-bit values stays as it is.
+    return np.right_shift(clipped, spare_bits).astype(np.uint8)
+
+
+def _shrink(image: Image.Image) -> Image.Image:
+    if max(image.size) <= WORK_SIDE:
+        return image
+    scale = WORK_SIDE / max(image.size)
+    size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
+    return image.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+
+
+def _as_array(image: Image.Image) -> NDArray[np.uint8]:
+    """uint8 pixels, grey as (height, width), colour as (height, width, 3), without alpha."""
+    pixels: NDArray[np.uint8] = np.asarray(image)
+    if image.mode in ("LA", "RGBA"):
+        pixels = _without_alpha(pixels)
+    if pixels.ndim == 3 and (pixels[..., :1] == pixels).all():
+        pixels = pixels[..., 0]
+    return pixels
+
+
+def _without_alpha(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Lay a transparent picture on a background that shows what is drawn on it.
+
+    Strokes exported from a canvas have one shade, black or white alike, and get the opposite
+    one behind them. A page with transparent margins gets its own paper's shade.
+    """
+    colour, alpha = pixels[..., :-1].astype(np.float32), pixels[..., -1:].astype(np.float32) / 255
+    solid = pixels[..., -1] >= 128
+    if solid.all() or not solid.any():
+        background = np.full(colour.shape[-1], 255, np.float32)
+    else:
+        rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
+        box = solid[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        shades = colour[solid]
+        is_page = box.mean() > 0.8 and shades.mean(axis=1).std() > 12
+        opposite = np.float32(255 if shades.mean() < 128 else 0)
+        background = np.median(shades, axis=0) if is_page else np.full(shades.shape[1], opposite)
+    merged = colour * alpha + background * (1 - alpha)
+    flat: NDArray[np.uint8] = np.rint(merged).astype(np.uint8)
+    return flat[..., 0] if flat.shape[-1] == 1 else flat
+
+
+def _reason(error: BaseException) -> str:
+    """One short clause for people, without Pillow's object addresses."""
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "it is in no known image format"
+    if isinstance(error, Image.DecompressionBombError):
+        return "it unpacks to far too many pixels"
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    first_line = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    return first_line[:120]
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Pillow's warnings and log lines about odd files would spoil the terminal."""
+    logger = logging.getLogger("PIL")
+    if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+        logger.addHandler(logging.NullHandler())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _silence_libtiff(image_format: str | None) -> Iterator[None]:
+    """libtiff writes its complaints straight to file descriptor 2."""
+    if image_format != "TIFF":
+        yield
+        return
+    sys.stderr.flush()
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
