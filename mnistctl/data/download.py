@@ -80,10 +80,10 @@ def download(
 
 def _parse(source: str) -> Location:
     """A directory as a Path, a place on the network as a base URL that ends in `/`."""
-    scheme, _, rest = source.partition("://")
-    if scheme in ("http", "https"):
+    if source.startswith(("http://", "https://")):
         return source if source.endswith("/") else f"{source}/"
-    path = Path(urllib.request.url2pathname(rest) if scheme == "file" else source)
+    is_url = source.startswith("file://")
+    path = Path(urllib.request.url2pathname(source.removeprefix("file://")) if is_url else source)
     if not path.is_dir():
         raise DataError(f"{source} is neither a directory nor an http(s) URL", hint=FROM_HINT)
     return path

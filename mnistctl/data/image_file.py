@@ -23,7 +23,7 @@ MAX_BYTES = 512 * 2**20
 MAX_PIXELS = 64 * 2**20
 MAX_JPEG_PIXELS = 128 * 2**20
 # Digits fill a few per cent of a photograph or more: beyond this, detail is only work.
-WORK_SIDE = 1024
+WORK_SIDE = 768
 
 _COMMON = ("PNG", "JPEG", "BMP", "GIF", "PPM")
 # These start another program (Ghostscript), draw through the operating system, or need a

@@ -1,5 +1,6 @@
 """Downloads: every source, every kind of damage, and servers that misbehave (on 127.0.0.1)."""
 
+import contextlib
 import errno
 import http.server
 import os
@@ -69,10 +70,8 @@ def server(mnist_dir: Path) -> Iterator[Server]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            try:
+            with contextlib.suppress(ConnectionError):
                 _answer(state, self)
-            except ConnectionError:
-                pass
 
         def log_message(self, *_: object) -> None: ...
 
@@ -359,8 +358,8 @@ def test_an_unusable_address(tmp_path: Path, source: str) -> None:
 
 
 def test_a_source_directory_without_the_files(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"tried .*empty \(not there\)"):
-        (tmp_path / "empty").mkdir()
         download(tmp_path / "data", source=str(tmp_path / "empty"))
 
 

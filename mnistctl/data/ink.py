@@ -1,0 +1,185 @@
+"""Tell ink from paper: from pixels to an evenly lit map of how inky each one is.
+
+Nothing here knows about digits except `stroke_score`, by which the right reading of a picture
+(which polarity, which background) is told from the wrong ones.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Invert = Literal["auto", "yes", "no"]
+Grey = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+# Sides, in pixels, between which a picture is analysed: below, strokes are thinner than the
+# pixels they are measured in.
+SMALL_SIDE = 224
+COARSE_SIDE = 160
+# Contrast below this many of 255 grey levels can't be told from the file format's own noise.
+MIN_CONTRAST = 6.0
+
+
+@dataclass(frozen=True)
+class Ink:
+    """How inky each pixel is.
+
+    `amount` is float32 (height, width), 0 for paper and about 1 for ink, sharp only as far as
+    the picture was. `scale` is its size over that of the pixels it came from, `dark` tells whether
+    the ink is darker than the paper, `contrast` its grey levels against the paper and `noise`
+    the paper's own.
+    """
+
+    amount: Grey
+    scale: float
+    dark: bool
+    contrast: float
+    noise: float
+
+
+def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Ink:
+    """Ink of uint8 pixels, (height, width) or (height, width, 3).
+
+    `invert` says "yes" for dark ink on light paper, "no" for light on dark, "auto" for either.
+    """
+    grey, scale = _working_size(_to_grey(pixels))
+    coarse = _resize(grey, COARSE_SIDE / max(grey.shape))
+    noise = _noise(coarse)
+    signs = {"yes": (-1,), "no": (1,), "auto": (-1, 1)}[invert]
+    best = (-1.0, signs[0], "plain", 0.0)
+    for background in ("plain", "local"):
+        difference = coarse - _background(coarse, background)
+        for sign in signs:
+            amount = np.maximum(difference * np.float32(sign), 0)
+            level = _ink_level(amount, noise)
+            if level < MIN_CONTRAST:
+                continue
+            score = stroke_score(amount / np.float32(level))
+            if score > best[0]:
+                best = (score, sign, background, level)
+    _, sign, background, level = best
+    if level == 0:
+        return Ink(np.zeros_like(grey), scale, sign < 0, 0.0, noise)
+    paper = _resize_to(_background(coarse, background), grey.shape)
+    amount = np.maximum((_smooth(grey) - paper) * np.float32(sign), 0) / np.float32(level)
+    return Ink(amount, scale, sign < 0, level, noise)
+
+
+def _to_grey(pixels: NDArray[np.uint8]) -> Grey:
+    """Luma, or the one colour channel that shows far more: yellow ink on white is in blue only."""
+    if pixels.ndim == 2:
+        return pixels.astype(np.float32)
+    channels = pixels.astype(np.float32)
+    luma = channels @ np.array([0.299, 0.587, 0.114], np.float32)
+    candidates = [luma, *np.moveaxis(channels, 2, 0)]
+    spreads = [_spread(candidate) for candidate in candidates]
+    strongest = int(np.argmax(spreads))
+    return luma if spreads[0] > 0.3 * spreads[strongest] else candidates[strongest]
+
+
+def _spread(grey: Grey) -> float:
+    sample = grey[:: max(grey.shape[0] // 128, 1), :: max(grey.shape[1] // 128, 1)]
+    middle = np.median(sample)
+    return float(np.quantile(np.abs(sample - middle), 0.98))
+
+
+def _working_size(grey: Grey) -> tuple[Grey, float]:
+    longest = max(grey.shape)
+    if longest >= SMALL_SIDE:
+        return grey, 1.0
+    scale = float(-(-SMALL_SIDE // longest))
+    return _resize(grey, scale), scale
+
+
+def _resize(grey: Grey, scale: float) -> Grey:
+    height, width = grey.shape
+    return _resize_to(grey, (max(round(height * scale), 1), max(round(width * scale), 1)))
+
+
+def _resize_to(grey: Grey, shape: tuple[int, ...]) -> Grey:
+    if grey.shape == shape:
+        return grey
+    # Bilinear averages over the covered area when shrinking and doesn't overshoot when growing.
+    image = Image.fromarray(grey).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+    return np.asarray(image, np.float32)
+
+
+def _smooth(grey: Grey) -> Grey:
+    """Take off sensor noise and paper grain finer than a stroke."""
+    from scipy import ndimage
+
+    smoothed: Grey = ndimage.gaussian_filter(grey, max(grey.shape) / 400, truncate=3)
+    return smoothed
+
+
+def _noise(coarse: Grey) -> float:
+    """Standard deviation of the paper's grain, in grey levels, from neighbours' differences."""
+    steps = np.abs(np.diff(coarse, axis=1))
+    return float(np.median(steps)) * 1.4826 / 2**0.5 if steps.size else 0.0
+
+
+def _background(coarse: Grey, kind: str) -> Grey:
+    """The paper's grey at each pixel: one value, or the median of a wide neighbourhood.
+
+    The median over half the picture follows light and shadows but not strokes, even thick ones.
+    """
+    if kind == "plain":
+        return np.full_like(coarse, np.median(coarse))
+    from scipy import ndimage
+
+    tiny = _resize(coarse, 40 / max(coarse.shape))
+    window = max(round(max(tiny.shape) * 0.5), 3) | 1
+    local: Grey = ndimage.median_filter(tiny, size=window, mode="nearest")
+    return _resize_to(ndimage.gaussian_filter(local, 1.5), coarse.shape)
+
+
+def _ink_level(amount: Grey, noise: float) -> float:
+    """Grey levels by which ink differs from paper; 0 when nothing stands out."""
+    from skimage.filters import threshold_otsu
+
+    strong = amount[amount > max(4 * noise, MIN_CONTRAST / 2)]
+    if strong.size < max(amount.size * 2e-4, 4):
+        return 0.0
+    # Otsu between what is faint (lines, stains, edges) and what is ink.
+    low, high = float(strong.min()), float(strong.max())
+    threshold = float(threshold_otsu(strong)) if high > low else low
+    inky = strong[strong >= threshold]
+    return float(np.median(inky))
+
+
+def stroke_score(amount: Grey) -> float:
+    """How much the ink looks like pen strokes, 0..1: thin, in one place, away from the border."""
+    from scipy import ndimage
+    from skimage.measure import label
+
+    mask = amount > 0.5
+    if not mask.any():
+        return 0.0
+    labels = label(mask, connectivity=2)
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    best = 0.0
+    for index in np.argsort(areas)[::-1][:4]:
+        if areas[index] < max(0.02 * areas.max(), 4):
+            break
+        rows, columns = np.nonzero(labels == index)
+        height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+        size = max(height, width)
+        stroke = 4 * float(depth[rows, columns].mean())
+        edge = (
+            (rows == 0).sum()
+            + (columns == 0).sum()
+            + (rows == mask.shape[0] - 1).sum()
+            + (columns == mask.shape[1] - 1).sum()
+        )
+        contact = edge / (2 * (height + width))
+        thin = np.clip((0.55 - stroke / size) / 0.3, 0, 1)
+        alone = areas[index] / areas.sum()
+        solid = float(np.clip(amount[rows, columns], 0, 1).mean())
+        large = min(size / (0.25 * max(mask.shape)), 1)
+        best = max(best, float(thin * max(1 - 4 * contact, 0.02) * alone**0.5 * solid * large**0.5))
+    return best

@@ -1,0 +1,80 @@
+"""Our side of the comparisons: the engine's own loop, without files around it."""
+
+import time
+from dataclasses import replace
+
+import torch
+
+from mnistctl.data.dataset import Split
+from mnistctl.device import synchronize
+from mnistctl.engine.distributed import Ranks
+from mnistctl.engine.fit import FitData, Hooks, LabelledImages, fit
+from mnistctl.engine.inference import compute_logits
+from mnistctl.engine.state import TrainingState, new_state
+from mnistctl.engine.stopping import StopRequest
+from mnistctl.events import NullReporter, Reporter
+from mnistctl.recipes import Recipe
+from mnistctl.store.config import RunConfig
+
+
+def bench_config(recipe: Recipe, device: torch.device, precision: str, seed: int = 0) -> RunConfig:
+    """A run's configuration without a run."""
+    return RunConfig(
+        recipe=recipe,
+        dataset="mnist",
+        dataset_sha256="",
+        seed=seed,
+        validation=0,
+        device=str(device),
+        precision=precision,
+        threads=torch.get_num_threads(),
+        world_size=1,
+        log_every=20,
+        checkpoint_every=0,
+        test_every_epoch=False,
+        started="",
+        command="",
+        versions={},
+    )
+
+
+def train_once(
+    recipe: Recipe,
+    data: Split,
+    device: torch.device,
+    precision: str,
+    seed: int = 0,
+    reporter: Reporter | None = None,
+) -> tuple[TrainingState, float]:
+    """The trained state and the wall seconds of `fit`, nothing saved."""
+    state = new_state(recipe, seed, device)
+    images = LabelledImages(data.images.to(device), data.labels.to(device))
+    hooks = Hooks(reporter or NullReporter(), lambda record: None, lambda: None, StopRequest())
+    config = bench_config(recipe, device, precision, seed)
+    synchronize(device)
+    start = time.perf_counter()
+    fit(state, config, FitData(images, None, None), Ranks(), hooks)
+    synchronize(device)
+    return state, time.perf_counter() - start
+
+
+def training_rate(recipe: Recipe, data: Split, device: torch.device, precision: str) -> float:
+    """Images a second over one epoch of `data`."""
+    once = replace(recipe, epochs=1)
+    return len(data.images) / train_once(once, data, device, precision)[1]
+
+
+def evaluation_rate(recipe: Recipe, data: Split, device: torch.device, precision: str) -> float:
+    """Images a second of the forward pass over `data`."""
+    model = new_state(recipe, 0, device).model
+    start = time.perf_counter()
+    compute_logits(model, data.images, recipe, device, precision)
+    synchronize(device)
+    return len(data.images) / (time.perf_counter() - start)
+
+
+def correct_of(state: TrainingState, recipe: Recipe, data: Split, precision: str) -> int:
+    """How many of `data` the trained network gets right."""
+    device = next(state.model.parameters()).device
+    logits = compute_logits(state.model, data.images, recipe, device, precision)
+    return int((logits.argmax(1) == data.labels).sum())

@@ -1,0 +1,115 @@
+"""Drawn digits: the shapes of MNIST, the same for the same seed, worth learning from."""
+
+import hashlib
+
+import pytest
+import torch
+from torch import Tensor
+
+from mnistctl.data import synthetic
+from mnistctl.data.strokes import WAYS
+
+
+def digest(images: Tensor, labels: Tensor) -> str:
+    return hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def test_split() -> tuple[Tensor, Tensor]:
+    return synthetic.load("test")
+
+
+def test_shapes_and_classes_are_those_of_mnist(test_split: tuple[Tensor, Tensor]) -> None:
+    images, labels = test_split
+    assert images.shape == (10_000, 28, 28)
+    assert images.dtype == labels.dtype == torch.uint8
+    assert labels.bincount().tolist() == [1000] * 10
+    images, labels = synthetic.load("train")
+    assert images.shape == (60_000, 28, 28)
+    assert labels.bincount().tolist() == [6000] * 10
+
+
+def test_the_seed_decides_and_threads_do_not(test_split: tuple[Tensor, Tensor]) -> None:
+    threads, before = torch.get_num_threads(), torch.random.get_rng_state()
+    try:
+        torch.set_num_threads(3)
+        again = synthetic.load("test")
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    assert digest(*again) == digest(*test_split)
+    assert digest(*synthetic.load("test", seed=1)) != digest(*test_split)
+    # Nothing is taken from the generator that everybody else draws from.
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_train_and_test_share_no_image(test_split: tuple[Tensor, Tensor]) -> None:
+    train = {image.numpy().tobytes() for image in synthetic.load("train")[0]}
+    assert len(train) == 60_000
+    assert train.isdisjoint(image.numpy().tobytes() for image in test_split[0])
+
+
+def test_prepared_as_mnist_was(test_split: tuple[Tensor, Tensor]) -> None:
+    ink = test_split[0].float() / 255
+    # A frame of 4 pixels stays free but where centring by mass moves a long tail into it.
+    assert ink[:, [0, 27]].mean() < 0.002
+    assert ink[:, :, [0, 27]].mean() < 0.002
+    mass = ink.sum((1, 2))
+    across = (ink.sum(1) * torch.arange(28)).sum(1) / mass
+    down = (ink.sum(2) * torch.arange(28)).sum(1) / mass
+    assert (across - 13.5).abs().mean() < 0.5
+    assert (down - 13.5).abs().mean() < 0.5
+    rows = (ink.amax(2) > 0.2).sum(1)
+    columns = (ink.amax(1) > 0.2).sum(1)
+    extent = torch.maximum(rows, columns).float()
+    assert 19 < extent.mean() < 21
+    # MNIST's mean is 0.1307 and 98 % of its images have their darkest pixel over 0.98.
+    assert ink.mean() == pytest.approx(0.13, abs=0.01)
+    assert ink.amax((1, 2)).quantile(0.02) > 0.98
+
+
+def test_no_image_is_empty_or_a_blot(test_split: tuple[Tensor, Tensor]) -> None:
+    share = (test_split[0] > 127).float().mean((1, 2))
+    assert share.min() > 0.01
+    assert share.max() < 0.5
+
+
+def test_neither_trivial_nor_noise(test_split: tuple[Tensor, Tensor]) -> None:
+    """A linear classifier learns it, but not to the end."""
+    images, labels = (part[:8000] for part in synthetic.load("train"))
+    flat = images.reshape(len(images), -1).double() / 255
+    flat = torch.cat([flat, torch.ones(len(flat), 1)], 1)
+    targets = torch.nn.functional.one_hot(labels.long(), 10).double()
+    ridge = flat.T @ flat + 10 * torch.eye(flat.shape[1])
+    weights = torch.linalg.solve(ridge, flat.T @ targets)
+    unseen = test_split[0].reshape(10_000, -1).double() / 255
+    unseen = torch.cat([unseen, torch.ones(len(unseen), 1)], 1)
+    accuracy = ((unseen @ weights).argmax(1) == test_split[1]).double().mean()
+    assert 0.6 < accuracy < 0.95
+
+
+def test_fingerprint_names_the_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = synthetic.fingerprint()
+    assert first == synthetic.fingerprint()
+    assert first != synthetic.fingerprint(seed=1)
+    synthetic._pen.cache_clear()
+    monkeypatch.setitem(WAYS, 1, ("5,0 5,14",))
+    changed = synthetic.fingerprint()
+    synthetic._pen.cache_clear()
+    assert changed != first
+
+
+@pytest.mark.parametrize(("digit", "way"), [(d, way) for d in WAYS for way in WAYS[d]])
+def test_ways_are_smooth_paths_on_the_paper(digit: int, way: str) -> None:
+    points, basis, down = synthetic._parse(way)
+    path = basis @ points
+    assert path.shape == (synthetic.SAMPLES, 2)
+    assert torch.allclose(basis.sum(1), torch.ones(synthetic.SAMPLES), atol=1e-5)
+    assert path.min() > -2
+    assert path[:, 0].max() < 14
+    assert path[:, 1].max() < 15
+    assert int((down == 0).sum()) == way.count("/")
+    # Strokes start and end where they say, also when a point is met twice.
+    first, last = (way.split()[i].split(",") for i in (0, -1))
+    assert path[0].tolist() == pytest.approx([float(x) for x in first], abs=1e-4)
+    assert path[-1].tolist() == pytest.approx([float(x) for x in last], abs=1e-4)
