@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from mnistctl.errors import UsageError, unknown
 
-NETWORKS = ("mlp", "cnn-small", "cnn-wide", "cnn-dropout")
+NETWORKS = ("mlp", "cnn-small", "cnn-wide", "cnn-dropout", "compact-3")
 DEFAULT_RECIPE = "cnn-small"
 
 
@@ -54,6 +54,13 @@ class Recipe:
     """One-cycle: the share of all steps in which the rate climbs to its peak."""
     label_smoothing: float = 0.0
     augmentation: Augmentation = Augmentation()
+    plain_epochs: int = 0
+    """The last epochs, trained on the images as they are."""
+
+    def augments(self, epochs_done: int) -> bool:
+        """Whether the epoch after `epochs_done` changes its images."""
+        last = self.epochs - self.plain_epochs
+        return self.augmentation != Augmentation() and epochs_done < last
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` is its inverse."""
@@ -112,6 +119,21 @@ RECIPES: dict[str, Recipe] = {
             optimizer="adam",
             learning_rate=1e-3,
             epochs=10,
+        ),
+        Recipe(
+            name="fast",
+            summary="99 % in one epoch: three batch-normalised convolutions, 62,538 parameters",
+            network="compact-3",
+            pixel_mean=0.1307,
+            pixel_std=0.3081,
+            batch_size=250,
+            optimizer="adam",
+            learning_rate=0.01,
+            betas=(0.8, 0.95),
+            schedule="one-cycle",
+            warmup=0.2,
+            label_smoothing=0.1,
+            epochs=1,
         ),
     )
 }

@@ -15,6 +15,7 @@ from mnistctl.cli.download import download_command
 from mnistctl.cli.evaluate import evaluate_command
 from mnistctl.cli.options import DEBUG_KEY
 from mnistctl.cli.output import show_error
+from mnistctl.cli.predict import predict_command
 from mnistctl.cli.train import train_command
 from mnistctl.cli.visualize import visualize_command
 from mnistctl.errors import ExitCode, Interrupted, MnistctlError
@@ -49,6 +50,7 @@ app = typer.Typer(
 app.command("download")(download_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
+app.command("predict")(predict_command)
 app.command("visualize")(visualize_command)
 
 

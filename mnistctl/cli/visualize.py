@@ -62,14 +62,10 @@ def visualize_command(
     if output.human:
         output.line(title)
         if not quiet:
-            from rich.table import Table
-
-            from mnistctl.plots.terminal import image_text, probability_bars
+            from mnistctl.plots.terminal import prediction_panel
 
             console = output.console()
-            bars = probability_bars(seen.probabilities, console, seen.label)
-            grid = Table.grid(padding=(0, 3))
-            grid.add_row(image_text(seen.pixels, console), bars)
-            console.print(grid)
+            answer = (seen.prediction, seen.probabilities)
+            console.print(prediction_panel(seen.pixels, *answer, console, seen.label))
         if out is not None:
             output.line(f"Written: {out}")

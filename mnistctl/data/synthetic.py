@@ -95,7 +95,7 @@ def _write(digits: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     choice = torch.rand(num, generator=generator) * pen.num_ways[digits]
     way = pen.first[digits] + choice.long()
     points = pen.points[way] - torch.tensor([5.0, 7.0])
-    path = pen.basis[way] @ (points + 0.7 * normal(points.shape[1], 2))
+    path = _product(pen.basis[way], points + 0.7 * normal(points.shape[1], 2))
     # The upper half narrower or wider, taller or flatter than the lower.
     height = path[:, :, 1:] / 7
     narrow = torch.exp(0.2 * normal(1, 1) * height.clamp(-1.5, 1.5))
@@ -108,7 +108,8 @@ def _write(digits: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     stretch, slant, angle = 0.28 * normal(), 0.2 + 0.35 * normal(), 0.17 * normal()
     lean = torch.stack([stretch.exp(), -slant, torch.zeros(num), torch.ones(num)], 1)
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1)
-    path = path @ (turn.view(num, 2, 2) @ lean.view(num, 2, 2)).transpose(1, 2)
+    hand = _product(turn.view(num, 2, 2), lean.view(num, 2, 2))
+    path = _product(path, hand.transpose(1, 2))
     return path, pen.down[way]
 
 
@@ -130,13 +131,18 @@ def _ink(path: Tensor, down: Tensor, generator: Generator) -> Tensor:
     exponent = (path[..., None] - pixels).square_().mul_(-0.5 / INK_SPREAD**2)
     # Far below anything visible, but denormal numbers would make the products 20 times slower.
     blob = exponent.clamp_min_(-30.0).exp_()
-    density = (blob[:, :, 1] * length[..., None]).transpose(1, 2) @ blob[:, :, 0]
+    density = _product((blob[:, :, 1] * length[..., None]).transpose(1, 2), blob[:, :, 0])
     density /= INK_SPREAD * math.sqrt(2 * math.pi)
     distance = (-2 * INK_SPREAD**2 * torch.log(density.clamp_min(1e-12))).clamp_min(0).sqrt()
     distance += 0.15 * torch.randn(distance.shape, generator=generator)
     soft = 0.5 + 0.3 * torch.rand(num, 1, 1, generator=generator)
     ink = ((radius[..., None] - distance) / (2 * soft) + 0.5).clamp(0, 1)
     return (ink * 255).round().to(torch.uint8)
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """A matrix product in float64, which autocast and float32 precision settings leave alone."""
+    return (left.double() @ right.double()).float()
 
 
 @functools.cache

@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
+from mnistctl.data.augment import apply_maps, draw_maps
 from mnistctl.data.batches import Stream, derive_seed, epoch_order, share_of
 from mnistctl.device import synchronize
 from mnistctl.engine.distributed import Ranks, any_rank, total_over_ranks
 from mnistctl.engine.evaluate import Scores, score
-from mnistctl.engine.inference import autocast, pixels_to_input
+from mnistctl.engine.inference import autocast, pixels_to_input, scale_pixels
 from mnistctl.engine.optim import learning_rate, set_learning_rate
 from mnistctl.engine.state import TrainingState
 from mnistctl.engine.stopping import StopRequest
@@ -127,7 +128,7 @@ class _Loop:
         state, config = self.state, self.config
         total, epoch = len(indexes), state.epochs_done + 1
         first, end = share_of(total, self.ranks.rank, self.ranks.world_size)
-        images = self.data.train.images[indexes[first:end]]
+        inputs = self.inputs(self.data.train.images[indexes[first:end]], first, total)
         labels = self.data.train.labels[indexes[first:end]]
         rate = learning_rate(
             config.recipe,
@@ -139,7 +140,7 @@ class _Loop:
         if self.ranks.world_size > 1:
             set_share(state.model, (first, total))
         with autocast(self.device, config.precision):
-            logits = self.model(pixels_to_input(images, config.recipe))
+            logits = self.model(inputs)
         loss = cross_entropy(
             logits.float(), labels, reduction="sum", label_smoothing=config.recipe.label_smoothing
         )
@@ -151,6 +152,16 @@ class _Loop:
         share_loss = loss.detach()
         state.loss_sum += share_loss
         return share_loss
+
+    def inputs(self, images: Tensor, first: int, total: int) -> Tensor:
+        """What the network sees of `images`, the ones from `first` on in a batch of `total`."""
+        state, recipe = self.state, self.config.recipe
+        if not recipe.augments(state.epochs_done):
+            return pixels_to_input(images, recipe)
+        place = (Stream.AUGMENTATION, state.epochs_done + 1, state.step)
+        generator = torch.Generator().manual_seed(derive_seed(self.config.seed, *place))
+        maps = draw_maps(recipe.augmentation, total, generator)[first : first + len(images)]
+        return scale_pixels(apply_maps(images, maps), recipe)
 
     def report_step(self, share_loss: Tensor, batch_size: int) -> None:
         """Read the loss back, keep it and show it; the only place where the loop waits for it."""

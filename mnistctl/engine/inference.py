@@ -12,8 +12,12 @@ BATCH_SIZE = {"cpu": 500}
 
 def pixels_to_input(images: Tensor, recipe: Recipe) -> Tensor:
     """uint8 (n, 28, 28) -> float32 (n, 1, 28, 28), scaled as the recipe's network expects."""
-    scaled = images.unsqueeze(1).float()
-    return scaled.sub_(255.0 * recipe.pixel_mean).mul_(1.0 / (255.0 * recipe.pixel_std))
+    return scale_pixels(images.unsqueeze(1).float(), recipe)
+
+
+def scale_pixels(pixels: Tensor, recipe: Recipe) -> Tensor:
+    """Float pixels 0..255 of any shape, scaled in place as the recipe's network expects."""
+    return pixels.sub_(255.0 * recipe.pixel_mean).mul_(1.0 / (255.0 * recipe.pixel_std))
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

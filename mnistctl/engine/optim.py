@@ -1,12 +1,13 @@
 """From a recipe's numbers to an optimiser, and the learning rate as a function of the step."""
 
-import math
 from collections.abc import Iterable
 
 import torch
 from torch import nn
 
 from mnistctl.recipes import Recipe
+
+WARMUP_START = 0.1
 
 
 def build_optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -33,16 +34,15 @@ def build_optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch
 def learning_rate(recipe: Recipe, step: int, total_steps: int) -> float:
     """The rate of the 0-based `step` of `total_steps`.
 
-    constant: the recipe's. one-cycle: linear from 0 to the peak over the warm-up share, then a
-    half cosine down to 0 (Smith and Topin, arXiv:1708.07120, with cosine annealing).
+    constant: the recipe's. one-cycle: linear from a tenth of the peak up to it over the warm-up
+    share, then linear towards 0 (Smith and Topin, arXiv:1708.07120, without its final phase).
     """
     if recipe.schedule == "constant":
         return recipe.learning_rate
-    done = (step + 1) / (total_steps + 1)
+    done = step / total_steps
     if done < recipe.warmup:
-        return recipe.learning_rate * done / recipe.warmup
-    rest = (done - recipe.warmup) / (1.0 - recipe.warmup)
-    return recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * rest))
+        return recipe.learning_rate * (WARMUP_START + (1.0 - WARMUP_START) * done / recipe.warmup)
+    return recipe.learning_rate * (1.0 - done) / (1.0 - recipe.warmup)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -2,6 +2,7 @@
 
 `torch.nn.Dropout` draws a mask for the images it is given; here one is drawn for the whole
 global batch, from a stream that every process shares, and cut to the share that is present.
+Likewise batch normalisation takes the statistics of the global batch.
 """
 
 import torch
@@ -40,8 +41,52 @@ class Dropout(nn.Module):
         return x * mask[first : first + len(x)]
 
 
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation (Ioffe and Szegedy, arXiv:1502.03167) over the global batch.
+
+    On one process it is `torch.nn.BatchNorm2d`. Where `share` says that the batch is spread over
+    processes, mean and variance are those of all its images; gradients flow through the exchange.
+    `torch.nn.SyncBatchNorm` does this on GPUs only.
+    """
+
+    share: tuple[int, int] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Input and output (n, channels, height, width)."""
+        if not self.training or self.share is None:
+            plain: Tensor = super().forward(x)
+            return plain
+        count = self.share[1] * x.shape[2] * x.shape[3]
+        values = x.float()
+        mean = _total(values.sum((0, 2, 3))) / count
+        centred = values - mean[:, None, None]
+        variance = _total(centred.square().sum((0, 2, 3))) / count
+        self.track(mean.detach(), variance.detach() * (count / (count - 1)))
+        scaled = centred * (variance + self.eps).rsqrt()[:, None, None]
+        result = scaled * self.weight[:, None, None] + self.bias[:, None, None]
+        return result.to(x.dtype)
+
+    def track(self, mean: Tensor, variance: Tensor) -> None:
+        """Fold a batch's statistics (channels,) into the running ones, as `nn.BatchNorm2d` does."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.momentum is not None
+        assert self.num_batches_tracked is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+        self.num_batches_tracked.add_(1)
+
+
+def _total(value: Tensor) -> Tensor:
+    """`value` summed over all processes, differentiably."""
+    from torch.distributed.nn.functional import all_reduce  # slow to import, seldom needed
+
+    total: Tensor = all_reduce(value)  # type: ignore[no-untyped-call]
+    return total
+
+
 def set_share(model: nn.Module, share: tuple[int, int] | None) -> None:
     """Tell every layer of `model` that needs it which part of the global batch comes next."""
     for module in model.modules():
-        if isinstance(module, Dropout):
+        if isinstance(module, Dropout | BatchNorm):
             module.share = share

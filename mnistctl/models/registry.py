@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor, device, nn
 
 from mnistctl.errors import CheckpointError
+from mnistctl.models import compact
 from mnistctl.models.classic import MLP, CNNDropout, CNNSmall, CNNWide
 
 NETWORK_CLASSES: dict[str, Callable[[], nn.Module]] = {
@@ -12,6 +13,7 @@ NETWORK_CLASSES: dict[str, Callable[[], nn.Module]] = {
     "cnn-small": CNNSmall,
     "cnn-wide": CNNWide,
     "cnn-dropout": CNNDropout,
+    "compact-3": compact.fast,
 }
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")

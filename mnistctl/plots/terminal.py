@@ -6,11 +6,57 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.style import Style
+from rich.table import Table
 from rich.text import Text
 
 SHADES = " ░▒▓█"
 ASCII_SHADES = " .:*#"
 BAR_WIDTH = 24
+# Each digit as rows of five dots, top to bottom.
+LARGE_DIGITS = (
+    "01110 10001 10001 10001 10001 10001 01110",
+    "00100 01100 00100 00100 00100 00100 01110",
+    "01110 10001 00001 00010 00100 01000 11111",
+    "11110 00001 00001 01110 00001 00001 11110",
+    "00010 00110 01010 10010 11111 00010 00010",
+    "11111 10000 11110 00001 00001 10001 01110",
+    "00110 01000 10000 11110 10001 10001 01110",
+    "11111 00001 00010 00100 01000 01000 01000",
+    "01110 10001 10001 01110 10001 10001 01110",
+    "01110 10001 10001 01111 00001 00010 01100",
+)
+NO_DIGIT = "01110 10001 00001 00110 00100 00000 00100"
+
+
+def prediction_panel(
+    pixels: NDArray[np.uint8],
+    digit: int | None,
+    probabilities: Sequence[float],
+    console: Console,
+    label: int | None = None,
+) -> Table:
+    """The image (28, 28), the digit large (None: a question mark) and the ten bars, side by side.
+
+    On consoles too narrow for all three the bars come below.
+    """
+    image = image_text(pixels, console)
+    bars = probability_bars(probabilities, console, label)
+    large = large_digit(digit, console)
+    grid = Table.grid(padding=(0, 3))
+    if console.width >= 90:
+        grid.add_row(image, large, bars)
+    else:
+        grid.add_row(image, large)
+        grid.add_row(bars)
+    return grid
+
+
+def large_digit(digit: int | None, console: Console) -> Text:
+    """A digit seven lines high, ten columns wide; a question mark for None."""
+    dot = "██" if _has_blocks(console) else "##"
+    rows = (NO_DIGIT if digit is None else LARGE_DIGITS[digit]).split()
+    lines = ["".join(dot if cell == "1" else "  " for cell in row) for row in rows]
+    return Text("\n" * 3 + "\n".join(lines))
 
 
 def image_text(pixels: NDArray[np.uint8], console: Console) -> Text:

@@ -12,16 +12,16 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from tests.bench.figures import keep, show, summary
-from tests.bench.machine_rate import matmul_rate, training_flops
-from tests.bench.ours import correct_of, evaluation_rate, train_once, training_rate
-from tests.bench.plain import examples_seconds_to, plain_evaluation_rate, plain_training_rate
 
 from mnistctl.cli.progress import BarReporter
 from mnistctl.data.dataset import Split, load_split
 from mnistctl.device import choose_precision
 from mnistctl.events import NullReporter
 from mnistctl.recipes import RECIPES
+from tests.bench.figures import keep, show, summary
+from tests.bench.machine_rate import matmul_rate, training_flops
+from tests.bench.ours import correct_of, evaluation_rate, train_once, training_rate
+from tests.bench.plain import examples_seconds_to, plain_evaluation_rate, plain_training_rate
 
 CPU = torch.device("cpu")
 PLAIN_IMAGES = 12_000
@@ -35,7 +35,9 @@ PEAK_MEMORY = (
 
 def measure(data_dir: Path, runs: int) -> None:
     """Measure everything, print one table and write results/speed.json."""
-    train, test = (load_split("mnist", name, data_dir, NullReporter()) for name in ("train", "test"))
+    train, test = (
+        load_split("mnist", name, data_dir, NullReporter()) for name in ("train", "test")
+    )
     precision = choose_precision("auto", "cpu").value
     document: dict[str, Any] = {"runs": runs, "precision": precision}
     document["recipes"] = recipe_rates(train, test, data_dir, precision, runs)
@@ -154,7 +156,7 @@ def start_up(data_dir: Path, runs: int) -> dict[str, Any]:
 def seconds_to_99(
     train: Split, test: Split, data_dir: Path, precision: str, runs: int
 ) -> dict[str, Any]:
-    """Training seconds of `fast` and its accuracy, in turn with pytorch/examples' recipe to 99 %."""
+    """Training seconds and accuracy of `fast`, in turn with pytorch/examples to 99 %."""
     ours: list[float] = []
     correct: list[int] = []
     theirs: list[float] = []

@@ -15,12 +15,12 @@ def digest(images: Tensor, labels: Tensor) -> str:
 
 
 @pytest.fixture(scope="module")
-def test_split() -> tuple[Tensor, Tensor]:
+def drawn() -> tuple[Tensor, Tensor]:
     return synthetic.load("test")
 
 
-def test_shapes_and_classes_are_those_of_mnist(test_split: tuple[Tensor, Tensor]) -> None:
-    images, labels = test_split
+def test_shapes_and_classes_are_those_of_mnist(drawn: tuple[Tensor, Tensor]) -> None:
+    images, labels = drawn
     assert images.shape == (10_000, 28, 28)
     assert images.dtype == labels.dtype == torch.uint8
     assert labels.bincount().tolist() == [1000] * 10
@@ -29,7 +29,7 @@ def test_shapes_and_classes_are_those_of_mnist(test_split: tuple[Tensor, Tensor]
     assert labels.bincount().tolist() == [6000] * 10
 
 
-def test_the_seed_decides_and_threads_do_not(test_split: tuple[Tensor, Tensor]) -> None:
+def test_the_seed_decides_and_threads_do_not(drawn: tuple[Tensor, Tensor]) -> None:
     threads, before = torch.get_num_threads(), torch.random.get_rng_state()
     try:
         torch.set_num_threads(3)
@@ -37,20 +37,30 @@ def test_the_seed_decides_and_threads_do_not(test_split: tuple[Tensor, Tensor]) 
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(threads)
-    assert digest(*again) == digest(*test_split)
-    assert digest(*synthetic.load("test", seed=1)) != digest(*test_split)
+    assert digest(*again) == digest(*drawn)
+    assert digest(*synthetic.load("test", seed=1)) != digest(*drawn)
     # Nothing is taken from the generator that everybody else draws from.
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_train_and_test_share_no_image(test_split: tuple[Tensor, Tensor]) -> None:
+def test_precision_settings_of_a_training_run_change_nothing() -> None:
+    expected, precision = synthetic.fingerprint(), torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert synthetic.fingerprint() == expected
+    finally:
+        torch.set_float32_matmul_precision(precision)
+
+
+def test_train_and_test_share_no_image(drawn: tuple[Tensor, Tensor]) -> None:
     train = {image.numpy().tobytes() for image in synthetic.load("train")[0]}
     assert len(train) == 60_000
-    assert train.isdisjoint(image.numpy().tobytes() for image in test_split[0])
+    assert train.isdisjoint(image.numpy().tobytes() for image in drawn[0])
 
 
-def test_prepared_as_mnist_was(test_split: tuple[Tensor, Tensor]) -> None:
-    ink = test_split[0].float() / 255
+def test_prepared_as_mnist_was(drawn: tuple[Tensor, Tensor]) -> None:
+    ink = drawn[0].float() / 255
     # A frame of 4 pixels stays free but where centring by mass moves a long tail into it.
     assert ink[:, [0, 27]].mean() < 0.002
     assert ink[:, :, [0, 27]].mean() < 0.002
@@ -68,13 +78,13 @@ def test_prepared_as_mnist_was(test_split: tuple[Tensor, Tensor]) -> None:
     assert ink.amax((1, 2)).quantile(0.02) > 0.98
 
 
-def test_no_image_is_empty_or_a_blot(test_split: tuple[Tensor, Tensor]) -> None:
-    share = (test_split[0] > 127).float().mean((1, 2))
+def test_no_image_is_empty_or_a_blot(drawn: tuple[Tensor, Tensor]) -> None:
+    share = (drawn[0] > 127).float().mean((1, 2))
     assert share.min() > 0.01
     assert share.max() < 0.5
 
 
-def test_neither_trivial_nor_noise(test_split: tuple[Tensor, Tensor]) -> None:
+def test_neither_trivial_nor_noise(drawn: tuple[Tensor, Tensor]) -> None:
     """A linear classifier learns it, but not to the end."""
     images, labels = (part[:8000] for part in synthetic.load("train"))
     flat = images.reshape(len(images), -1).double() / 255
@@ -82,9 +92,9 @@ def test_neither_trivial_nor_noise(test_split: tuple[Tensor, Tensor]) -> None:
     targets = torch.nn.functional.one_hot(labels.long(), 10).double()
     ridge = flat.T @ flat + 10 * torch.eye(flat.shape[1])
     weights = torch.linalg.solve(ridge, flat.T @ targets)
-    unseen = test_split[0].reshape(10_000, -1).double() / 255
+    unseen = drawn[0].reshape(10_000, -1).double() / 255
     unseen = torch.cat([unseen, torch.ones(len(unseen), 1)], 1)
-    accuracy = ((unseen @ weights).argmax(1) == test_split[1]).double().mean()
+    accuracy = ((unseen @ weights).argmax(1) == drawn[1]).double().mean()
     assert 0.6 < accuracy < 0.95
 
 

@@ -126,7 +126,7 @@ def test_constant_and_one_cycle_rates() -> None:
     assert {learning_rate(constant, step, 10) for step in range(10)} == {0.003}
     cycle = replace(constant, schedule="one-cycle", warmup=0.3)
     rates = [learning_rate(cycle, step, 999) for step in range(999)]
-    assert rates[0] < 0.0001
-    assert max(rates) == pytest.approx(0.003, rel=1e-4)
+    assert rates[0] == pytest.approx(0.0003)
+    assert max(rates) == pytest.approx(0.003, rel=1e-2)
     assert rates.index(max(rates)) == pytest.approx(299, abs=1)
-    assert rates[-1] < 1e-6
+    assert rates[-1] < 1e-5

@@ -1,0 +1,145 @@
+"""`mnistctl predict`: which digit is on a picture."""
+
+import csv
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from mnistctl.cli import options
+from mnistctl.cli.output import Output, is_terminal, percent, start_output
+from mnistctl.errors import ExitCode, MnistctlError, UsageError, unknown
+
+if TYPE_CHECKING:
+    from mnistctl.data.ink import Invert
+    from mnistctl.engine.predict import Answers, Prediction
+
+INVERT = ("auto", "yes", "no")
+
+
+def predict_command(
+    ctx: typer.Context,
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE...", help="Files, directories, patterns, or - for standard input."
+        ),
+    ],
+    checkpoint: options.CheckpointOption = None,
+    invert: Annotated[
+        str,
+        typer.Option(
+            "--invert",
+            metavar="WHICH",
+            help="yes: dark ink on light paper; no: light on dark; auto finds out.",
+        ),
+    ] = "auto",
+    multi: Annotated[
+        bool, typer.Option("--multi", help="Find several digits in a picture and read them.")
+    ] = False,
+    save_input: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-input", metavar="OUT.png", help="Save the 28x28 image that the network saw."
+        ),
+    ] = None,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="One line a prediction, for tables.")
+    ] = False,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    store: options.Store = options.DEFAULT_STORE,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Say which digit each picture shows, and how sure that is."""
+    output = start_output(ctx, json, quiet)
+    if invert not in INVERT:
+        raise unknown("--invert value", invert, INVERT)
+    if as_csv and json:
+        raise UsageError("--csv and --json are two forms of the same output", "choose one")
+    from mnistctl.engine.predict import predict
+
+    answers = predict(
+        images,
+        checkpoint=checkpoint,
+        store=store,
+        device=device,
+        precision=precision,
+        invert=cast("Invert", invert),
+        multi=multi,
+        reporter=output.reporter(),
+    )
+    if save_input is not None:
+        _save_input(answers, save_input)
+    output.document(answers.to_dict())
+    if as_csv:
+        _write_csv(answers)
+    elif output.human:
+        _show(answers, output, multi)
+    if not json:
+        for unreadable in answers.errors:
+            print(f"error: {unreadable.error}", file=sys.stderr)
+    if answers.errors:
+        raise typer.Exit(int(ExitCode.ERROR))
+
+
+def _show(answers: "Answers", output: Output, multi: bool) -> None:
+    if multi:
+        for image in dict.fromkeys(prediction.image for prediction in answers.predictions):
+            found = [p for p in answers.predictions if p.image == image]
+            output.line(
+                f"{image}: {''.join('?' if p.digit is None else str(p.digit) for p in found)}"
+            )
+            for prediction in found:
+                output.line(f"  {answer_text(prediction)} at {prediction.box}")
+        return
+    for prediction in answers.predictions:
+        output.line(f"{prediction.image}: {answer_text(prediction)}")
+    if len(answers.predictions) == 1 and not output.quiet and is_terminal(sys.stdout):
+        from mnistctl.plots.terminal import prediction_panel
+
+        console = output.console()
+        only = answers.predictions[0]
+        console.print(prediction_panel(only.pixels, only.digit, only.probabilities, console))
+
+
+def answer_text(prediction: "Prediction") -> str:
+    """`7 (99.81 %), then 1 (0.12 %), 9 (0.05 %)`, with the verdict where it is no plain digit."""
+    ranked = sorted(range(10), key=lambda digit: -prediction.probabilities[digit])
+    first, *others = (f"{k} ({percent(prediction.probabilities[k])})" for k in ranked[:3])
+    reason = f": {'; '.join(prediction.warnings)}" if prediction.warnings else ""
+    if prediction.verdict == "not-a-digit":
+        return f"not a digit{reason}"
+    sure = "" if prediction.verdict == "digit" else f" - uncertain{reason}"
+    return f"{first}, then {', '.join(others)}{sure}"
+
+
+def _write_csv(answers: "Answers") -> None:
+    writer = csv.writer(sys.stdout)
+    classes = [f"p{digit}" for digit in range(10)]
+    writer.writerow(["image", "digit", "confidence", "verdict", *classes, "warnings"])
+    for p in answers.predictions:
+        digit = "" if p.digit is None else p.digit
+        shares = [f"{share:.6f}" for share in p.probabilities]
+        writer.writerow(
+            [p.image, digit, f"{p.confidence:.6f}", p.verdict, *shares, "; ".join(p.warnings)]
+        )
+
+
+def _save_input(answers: "Answers", path: Path) -> None:
+    from PIL import Image
+
+    from mnistctl.files import reason, replacing
+
+    if len(answers.predictions) != 1:
+        raise UsageError(f"--save-input saves one digit, here are {len(answers.predictions)}")
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"--save-input writes PNG: '{path}' should end in .png")
+    try:
+        with replacing(path) as file:
+            Image.fromarray(answers.predictions[0].pixels).save(file, format="PNG")
+    except OSError as error:
+        raise MnistctlError(f"can't write {path}: {reason(error)}") from error
