@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from mnistctl.errors import UsageError, unknown
 
-NETWORKS = ("mlp", "cnn-small", "cnn-wide", "cnn-dropout", "compact-3")
-DEFAULT_RECIPE = "cnn-small"
+NETWORKS = ("mlp", "cnn-small", "cnn-wide", "cnn-dropout", "compact-3", "compact-5")
+DEFAULT_RECIPE = "standard"
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Augmentation:
     rotate: float = 0.0
     """Largest rotation, degrees either way."""
     scale: float = 0.0
-    """Largest relative change of size, per axis: 0.1 = 0.9..1.1."""
+    """Largest relative change of size: 0.1 = 0.9..1.1."""
     shear: float = 0.0
     """Largest horizontal shear, as a slope."""
     shift: float = 0.0
@@ -48,7 +48,7 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.999)
     """Adam only."""
     weight_decay: float = 0.0
-    """Decoupled (AdamW) for Adam, classic L2 for SGD."""
+    """Decoupled (AdamW) for Adam, classic L2 for SGD; on weights of two and more dimensions."""
     schedule: Literal["constant", "one-cycle"] = "constant"
     warmup: float = 0.0
     """One-cycle: the share of all steps in which the rate climbs to its peak."""
@@ -122,7 +122,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="fast",
-            summary="99 % in one epoch: three batch-normalised convolutions, 62,538 parameters",
+            summary="99 % in one epoch: three batch-normalised convolutions, 29,610 parameters",
             network="compact-3",
             pixel_mean=0.1307,
             pixel_std=0.3081,
@@ -134,6 +134,23 @@ RECIPES: dict[str, Recipe] = {
             warmup=0.2,
             label_smoothing=0.1,
             epochs=1,
+        ),
+        Recipe(
+            name="standard",
+            summary="99.6 % in under a minute: five convolutions, augmentation, 108,810 parameters",
+            network="compact-5",
+            pixel_mean=0.1307,
+            pixel_std=0.3081,
+            batch_size=250,
+            optimizer="adam",
+            learning_rate=0.008,
+            betas=(0.9, 0.95),
+            weight_decay=0.02,
+            schedule="one-cycle",
+            warmup=0.2,
+            label_smoothing=0.05,
+            augmentation=Augmentation(rotate=10, scale=0.1, shear=0.1, shift=1.5),
+            epochs=6,
         ),
     )
 }

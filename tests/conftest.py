@@ -4,10 +4,12 @@ import ipaddress
 import os
 import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from program import Server
 
 from mnistctl.data.download import download
 from mnistctl.data.mnist import FILES
@@ -63,6 +65,14 @@ def offline_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", NO_PROXY_THERE)
     monkeypatch.setenv("https_proxy", NO_PROXY_THERE)
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The program, ready to be started and killed many times."""
+    server = Server(tmp_path_factory.mktemp("server"))
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,8 @@ def show_recipes(output: Output) -> None:
 def show_runs(output: Output, store: Path) -> None:
     """A table of the runs in `store`, oldest first; each one's checkpoint is verified."""
     from mnistctl.errors import CheckpointError
-    from mnistctl.store.runs import RunInfo, list_runs, load_newest
+    from mnistctl.store.rotation import load_newest
+    from mnistctl.store.runs import RunInfo, list_runs
 
     def verified(run: RunInfo) -> tuple[RunInfo, int]:
         try:

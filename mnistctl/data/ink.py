@@ -29,11 +29,12 @@ class Ink:
 
     `amount` is float32 (height, width), 0 for paper and about 1 for ink, sharp only as far as
     the picture was. `scale` is its size over that of the pixels it came from, `dark` tells whether
-    the ink is darker than the paper, `contrast` its grey levels against the paper and `noise`
-    the paper's own.
+    the ink is darker than the paper, `contrast` its grey levels against the paper, `noise` the
+    paper's own. `rim` marks where the paper ends: the picture's border, or the sheet's edge.
     """
 
     amount: Grey
+    rim: Mask
     scale: float
     dark: bool
     contrast: float
@@ -49,23 +50,66 @@ def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Ink:
     coarse = _resize(grey, COARSE_SIDE / max(grey.shape))
     noise = _noise(coarse)
     signs = {"yes": (-1,), "no": (1,), "auto": (-1, 1)}[invert]
-    best = (-1.0, signs[0], "plain", 0.0)
-    for background in ("plain", "local"):
-        difference = coarse - _background(coarse, background)
+    sheet = _sheet(coarse)
+    if sheet is None:
+        sheet = np.ones_like(coarse, dtype=bool)
+    coarse = np.where(sheet, coarse, np.median(coarse[sheet]))
+    rim = _rim(sheet)
+    best = (-1.0, signs[0], coarse, 0.0)
+    for paper in (np.full_like(coarse, np.median(coarse)), _local_paper(coarse)):
         for sign in signs:
-            amount = np.maximum(difference * np.float32(sign), 0)
+            amount = np.maximum((coarse - paper) * np.float32(sign), 0)
             level = _ink_level(amount, noise)
             if level < MIN_CONTRAST:
                 continue
-            score = stroke_score(amount / np.float32(level))
+            score = stroke_score(amount / np.float32(level), rim)
             if score > best[0]:
-                best = (score, sign, background, level)
-    _, sign, background, level = best
-    if level == 0:
-        return Ink(np.zeros_like(grey), scale, sign < 0, 0.0, noise)
-    paper = _resize_to(_background(coarse, background), grey.shape)
-    amount = np.maximum((_smooth(grey) - paper) * np.float32(sign), 0) / np.float32(level)
-    return Ink(amount, scale, sign < 0, level, noise)
+                best = (score, sign, paper, level)
+    _, sign, paper, level = best
+    inside = _resize_to(sheet.astype(np.float32), grey.shape) > 0.5
+    amount = np.zeros_like(grey)
+    if level:
+        difference = (_smooth(grey) - _resize_to(paper, grey.shape)) * np.float32(sign / level)
+        amount = np.where(inside, np.maximum(difference, 0), 0)
+    return Ink(amount, _rim(inside), scale, sign < 0, level, noise)
+
+
+def _rim(inside: Mask) -> Mask:
+    from scipy import ndimage
+
+    rim: Mask = inside & ~ndimage.binary_erosion(inside)
+    return rim
+
+
+def _sheet(coarse: Grey) -> Mask | None:
+    """Where the sheet of paper lies, if its surroundings (a table, a drawn frame) are in view.
+
+    A sheet is a large compact region unlike the whole border of the picture, and mostly bare.
+    """
+    from scipy import ndimage
+    from skimage.filters import threshold_otsu
+    from skimage.measure import label
+
+    if coarse.min() == coarse.max():
+        return None
+    light = coarse > threshold_otsu(coarse)
+    ring = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
+    share = float(ring.mean())
+    if 0.1 < share < 0.9:
+        return None
+    labels = label(light if share <= 0.1 else ~light, connectivity=1)
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0
+    bare = labels == int(areas.argmax())
+    filled: Mask = ndimage.binary_fill_holes(bare)
+    rows, columns = np.flatnonzero(filled.any(axis=1)), np.flatnonzero(filled.any(axis=0))
+    area = int(filled.sum())
+    compact = area / ((np.ptp(rows) + 1) * (np.ptp(columns) + 1)) if area else 0
+    if area < 0.3 * coarse.size or compact < 0.85 or bare.sum() < 0.75 * area:
+        return None
+    # Off the sheet's own edge, which throws a shadow.
+    inner: Mask = ndimage.binary_erosion(filled, iterations=3)
+    return inner
 
 
 def _to_grey(pixels: NDArray[np.uint8]) -> Grey:
@@ -121,18 +165,15 @@ def _noise(coarse: Grey) -> float:
     return float(np.median(steps)) * 1.4826 / 2**0.5 if steps.size else 0.0
 
 
-def _background(coarse: Grey, kind: str) -> Grey:
-    """The paper's grey at each pixel: one value, or the median of a wide neighbourhood.
+def _local_paper(coarse: Grey) -> Grey:
+    """The paper's grey at each pixel: the median over half the picture around it.
 
-    The median over half the picture follows light and shadows but not strokes, even thick ones.
+    That follows light and soft shadows, but not strokes, even thick ones.
     """
-    if kind == "plain":
-        return np.full_like(coarse, np.median(coarse))
     from scipy import ndimage
 
-    tiny = _resize(coarse, 40 / max(coarse.shape))
-    window = max(round(max(tiny.shape) * 0.5), 3) | 1
-    local: Grey = ndimage.median_filter(tiny, size=window, mode="nearest")
+    tiny = _resize(coarse, 32 / max(coarse.shape))
+    local: Grey = ndimage.median_filter(tiny, size=17, mode="nearest")
     return _resize_to(ndimage.gaussian_filter(local, 1.5), coarse.shape)
 
 
@@ -150,8 +191,8 @@ def _ink_level(amount: Grey, noise: float) -> float:
     return float(np.median(inky))
 
 
-def stroke_score(amount: Grey) -> float:
-    """How much the ink looks like pen strokes, 0..1: thin, in one place, away from the border."""
+def stroke_score(amount: Grey, rim: Mask) -> float:
+    """How much the ink looks like pen strokes, 0..1: thin, in one place, away from the rim."""
     from scipy import ndimage
     from skimage.measure import label
 
@@ -160,26 +201,19 @@ def stroke_score(amount: Grey) -> float:
         return 0.0
     labels = label(mask, connectivity=2)
     areas = np.bincount(labels.ravel())
-    areas[0] = 0
+    edges = np.bincount(labels[rim], minlength=len(areas))
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     best = 0.0
-    for index in np.argsort(areas)[::-1][:4]:
-        if areas[index] < max(0.02 * areas.max(), 4):
-            break
-        rows, columns = np.nonzero(labels == index)
-        height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+    for index, box in enumerate(ndimage.find_objects(labels), start=1):
+        height, width = (side.stop - side.start for side in box)
+        own = labels[box] == index
         size = max(height, width)
-        stroke = 4 * float(depth[rows, columns].mean())
-        edge = (
-            (rows == 0).sum()
-            + (columns == 0).sum()
-            + (rows == mask.shape[0] - 1).sum()
-            + (columns == mask.shape[1] - 1).sum()
-        )
-        contact = edge / (2 * (height + width))
-        thin = np.clip((0.55 - stroke / size) / 0.3, 0, 1)
-        alone = areas[index] / areas.sum()
-        solid = float(np.clip(amount[rows, columns], 0, 1).mean())
-        large = min(size / (0.25 * max(mask.shape)), 1)
-        best = max(best, float(thin * max(1 - 4 * contact, 0.02) * alone**0.5 * solid * large**0.5))
+        stroke = 4 * float(depth[box][own].mean()) / size
+        thin = min(max((0.55 - stroke) / 0.3, 0.0), 1.0)
+        contact = edges[index] / (2 * (height + width))
+        inside = max(1 - 4 * float(contact), 0.02)
+        solid = float(np.minimum(amount[box][own], 1).mean())
+        large = min(size / (0.25 * max(mask.shape)), 1.0)
+        alone = float(areas[index]) / mask.sum()
+        best = max(best, thin * inside * solid * (large * alone) ** 0.5)
     return best

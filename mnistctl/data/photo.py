@@ -1,24 +1,24 @@
-"""Any image of a digit to MNIST's own form: 28x28, light ink on black, centred by mass."""
+"""Any picture of a digit, or of several, to what a network trained on MNIST expects."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from mnistctl.data.image_file import Picture
-from mnistctl.data.ink import Grey, Ink, Invert, Mask, ink_map
-from mnistctl.data.segment import Mark, Page, find_marks
+from mnistctl.data.ink import Ink, Invert, ink_map
+from mnistctl.data.layout import Piece, digit_pieces, main_piece
+from mnistctl.data.mnist_form import SIDE, Pixels, fit, is_mnist_form
+from mnistctl.data.segment import Page, find_marks
 
-SIDE = 28
-BOX = 20
-# Ink is shaped at 8 times the final size and then averaged down, as NIST's two-level scans were.
-FINE = 8
-# Stroke widths, in final pixels, within which the middle 98 % of MNIST's digits lie.
-MIN_STROKE, MAX_STROKE = 1.8, 4.2
-
-Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
+
+# Measured on digits and non-digits: at these, hardly any of the first are lost.
+MAX_STRAY = 0.4
+MAX_LENGTH = 7.0
+MAX_STROKE_SHARE = 0.5
+MAX_CONTACT = 0.35
+# Faint ink may be the grain of an empty page.
+FAINT = 12.0
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Prepared:
     """A digit as the network sees it, and how it came to be.
 
     `pixels` is uint8 (28, 28), light ink on black. `box` is left, top, right, bottom in pixels of
-    the upright original. `doubt` says why this may be no single digit, or is None.
+    the upright original. `doubt` says why this can't be one digit, from the picture alone, or is
+    None. `warnings` are for the user. `steps` are named grey pictures, uint8, of the way here.
     """
 
     pixels: Pixels
@@ -36,105 +37,103 @@ class Prepared:
     steps: tuple[tuple[str, Pixels], ...] = ()
 
 
-def prepare(picture: Picture, invert: Invert = "auto") -> Prepared:
+def prepare(picture: Picture, invert: Invert = "auto", keep_steps: bool = False) -> Prepared:
+    """Find the digit in a picture and bring it to MNIST's form.
+
+    A picture already in that form comes back unchanged, unless `invert` is "yes" (dark on light).
+    """
     if invert != "yes" and is_mnist_form(picture.pixels):
         return Prepared(picture.pixels, (0, 0, SIDE, SIDE))
-    ink = ink_map(picture.pixels, invert)
-    page = find_marks(ink)
+    ink, page = _analyse(picture, invert)
     if not page.marks:
-        return Prepared(np.zeros((SIDE, SIDE), np.uint8), (0, 0, picture.width, picture.height), "nothing")
-    group = _group(page.marks)
-    mask = np.isin(page.labels, [m.label for m in group])
-    return Prepared(fit(ink.amount, mask), (0, 0, 0, 0), None)
+        return Prepared(
+            pixels=np.zeros((SIDE, SIDE), np.uint8),
+            box=(0, 0, picture.width, picture.height),
+            doubt="no ink found: the picture is blank",
+        )
+    piece = main_piece(page)
+    steps = _steps(picture, ink, page) if keep_steps else ()
+    return _prepared(picture, ink, piece, _doubt(ink, page, piece), steps)
 
 
-def is_mnist_form(pixels: Pixels) -> bool:
-    """Whether the image was prepared as MNIST was, and so must reach the network bit for bit.
-
-    All 70,000 published images have these properties: ink fills a 20-pixel box (19 in 16 of
-    them), its centre of mass is within half a pixel of the middle and its maximum is 254 or more.
-    """
-    if pixels.shape != (SIDE, SIDE) or int(pixels.max()) < 254:
-        return False
-    columns, rows = pixels.sum(axis=0, dtype=np.int64), pixels.sum(axis=1, dtype=np.int64)
-    inky_columns, inky_rows = np.flatnonzero(columns), np.flatnonzero(rows)
-    height, width = np.ptp(inky_rows) + 1, np.ptp(inky_columns) + 1
-    if not 19 <= max(height, width) <= BOX:
-        return False
-    steps = np.arange(SIDE)
-    centre = np.array([rows @ steps, columns @ steps]) / rows.sum()
-    return bool((np.abs(centre - 14) < 0.55).all())
+def find_digits(picture: Picture, invert: Invert = "auto") -> list[Prepared]:
+    """All digits of a picture in reading order, lines from the top, each from the left."""
+    if invert != "yes" and is_mnist_form(picture.pixels):
+        return [prepare(picture, invert)]
+    ink, page = _analyse(picture, invert)
+    if page.stray > MAX_STRAY:
+        return []
+    return [_prepared(picture, ink, piece, _shape_doubt(piece), ()) for piece in digit_pieces(page)]
 
 
-def _group(marks: tuple[Mark, ...]) -> list[Mark]:
-    main = max(marks, key=lambda m: m.area)
-    group = [main]
-    reach = 0.3 * main.size
-    rest = [m for m in marks if m is not main]
-    grown = True
-    while grown:
-        grown = False
-        for m in list(rest):
-            if any(_gap(m, g) <= reach for g in group):
-                group.append(m)
-                rest.remove(m)
-                grown = True
-    return group
+def _analyse(picture: Picture, invert: Invert) -> tuple[Ink, Page]:
+    ink = ink_map(picture.pixels, invert)
+    return ink, find_marks(ink)
 
 
-def _gap(a: Mark, b: Mark) -> int:
-    return max(
-        b.left - a.right, a.left - b.right, b.top - a.bottom, a.top - b.bottom, 0
+def _prepared(
+    picture: Picture,
+    ink: Ink,
+    piece: Piece,
+    doubt: str | None,
+    steps: tuple[tuple[str, Pixels], ...],
+) -> Prepared:
+    amount = ink.amount[piece.top : piece.bottom, piece.left : piece.right]
+    warnings = []
+    if piece.was_touching:
+        warnings.append("touched its neighbour and was cut off")
+    if ink.contrast < FAINT:
+        warnings.append("very faint ink")
+    pixels = fit(amount, piece.mask)
+    return Prepared(pixels, _box(picture, ink, piece), doubt, tuple(warnings), steps)
+
+
+def _box(picture: Picture, ink: Ink, piece: Piece) -> Box:
+    across = picture.width / ink.amount.shape[1]
+    down = picture.height / ink.amount.shape[0]
+    return (
+        round(piece.left * across),
+        round(piece.top * down),
+        round(piece.right * across),
+        round(piece.bottom * down),
     )
 
 
-def fit(amount: Grey, mask: Mask) -> Pixels:
-    from scipy import ndimage
-
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    near = ndimage.binary_dilation(mask, iterations=2)
-    own = np.where(near, amount, 0)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    shape = _shape(np.pad(own, 1))
-    shape = _with_usual_stroke(shape)
-    return _centred(shape)
-
-
-def _shape(own: Grey) -> Mask:
-    scale = BOX * FINE / max(own.shape)
-    size = (max(round(own.shape[1] * scale), 1), max(round(own.shape[0] * scale), 1))
-    fine = np.asarray(Image.fromarray(own.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
-    return fine > 0.45
+def _doubt(ink: Ink, page: Page, piece: Piece) -> str | None:
+    """Why a picture shows no single digit, by its ink alone; None if it may."""
+    if ink.contrast < max(FAINT, 4 * ink.noise) and page.stray > 0.1:
+        return "no ink found: nothing stands out from the paper's grain"
+    if page.stray > MAX_STRAY:
+        return "ink all over the picture: texture or noise, not strokes"
+    others = [mark for mark in page.marks if mark not in piece.marks]
+    rivals = [mark for mark in others if mark.strength > 0.5 * piece.marks[0].strength]
+    if len(rivals) >= 1 and any(mark.height > 0.5 * piece.height for mark in rivals):
+        return "several separate marks: --multi reads more than one digit"
+    return _shape_doubt(piece)
 
 
-def _with_usual_stroke(shape: Mask) -> Mask:
-    """Thicken hairlines and thin out fat strokes to widths that MNIST's pens had."""
-    from scipy import ndimage
+def _shape_doubt(piece: Piece) -> str | None:
+    size = max(piece.height, piece.width)
+    stroke = float(
+        np.average([m.stroke for m in piece.marks], weights=[m.area for m in piece.marks])
+    )
+    length = float(piece.mask.sum()) / (max(stroke, 1.0) * size)
+    if stroke > MAX_STROKE_SHARE * size:
+        return "a blob, not strokes"
+    if length > MAX_LENGTH:
+        return "too many strokes for a digit"
+    if piece.width > 2.5 * piece.height:
+        return "far wider than a digit"
+    if piece.marks[0].contact > MAX_CONTACT:
+        return "an edge or frame of the picture, not strokes"
+    return None
 
-    shape = np.pad(shape, 2 * FINE)
-    depth = ndimage.distance_transform_edt(shape)
-    # The mean depth of a bar is a quarter of its width.
-    width = 4 * float(depth[shape].mean()) / FINE
-    if width < MIN_STROKE:
-        outside = ndimage.distance_transform_edt(~shape)
-        shape = outside <= (MIN_STROKE - width) / 2 * FINE
-    elif width > MAX_STROKE:
-        shape = depth > (width - MAX_STROKE) / 2 * FINE
-    return shape
 
-
-def _centred(shape: Mask) -> Pixels:
-    rows, columns = np.flatnonzero(shape.any(axis=1)), np.flatnonzero(shape.any(axis=0))
-    shape = shape[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    scale = BOX * FINE / max(shape.shape)
-    size = (max(round(shape.shape[1] * scale), 1), max(round(shape.shape[0] * scale), 1))
-    ink = np.asarray(Image.fromarray(shape.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR))
-    total = ink.sum(dtype=np.int64)
-    cy = ink.sum(axis=1, dtype=np.int64) @ np.arange(ink.shape[0]) / total
-    cx = ink.sum(axis=0, dtype=np.int64) @ np.arange(ink.shape[1]) / total
-    side = SIDE * FINE
-    top = int(np.clip(round(side / 2 - cy), 0, side - ink.shape[0]))
-    left = int(np.clip(round(side / 2 - cx), 0, side - ink.shape[1]))
-    canvas = np.zeros((side, side), np.float32)
-    canvas[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
-    small = canvas.reshape(SIDE, FINE, SIDE, FINE).mean(axis=(1, 3))
-    return np.rint(small).astype(np.uint8)
+def _steps(picture: Picture, ink: Ink, page: Page) -> tuple[tuple[str, Pixels], ...]:
+    amount = np.rint(np.minimum(ink.amount, 1) * 255).astype(np.uint8)
+    kept = np.isin(page.labels, [mark.label for mark in page.marks])
+    return (
+        ("image", picture.pixels),
+        ("ink", amount),
+        ("strokes", np.where(kept, amount, 0).astype(np.uint8)),
+    )

@@ -10,6 +10,8 @@ from mnistctl.data.ink import Ink, Mask
 # Ink is where the amount passes HIGH, and whatever passes LOW in one piece with it: pencil
 # fades along a stroke, paper doesn't darken next to one.
 LOW, HIGH = 0.35, 0.55
+# More than the marks of any line of digits: beyond is texture.
+MAX_MARKS = 64
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,11 @@ class Mark:
     right: int
     area: int
     contact: float
-    """Share of the box's outline that lies on the picture's border."""
+    """Share of the box's outline that lies on the rim of the picture or sheet."""
+    stroke: float
+    """Mean stroke width, in pixels."""
+    inkiness: float
+    """Mean amount of ink, 0..1: pen strokes reach 1, shadows and stains don't."""
 
     @property
     def height(self) -> int:
@@ -37,29 +43,36 @@ class Mark:
     def size(self) -> int:
         return max(self.height, self.width)
 
+    @property
+    def strength(self) -> float:
+        """How likely this is what the picture is about: large, dark, thin, off the border."""
+        thin = min(max((0.7 - self.stroke / self.size) / 0.3, 0.05), 1.0)
+        inside = max(1 - 3 * self.contact, 0.05)
+        return self.area**0.5 * self.inkiness**2 * thin * inside
+
 
 @dataclass(frozen=True)
 class Page:
-    """The marks of a picture. `labels` is int (height, width), 0 where no mark is."""
+    """The marks of a picture, strongest first. `labels` is int (height, width), 0 = no mark."""
 
     labels: NDArray[np.int64]
     marks: tuple[Mark, ...]
-    num_specks: int
-    covered: float
-    """Share of the picture that is ink, specks and lines included."""
+    stray: float
+    """Share of the ink, lines and frames aside, that is in no mark: specks, grain, texture."""
 
 
 def find_marks(ink: Ink) -> Page:
     """Split the ink into marks, without ruled lines, frames around the page and specks."""
-    mask = _inky(ink)
-    covered = float(mask.mean())
-    mask = _without_lines(mask)
-    labels, marks = _components(mask)
+    mask = _without_lines(_inky(ink))
+    labels, marks = _components(mask, ink)
     marks = _without_frame(marks, mask.shape)
     largest = max((mark.area for mark in marks), default=0)
     size = max((mark.size for mark in marks), default=0)
-    kept = tuple(m for m in marks if m.area >= 0.02 * largest and m.size >= 0.06 * size)
-    return Page(labels, kept, len(marks) - len(kept), covered)
+    kept = [m for m in marks if m.area >= 0.02 * largest and m.size >= 0.06 * size]
+    kept.sort(key=lambda mark: -mark.strength)
+    total = sum(mark.area for mark in marks)
+    marked = tuple(kept[:MAX_MARKS])
+    return Page(labels, marked, 1 - sum(mark.area for mark in marked) / max(total, 1))
 
 
 def _inky(ink: Ink) -> Mask:
@@ -70,24 +83,32 @@ def _inky(ink: Ink) -> Mask:
     return mask
 
 
-def _components(mask: Mask) -> tuple[NDArray[np.int64], list[Mark]]:
+def _components(mask: Mask, ink: Ink) -> tuple[NDArray[np.int64], list[Mark]]:
     from scipy import ndimage
     from skimage.measure import label
 
     labels = label(mask, connectivity=2)
     areas = np.bincount(labels.ravel())
-    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    edges = np.bincount(border, minlength=len(areas))
+    inks = np.bincount(labels.ravel(), np.minimum(ink.amount, 1).ravel())
+    # The mean depth of a bar is a quarter of its width.
+    depths = np.bincount(labels.ravel(), ndimage.distance_transform_edt(mask).ravel())
+    edges = np.bincount(labels[ink.rim], minlength=len(areas))
     marks = []
-    for index, box in enumerate(ndimage.find_objects(labels), start=1):
-        rows, columns = box
+    for index, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        area = int(areas[index])
         outline = 2 * (rows.stop - rows.start + columns.stop - columns.start)
-        marks.append(
-            Mark(
-                index, rows.start, columns.start, rows.stop, columns.stop,
-                int(areas[index]), float(edges[index]) / outline,
-            )
-        )  # fmt: skip
+        mark = Mark(
+            label=index,
+            top=rows.start,
+            left=columns.start,
+            bottom=rows.stop,
+            right=columns.stop,
+            area=area,
+            contact=float(edges[index]) / outline,
+            stroke=4 * float(depths[index]) / area,
+            inkiness=float(inks[index]) / area,
+        )
+        marks.append(mark)
     return labels, marks
 
 
@@ -117,14 +138,18 @@ def _without_lines(mask: Mask) -> Mask:
     A line runs straight from border to border and is no wider than a stroke. The only ink there is
     can't be a line: then it is a 1 or a minus, and stays.
     """
+    from scipy import ndimage
+    from skimage.measure import label
+
     horizontal = _long_runs(mask)
     vertical = _long_runs(mask.T).T
     lines = horizontal | vertical
     if not lines.any():
         return mask
     remaining: Mask = mask & ~lines
-    _, marks = _components(remaining)
-    return remaining if any(m.size >= 0.08 * max(mask.shape) for m in marks) else mask
+    boxes = ndimage.find_objects(label(remaining, connectivity=2))
+    sizes = [max(side.stop - side.start for side in box) for box in boxes]
+    return remaining if max(sizes, default=0) >= 0.08 * max(mask.shape) else mask
 
 
 def _long_runs(mask: Mask) -> Mask:

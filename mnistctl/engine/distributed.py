@@ -68,6 +68,13 @@ def total_over_ranks(value: Tensor) -> Tensor:
     return value
 
 
+def gather_over_ranks(value: Tensor, ranks: Ranks) -> Tensor:
+    """The scalar `value` of every process, shape (world_size,), exact, on every process."""
+    values = torch.zeros(ranks.world_size, dtype=value.dtype, device=value.device)
+    values[ranks.rank] = value
+    return total_over_ranks(values)
+
+
 def any_rank(flag: bool, device: torch.device) -> bool:
     """True on every process when `flag` is true on one."""
     if not dist.is_initialized():

@@ -95,7 +95,7 @@ class _Loop:
         )
         self.model = state.model
         if ranks.world_size > 1:
-            self.model = DistributedDataParallel(state.model, broadcast_buffers=False)
+            self.model = DistributedDataParallel(state.model)
         self.started = time.perf_counter()
 
     def run_epoch(self) -> bool:

@@ -14,20 +14,16 @@ def build_optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch
     """The recipe's optimiser over `parameters`, in torch's fused form where the device has it."""
     params = list(parameters)
     fused = params[0].device.type in ("cpu", "cuda")
+    groups = [
+        {"params": [p for p in params if p.dim() > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in params if p.dim() <= 1], "weight_decay": 0.0},
+    ]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
-            params,
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            fused=fused,
+            groups, lr=recipe.learning_rate, momentum=recipe.momentum, fused=fused
         )
     return torch.optim.AdamW(
-        params,
-        lr=recipe.learning_rate,
-        betas=recipe.betas,
-        weight_decay=recipe.weight_decay,
-        fused=fused,
+        groups, lr=recipe.learning_rate, betas=recipe.betas, fused=fused
     )
 
 

@@ -18,6 +18,7 @@ from mnistctl.errors import CheckpointError, UsageError
 from mnistctl.events import Reporter
 from mnistctl.recipes import DEFAULT_RECIPE, get_recipe, with_overrides
 from mnistctl.store.config import RunConfig
+from mnistctl.store.rotation import saved_config
 from mnistctl.store.runs import RunInfo, check_name, utc_now
 
 DEFAULT_LOG_EVERY = 20
@@ -80,7 +81,7 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
         threads=torch.get_num_threads(),
         world_size=ranks.world_size,
         log_every=_positive("--log-every", request.log_every, DEFAULT_LOG_EVERY),
-        checkpoint_every=request.checkpoint_every or 0,
+        checkpoint_every=_steps_between(request.checkpoint_every, 0),
         test_every_epoch=bool(request.test_every_epoch),
         started=utc_now(),
         command=shlex.join(["mnistctl", *sys.argv[1:]]),
@@ -88,62 +89,79 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
     )
 
 
-def resumed_config(
-    run: RunInfo, request: TrainRequest, ranks: Ranks, reporter: Reporter
-) -> RunConfig:
-    """The configuration with which `run` goes on: its own, with a larger total of epochs if asked.
+def extended_config(run: RunInfo, request: TrainRequest, reporter: Reporter) -> RunConfig:
+    """The configuration of `run`, with a larger total of epochs if asked.
 
     The rule: what decides the result comes from the run, and asking for another value is an
     error; what only reports (--log-every, --checkpoint-every, --test-every-epoch) may change.
     Raises UsageError naming the conflicting options, CheckpointError for a damaged run.
     """
-    old = run.config
+    old = run.config or saved_config(run.directory)
     if old is None:
         raise CheckpointError(
-            f"run '{run.name}' can't be continued: its config.json is missing or damaged",
+            f"run '{run.name}' can't be continued: its config.json is missing or damaged,"
+            " and no checkpoint holds a copy",
             "start it anew under another --name",
         )
     _refuse_conflicts(run.name, old, request)
-    epochs = request.epochs or old.recipe.epochs
+    if dataset_hash(old.dataset) != old.dataset_sha256:
+        raise CheckpointError(
+            f"run '{run.name}' was trained on another version of the data set '{old.dataset}'",
+            "start it anew under another --name",
+        )
+    epochs = old.recipe.epochs if request.epochs is None else request.epochs
     if epochs < old.recipe.epochs:
         raise UsageError(
             f"--epochs {epochs} is less than the {old.recipe.epochs} of run '{run.name}'",
             "--epochs is the total; give a larger one to extend the run",
         )
-    asked = replace(
-        request, device=request.device or old.device, precision=request.precision or old.precision
-    )
-    device, precision = _choose_hardware(asked, ranks, reporter)
+    if epochs > old.recipe.epochs and old.recipe.schedule != "constant":
+        reporter.warn(
+            f"the learning rate follows the schedule of {epochs} epochs from here on;"
+            " a run of that length from the start would differ"
+        )
+    return replace(old, recipe=replace(old.recipe, epochs=epochs))
+
+
+def resumed_config(
+    old: RunConfig, request: TrainRequest, ranks: Ranks, reporter: Reporter
+) -> RunConfig:
+    """The configuration with which a run goes on: `old`, on the hardware of this process.
+
+    Raises UsageError, and DeviceError when the run's device is not here.
+    """
+    kept_device = old.device
+    if ranks.world_size > 1 and old.device.startswith("cuda"):
+        kept_device = "cuda"  # each process its own card
+    precision = old.precision if request.precision in (None, "auto") else request.precision
+    asked = replace(request, device=request.device or kept_device, precision=precision)
+    device, _ = _choose_hardware(asked, ranks, reporter)
     new = replace(
         old,
-        recipe=replace(old.recipe, epochs=epochs),
         device=device.value,
-        precision=precision.value,
         threads=torch.get_num_threads(),
         world_size=ranks.world_size,
         log_every=_positive("--log-every", request.log_every, old.log_every),
-        checkpoint_every=_default(request.checkpoint_every, old.checkpoint_every),
+        checkpoint_every=_steps_between(request.checkpoint_every, old.checkpoint_every),
         test_every_epoch=_default(request.test_every_epoch, old.test_every_epoch),
         versions=_versions(),
     )
     moved = [
         f"{field}: {getattr(old, field)} -> {getattr(new, field)}"
-        for field in ("device", "precision", "threads", "world_size", "versions")
+        for field in ("device", "threads", "world_size", "versions")
         if getattr(old, field) != getattr(new, field)
     ]
     if moved:
         reporter.warn(f"the last bits may differ from an uninterrupted run ({'; '.join(moved)})")
-    if new.recipe.schedule != "constant" and epochs != old.recipe.epochs:
-        reporter.warn(
-            f"the learning rate follows the schedule of {epochs} epochs from here on;"
-            " a run of that length from the start would differ"
-        )
     return new
 
 
-def resume_command(name: str, request: TrainRequest) -> str:
-    """The exact command that continues a run."""
-    words = ["mnistctl", "train", "--resume", name, "--store", str(request.store)]
+def resume_command(directory: Path, request: TrainRequest, ranks: Ranks) -> str:
+    """The exact command that continues the run in `directory`."""
+    words = ["mnistctl"]
+    if ranks.world_size > 1:
+        words = ["torchrun", "--standalone", f"--nproc-per-node={ranks.world_size}", "-m", *words]
+    words += ["train", "--resume", directory.name, "--store", str(directory.parent)]
     return shlex.join([*words, "--data-dir", str(request.data_dir)])
 
 
@@ -183,6 +201,13 @@ def _positive(option: str, value: int | None, default: int) -> int:
     value = default if value is None else value
     if value < 1:
         raise UsageError(f"{option} {value}: at least 1 is needed")
+    return value
+
+
+def _steps_between(value: int | None, default: int) -> int:
+    value = _default(value, default)
+    if value < 0:
+        raise UsageError(f"--checkpoint-every {value}: 0 (each epoch's end only) or more is needed")
     return value
 
 

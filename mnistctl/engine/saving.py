@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mnistctl.engine.state import TrainingState, state_to_payload
+from mnistctl.engine.distributed import Ranks
+from mnistctl.engine.state import TrainingState, restore, state_to_payload
+from mnistctl.errors import CheckpointError
+from mnistctl.events import Reporter
 from mnistctl.store import checkpoint
 from mnistctl.store.config import RunConfig
 from mnistctl.store.metrics import MetricsLog
-from mnistctl.store.runs import BEST_NAME, CONFIG_NAME, save_last, write_json, writing
+from mnistctl.store.rotation import Newest, load_best, load_newest, save_last
+from mnistctl.store.runs import BEST_NAME, CONFIG_NAME, write_json
 
 
 class Saver:
@@ -23,11 +27,14 @@ class Saver:
         self,
         config: RunConfig,
         state: TrainingState,
+        ranks: Ranks,
         directory: Path | None = None,
         log: MetricsLog | None = None,
+        last_is_good: bool = True,
     ) -> None:
-        self.config, self.state = config, state
+        self.config, self.state, self.ranks = config, state, ranks
         self.directory, self.log = directory, log
+        self.last_is_good = last_is_good
 
     def record(self, record: dict[str, Any]) -> None:
         """Keep one metrics record. Raises CheckpointError when the disk is full."""
@@ -37,10 +44,9 @@ class Saver:
     def save(self) -> None:
         """Save the state as it is. Raises CheckpointError when the disk won't take it.
 
-        best.pt comes first: killed in between, the run resumes before this epoch's end and
-        writes both again.
+        Killed between last.pt and best.pt, the run writes best.pt when it is resumed.
         """
-        training = state_to_payload(self.state)
+        training = state_to_payload(self.state, self.config.seed, self.ranks)
         if self.directory is None or self.log is None:
             return
         self.log.sync()
@@ -53,25 +59,62 @@ class Saver:
             "metrics": history[-1] if history else {},
             "weights": training["model"],
         }
-        if self.state.step == 0 and history and self.state.best_epoch() is history[-1]:
+        save_last(self.directory, payload | {"training": training}, self.last_is_good)
+        self.last_is_good = True
+        if self.state.just_ended_best_epoch():
             checkpoint.save(self.directory / BEST_NAME, payload)
-        save_last(self.directory, payload | {"training": training})
 
 
 @contextlib.contextmanager
-def saver_for(directory: Path | None, config: RunConfig, state: TrainingState) -> Iterator[Saver]:
-    """The saver of a run, its directory locked and its metrics brought to where `state` stands.
+def saver_for(
+    directory: Path | None,
+    config: RunConfig,
+    state: TrainingState,
+    ranks: Ranks,
+    newest: Newest | None,
+) -> Iterator[Saver]:
+    """The saver of a run whose directory this process holds, or None where it doesn't write.
 
-    Raises CheckpointError when another process trains there, or it can't be written.
+    Its metrics are brought to where `state` stands, which came from the checkpoint `newest`.
+    Raises CheckpointError when the directory can't be written.
     """
     if directory is None:
-        yield Saver(config, state)
+        yield Saver(config, state, ranks)
         return
-    with writing(directory):
-        write_json(directory, CONFIG_NAME, config.to_dict())
-        log = MetricsLog(directory)
-        try:
-            log.rewind(state.epochs_done + 1, state.step)
-            yield Saver(config, state, directory, log)
-        finally:
-            log.close()
+    write_json(directory, CONFIG_NAME, config.to_dict())
+    if newest is not None and newest.payload is not None and state.just_ended_best_epoch():
+        _complete_best(directory, newest.payload)
+    log = MetricsLog(directory, state.epochs_done + 1, state.step)
+    try:
+        yield Saver(config, state, ranks, directory, log, not (newest and newest.problems))
+    finally:
+        log.close()
+
+
+def restore_newest(
+    directory: Path, config: RunConfig, state: TrainingState, ranks: Ranks, reporter: Reporter
+) -> Newest:
+    """Bring a new `state` to the newest valid checkpoint of a run, and say which and why.
+
+    Raises CheckpointError when there are checkpoints and none is valid.
+    """
+    newest = load_newest(directory, config)
+    for problem in newest.problems:
+        reporter.warn(f"{problem}; continuing from {newest.path.name}")
+    if newest.payload is not None:
+        restore(state, newest.payload["training"], ranks)
+    if state.epochs_done or state.step:
+        where = f"epoch {state.epochs_done}" if state.epochs_done else "the start"
+        reporter.say(f"Run '{directory.name}' continues after {where}, step {state.step}")
+    else:
+        reporter.say(f"Run '{directory.name}' has no checkpoint yet: it starts from the beginning")
+    return newest
+
+
+def _complete_best(directory: Path, payload: dict[str, Any]) -> None:
+    """Write the best.pt that belongs to a last.pt of the best epoch, if a kill came in between."""
+    with contextlib.suppress(CheckpointError):
+        if load_best(directory)["metrics"] == payload["metrics"]:
+            return
+    best = {key: value for key, value in payload.items() if key != "training"}
+    checkpoint.save(directory / BEST_NAME, best)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mnistctl.data.batches import Stream, derive_seed
-from mnistctl.engine.distributed import total_over_ranks
+from mnistctl.engine.distributed import Ranks, gather_over_ranks
 from mnistctl.engine.loading import prepare_layout
 from mnistctl.engine.optim import build_optimizer
 from mnistctl.errors import CheckpointError
@@ -37,6 +37,10 @@ class TrainingState:
         scored = [r for r in self.history if r.get("validation_accuracy") is not None]
         return max(scored, key=lambda r: r["validation_accuracy"], default=None)
 
+    def just_ended_best_epoch(self) -> bool:
+        """True at the end of the epoch that is the best so far: best.pt belongs to this state."""
+        return self.step == 0 and bool(self.history) and self.best_epoch() is self.history[-1]
+
 
 def new_state(recipe: Recipe, seed: int, device: torch.device) -> TrainingState:
     """A run before its first step; the initial weights depend on `recipe` and `seed` alone."""
@@ -48,40 +52,79 @@ def new_state(recipe: Recipe, seed: int, device: torch.device) -> TrainingState:
     return TrainingState(model, optimizer, torch.zeros((), device=device))
 
 
-def state_to_payload(state: TrainingState) -> dict[str, Any]:
-    """Checkpoint form of `state`, tensors on the CPU. Every process must call it together."""
-    loss_sum = total_over_ranks(state.loss_sum)
+def state_to_payload(state: TrainingState, seed: int, ranks: Ranks) -> dict[str, Any]:
+    """Checkpoint form of `state`, tensors on the CPU. Every process must call it together.
+
+    Nothing of a random generator needs keeping but `rng`: what is drawn, and the learning rate,
+    depend on (seed, epoch, step) alone.
+    """
     return {
         "epochs_done": state.epochs_done,
         "step": state.step,
+        "rng": {"seed": seed, "epoch": state.epochs_done + 1, "step": state.step},
         "model": _to_cpu(state.model.state_dict()),
         "optimizer": _to_cpu(state.optimizer.state_dict()),
-        "loss_sum": loss_sum.cpu(),
+        "loss_sums": gather_over_ranks(state.loss_sum, ranks).cpu(),
         "seconds": state.seconds,
         "images": state.images,
         "history": state.history,
     }
 
 
-def restore(state: TrainingState, payload: dict[str, Any], keep_loss_sum: bool) -> None:
+def restore(state: TrainingState, payload: dict[str, Any], ranks: Ranks) -> None:
     """Bring a new `state` to where `payload` stands.
 
-    `keep_loss_sum` is true on one process only, which goes on with the sum of all.
+    Each process goes on with its own sum of losses; with another number of processes than
+    before, rank 0 goes on with the sum of all.
     Raises CheckpointError when the payload doesn't fit the network or optimiser.
     """
     try:
         state.model.load_state_dict(payload["model"])
+        _check_optimizer(state.optimizer, payload["optimizer"])
         state.optimizer.load_state_dict(payload["optimizer"])
-        if keep_loss_sum:
-            state.loss_sum.copy_(payload["loss_sum"])
+        loss_sums = payload["loss_sums"]
+        if len(loss_sums) == ranks.world_size:
+            state.loss_sum.copy_(loss_sums[ranks.rank])
+        elif ranks.is_first:
+            state.loss_sum.copy_(loss_sums.sum())
         state.epochs_done, state.step = int(payload["epochs_done"]), int(payload["step"])
         state.seconds, state.images = float(payload["seconds"]), int(payload["images"])
-        state.history = list(payload["history"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        state.history = _checked_history(payload["history"], state.epochs_done)
+        if min(state.epochs_done, state.step, state.images) < 0 or state.seconds <= 0:
+            raise ValueError("negative counts")
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        cause = str(error).strip().split("\n")[0][:160]
         raise CheckpointError(
-            f"the checkpoint's training state doesn't fit this version's network: {error}",
-            "start the run anew",
+            f"the checkpoint's training state doesn't fit this version of mnistctl: {cause}",
+            "start the run anew under another --name",
         ) from error
+
+
+def _check_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Raise ValueError or TypeError where torch would load a state that fails in the next step."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if set(saved) != {"state", "param_groups"} or not set(saved["state"]) <= set(
+        range(len(parameters))
+    ):
+        raise ValueError("the optimiser's state is of other parameters")
+    for index, entries in saved["state"].items():
+        for name, value in entries.items():
+            if not isinstance(value, Tensor) or value.shape not in ((), parameters[index].shape):
+                raise ValueError(f"the optimiser's {name} has another shape")
+    for group, fresh in zip(saved["param_groups"], optimizer.param_groups, strict=True):
+        # Other versions of torch may know more or fewer settings.
+        if any(type(group[key]) is not type(fresh[key]) for key in group.keys() & fresh.keys()):
+            raise ValueError("the optimiser's settings are of other kinds")
+
+
+def _checked_history(history: Any, epochs_done: int) -> list[dict[str, Any]]:
+    if not isinstance(history, list) or len(history) != epochs_done:
+        raise ValueError("its history has another number of epochs")
+    for record in history:
+        numbers = all(isinstance(value, int | float) for value in record.values())
+        if not numbers or not {"epoch", "seconds"} <= record.keys():
+            raise TypeError("its history holds something else than numbers")
+    return history
 
 
 def _to_cpu(value: Any) -> Any:
@@ -90,5 +133,5 @@ def _to_cpu(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _to_cpu(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_to_cpu(item) for item in value]
+        return type(value)(_to_cpu(item) for item in value)
     return value

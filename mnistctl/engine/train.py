@@ -1,5 +1,7 @@
 """A training run from request to result: data, run directory, loop, checkpoints, test."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,23 +20,30 @@ from mnistctl.engine.distributed import (
 )
 from mnistctl.engine.evaluate import Scores, score
 from mnistctl.engine.fit import FitData, Hooks, LabelledImages, fit
-from mnistctl.engine.plan import TrainRequest, new_config, resume_command, resumed_config
-from mnistctl.engine.saving import Saver, saver_for
-from mnistctl.engine.state import TrainingState, new_state, restore
-from mnistctl.engine.stopping import stop_on_signals
+from mnistctl.engine.plan import (
+    TrainRequest,
+    extended_config,
+    new_config,
+    resume_command,
+    resumed_config,
+)
+from mnistctl.engine.saving import Saver, restore_newest, saver_for
+from mnistctl.engine.state import new_state
+from mnistctl.engine.stopping import StopRequest, stop_on_signals
+from mnistctl.errors import CheckpointError
 from mnistctl.events import NullReporter, Reporter
 from mnistctl.models.registry import num_parameters
-from mnistctl.store import checkpoint
 from mnistctl.store.config import RunConfig
-from mnistctl.store.find import match_run
+from mnistctl.store.find import find_run
+from mnistctl.store.rotation import load_best
 from mnistctl.store.runs import (
     BEST_NAME,
     LAST_NAME,
     RESULT_NAME,
     RunInfo,
     create_run,
-    load_newest,
     write_json,
+    writing,
 )
 
 
@@ -71,22 +80,30 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     if request.resume is None:
         config = new_config(request, ranks, reporter)
     else:
-        run = match_run(request.resume, request.store)
-        config = resumed_config(run, request, ranks, reporter)
+        run = find_run(request.resume, request.store)
+        config = extended_config(run, request, reporter)
         if run.state == "finished" and run.result and config.recipe.epochs == run.result["epochs"]:
             reporter.say(
                 f"Run '{run.name}' is finished: {config.recipe.epochs} epochs are done."
                 " A larger --epochs extends it."
             )
-            return TrainResult(run.result, already_finished=True)
+            return TrainResult(_moved_result(run), already_finished=True)
+        config = resumed_config(config, request, ranks, reporter)
     job = _Job(request, config, torch_device(config.device), ranks, reporter)
+    debounce = 1.0 if ranks.world_size > 1 else 0.0
     with joined(ranks, job.device):
         data, test = _load_data(job)
-        state = new_state(config.recipe, config.seed, job.device)
-        directory = _open_directory(job, run, state)
-        with saver_for(directory, config, state) as saver:
-            _fit(job, saver, data)
+        with stop_on_signals(debounce) as stop, _opened(job, run) as saver:
+            _fit(job, saver, data, stop)
             return _test(job, saver, test)
+
+
+def _moved_result(run: RunInfo) -> dict[str, Any]:
+    """A finished run's document, its paths being where the run is now."""
+    document = run.result or {}
+    checkpoint_name = Path(document["checkpoint"]).name
+    here = {"run": run.name, "run_dir": str(run.directory)}
+    return document | here | {"checkpoint": str(run.directory / checkpoint_name)}
 
 
 def _load_data(job: _Job) -> tuple[FitData, LabelledImages]:
@@ -108,48 +125,46 @@ def _load_data(job: _Job) -> tuple[FitData, LabelledImages]:
     return FitData(training, validation, test if config.test_every_epoch else None), test
 
 
-def _open_directory(job: _Job, run: RunInfo | None, state: TrainingState) -> Path | None:
-    """The run's directory, with `state` brought to its newest checkpoint when it is resumed.
+@contextlib.contextmanager
+def _opened(job: _Job, run: RunInfo | None) -> Iterator[Saver]:
+    """The saver of a new run, or of `run` with its state at the newest checkpoint.
 
-    None on the processes that don't write.
+    Rank 0 holds the directory from before it is read until the block ends; the others never write.
     """
-    if run is None:
-        if not job.ranks.is_first:
-            return None
-        directory = create_run(job.request.store, job.config.recipe.name, job.request.name)
-        job.reporter.say(f"Run {directory.name} in {directory}")
-        return directory
-    newest = load_newest(run.directory)
-    for problem in newest.problems:
-        job.reporter.warn(f"{problem}; continuing from {newest.path.name}")
-    if newest.payload is not None:
-        restore(state, newest.payload["training"], keep_loss_sum=job.ranks.is_first)
-    job.reporter.say(f"Run {run.name} continues after epoch {state.epochs_done}, step {state.step}")
-    wait_for_all()  # rank 0 begins to write only when all have read
-    return run.directory if job.ranks.is_first else None
+    config, ranks, reporter = job.config, job.ranks, job.reporter
+    state = new_state(config.recipe, config.seed, job.device)
+    directory, newest = run.directory if run else None, None
+    if run is None and ranks.is_first:
+        directory = create_run(job.request.store, config, job.request.name)
+        reporter.say(f"Run {directory.name} in {directory}")
+    own = directory if ranks.is_first else None
+    with writing(own) if own else contextlib.nullcontext():
+        if run is not None:
+            newest = restore_newest(run.directory, config, state, ranks, reporter)
+            wait_for_all()  # rank 0 begins to write only when all have read
+        with saver_for(own, config, state, ranks, newest) as saver:
+            yield saver
 
 
-def _fit(job: _Job, saver: Saver, data: FitData) -> None:
+def _fit(job: _Job, saver: Saver, data: FitData, stop: StopRequest) -> None:
     state = saver.state
-    with stop_on_signals(debounce=1.0 if job.ranks.world_size > 1 else 0.0) as stop:
-        hooks = Hooks(job.reporter, saver.record, saver.save, stop)
-        if fit(state, job.config, data, job.ranks, hooks):
-            return
-    name = saver.directory.name if saver.directory else ""
-    raise stop.error(
-        f"stopped in epoch {state.epochs_done + 1} after step {state.step}; everything is saved",
-        f"continue with: {resume_command(name, job.request)}",
-    )
+    hooks = Hooks(job.reporter, saver.record, saver.save, stop)
+    if fit(state, job.config, data, job.ranks, hooks):
+        return
+    where = f"in epoch {state.epochs_done + 1} after step {state.step}"
+    if state.step == 0:
+        where = f"after epoch {state.epochs_done}"
+    command = resume_command(saver.directory, job.request, job.ranks) if saver.directory else ""
+    raise stop.error(f"stopped {where}; everything is saved", f"continue with: {command}")
 
 
 def _test(job: _Job, saver: Saver, test: LabelledImages) -> TrainResult:
     """The one look at the test set, with the weights of the best epoch where one was selected."""
     config, state = job.config, saver.state
     best = state.best_epoch()
-    if best is not None and best is not state.history[-1]:
+    if best is not None:
         if saver.directory is not None:
-            weights = checkpoint.load(saver.directory / BEST_NAME)["weights"]
-            state.model.load_state_dict(weights)
+            best = _restore_best(job, saver)
         share_weights(state.model)
     scores = score(
         state.model,
@@ -165,6 +180,19 @@ def _test(job: _Job, saver: Saver, test: LabelledImages) -> TrainResult:
     if saver.directory is not None:
         write_json(saver.directory, RESULT_NAME, document)
     return TrainResult(document)
+
+
+def _restore_best(job: _Job, saver: Saver) -> dict[str, Any] | None:
+    """Load best.pt into the model; the record of its epoch, None when best.pt is lost."""
+    assert saver.directory is not None
+    try:
+        payload = load_best(saver.directory)
+    except CheckpointError as error:
+        job.reporter.warn(f"{error.message}; the last epoch's network is tested instead")
+        return None
+    saver.state.model.load_state_dict(payload["weights"])
+    metrics: dict[str, Any] = payload["metrics"]
+    return metrics
 
 
 def _document(

@@ -7,6 +7,7 @@ Likewise batch normalisation takes the statistics of the global batch.
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
 
 class Dropout(nn.Module):
@@ -77,11 +78,24 @@ class BatchNorm(nn.BatchNorm2d):
         self.num_batches_tracked.add_(1)
 
 
-def _total(value: Tensor) -> Tensor:
-    """`value` summed over all processes, differentiably."""
-    from torch.distributed.nn.functional import all_reduce  # slow to import, seldom needed
+class _Total(torch.autograd.Function):
+    """A tensor summed over all processes; its gradient is the sum of all processes' gradients."""
 
-    total: Tensor = all_reduce(value)  # type: ignore[no-untyped-call]
+    @staticmethod
+    def forward(ctx: FunctionCtx, value: Tensor) -> Tensor:
+        total = value.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+
+def _total(value: Tensor) -> Tensor:
+    total: Tensor = _Total.apply(value)  # type: ignore[no-untyped-call]
     return total
 
 

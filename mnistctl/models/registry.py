@@ -13,7 +13,8 @@ NETWORK_CLASSES: dict[str, Callable[[], nn.Module]] = {
     "cnn-small": CNNSmall,
     "cnn-wide": CNNWide,
     "cnn-dropout": CNNDropout,
-    "compact-3": compact.fast,
+    "compact-3": compact.compact_3,
+    "compact-5": compact.compact_5,
 }
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")

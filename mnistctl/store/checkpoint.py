@@ -8,7 +8,7 @@ in the zip archive's comment, at the very end of the file: every byte before it 
 import hashlib
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +17,41 @@ from torch import Tensor
 
 from mnistctl.errors import CheckpointError
 from mnistctl.files import reason, write_atomic
+from mnistctl.store.config import checked_recipe
+from mnistctl.store.survey import Refused, survey
 
 FORMAT = "mnistctl-checkpoint"
 VERSION = 1
+OLDEST_VERSION = 1
+"""Formats from here on are read; `load` brings their payload to the present form."""
 SEAL = b"mnistctl-sha256:"
 DIGEST_LENGTH = 64
-MAX_BYTES = 1 << 30
-"""Files above 1 GiB are refused before they are read; the largest network here takes 15 MB."""
+MAX_BYTES = 256 << 20
+"""Larger files are refused before they are read; the largest network here takes 15 MB."""
+MAX_RECORDS = 10_000
 
 _RETRAIN = "use another checkpoint of the run, or train again"
+_EXPECTED = "expected a file written by mnistctl train or torch.save(model.state_dict(), ...)"
+_PICKLE = "data.pkl"
+_STORAGES = "data/"
+_PASSED_ON = ("version", "byteorder", ".format_version")
 
 
-def save(path: Path, payload: Mapping[str, Any]) -> None:
+def save(
+    path: Path, payload: Mapping[str, Any], before_replace: Callable[[], None] | None = None
+) -> None:
     """Write `payload` (tensors and built-in types) sealed and atomically to `path`.
 
+    `before_replace` is called when the new bytes are on the disk and `path` is still the old file.
     Raises CheckpointError when the disk won't take it; a file that was there is then untouched.
     """
     document = {"format": FORMAT, "version": VERSION, **payload}
     try:
-        write_atomic(path, seal(_serialise(document)))
+        write_atomic(path, seal(_serialise(document)), before_replace)
     except OSError as error:
         raise CheckpointError(
             f"can't save {path}: {reason(error)}",
-            "what was saved before is intact; free some space or choose another --store",
+            "what was saved before is intact; make room, then continue it with --resume",
         ) from error
 
 
@@ -47,27 +59,27 @@ def load(path: Path) -> dict[str, Any]:
     """The verified payload of a checkpoint written by `save`, or of a bare state dict.
 
     A bare state dict comes back as it is: a dict of name -> tensor, without the "format" key.
-    Tensors are on the CPU. Nothing beyond tensors and built-in types is ever unpickled, no more
-    memory is used than a few times the file's size.
+    In a payload `recipe` is one that `Recipe.from_dict` takes, `weights` a dict of tensors,
+    `training`, if there, a dict. Tensors are on the CPU. Nothing beyond tensors and built-in
+    types is ever unpickled, no more memory is used than a few times the file's size.
     Raises CheckpointError, naming the file, when it is missing, damaged, hostile or too new.
     """
     raw = _read(path)
     sealed = _check_seal(path, raw)
-    _check_archive(path, raw)
-    _refuse_large_tensors(path, raw)
-    document = _unpickle(path, raw, "cpu")
-    if "format" not in document:
-        return document
-    if document["format"] != FORMAT or not isinstance(document.get("version"), int):
-        raise CheckpointError(f"{path} is not a checkpoint of this tool")
-    if document["version"] > VERSION:
-        raise CheckpointError(
-            f"{path} was made by a newer mnistctl (format {document['version']}, "
-            f"this one reads up to {VERSION})",
-            "upgrade: pip install --upgrade mnistctl",
-        )
-    if not sealed:
-        raise CheckpointError(f"{path} is damaged: its SHA-256 seal is missing", _RETRAIN)
+    records = _read_archive(path, raw)
+    del raw
+    try:
+        claimed = survey(records[_PICKLE], _stored_bytes(records))
+    except Refused as error:
+        raise CheckpointError(f"{path} is refused: it {error}", _EXPECTED) from error
+    if not isinstance(claimed, dict) or not all(isinstance(key, str) for key in claimed):
+        raise CheckpointError(f"{path} holds no dict of names to tensors", _EXPECTED)
+    own = "format" in claimed
+    if own:
+        _check_header(path, claimed, sealed)
+    document = _unpickle(path, records)
+    if own:
+        _check_payload(path, document)
     return document
 
 
@@ -89,11 +101,17 @@ def _read(path: Path) -> bytes:
         if not path.is_file():
             kind = "is a directory" if path.is_dir() else "is no regular file"
             raise CheckpointError(f"{path} {kind if path.exists() else 'does not exist'}")
-        if path.stat().st_size > MAX_BYTES:
-            raise CheckpointError(f"{path} is larger than 1 GiB: no checkpoint of this tool")
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise CheckpointError(f"can't read {path}: {reason(error)}") from error
+    except ValueError as error:  # a NUL in the path
+        raise CheckpointError(f"{str(path)!r} can't name a file") from error
+    if len(raw) > MAX_BYTES:
+        raise CheckpointError(
+            f"{path} is refused: larger than {MAX_BYTES >> 20} MiB, no checkpoint of this tool"
+        )
+    return raw
 
 
 def _check_seal(path: Path, raw: bytes) -> bool:
@@ -106,65 +124,98 @@ def _check_seal(path: Path, raw: bytes) -> bool:
     return True
 
 
-def _check_archive(path: Path, raw: bytes) -> None:
-    """Refuse what is no plain zip of torch's, is damaged, or unpacks to more than it weighs."""
+def _read_archive(path: Path, raw: bytes) -> dict[str, bytes]:
+    """The records of torch's zip by name, less the archive's own name, checksums verified.
+
+    Refuses what is no plain zip, is damaged, or unpacks to more than it weighs.
+    """
+    if not raw:
+        raise CheckpointError(f"{path} is empty", _RETRAIN)
     if not raw.startswith(b"PK\x03\x04"):
         raise CheckpointError(
-            f"{path} is not a PyTorch checkpoint (or was saved by PyTorch before 1.6)",
-            "expected a .pt file written by mnistctl train or torch.save(model.state_dict(), ...)",
+            f"{path} is not a PyTorch checkpoint (or was saved by PyTorch before 1.6)", _EXPECTED
         )
+    if raw.count(b"PK\x01\x02") > MAX_RECORDS:  # zipfile makes an object of each such entry
+        raise CheckpointError(f"{path} is refused: it holds more than {MAX_RECORDS:,} records")
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             entries = archive.infolist()
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-                raise CheckpointError(f"{path} is refused: torch.save never compresses")
+                raise CheckpointError(f"{path} is refused: torch.save never compresses", _EXPECTED)
             if sum(entry.file_size for entry in entries) > len(raw):
                 raise CheckpointError(f"{path} is refused: it unpacks to more than its size")
-            bad = archive.testzip()
+            records = {e.filename.partition("/")[2]: archive.read(e) for e in entries}
     except CheckpointError:
         raise
     except Exception as error:  # zipfile raises half a dozen kinds on hostile bytes
         raise CheckpointError(f"{path} is damaged or truncated: {error}", _RETRAIN) from error
-    if bad is not None:
-        raise CheckpointError(f"{path} is damaged: the checksum of {bad} is wrong", _RETRAIN)
+    if len(records) != len(entries):
+        raise CheckpointError(f"{path} is refused: it holds two records of one name")
+    if _PICKLE not in records:
+        raise CheckpointError(f"{path} is not a PyTorch checkpoint: it lacks data.pkl", _EXPECTED)
+    return records
 
 
-def _unpickle(path: Path, raw: bytes, device: str) -> dict[str, Any]:
+def _stored_bytes(records: Mapping[str, bytes]) -> dict[str, int]:
+    names = [name for name in records if name.startswith(_STORAGES)]
+    return {name.removeprefix(_STORAGES): len(records[name]) for name in names}
+
+
+def _check_header(path: Path, header: Mapping[str, Any], sealed: bool) -> None:
+    version = header.get("version")
+    if header["format"] != FORMAT or type(version) is not int:
+        raise CheckpointError(f"{path} is not a checkpoint of this tool", _EXPECTED)
+    if version > VERSION:
+        raise CheckpointError(
+            f"{path} was made by a newer mnistctl (format {version},"
+            f" this one reads up to {VERSION})",
+            "upgrade: pip install --upgrade mnistctl",
+        )
+    if version < OLDEST_VERSION:
+        raise CheckpointError(
+            f"{path} was made by an older mnistctl (format {version},"
+            f" this one reads from {OLDEST_VERSION})",
+            "train again, or use the version that made it",
+        )
+    if not sealed:
+        raise CheckpointError(f"{path} is damaged: its SHA-256 seal is missing", _RETRAIN)
+
+
+def _unpickle(path: Path, records: Mapping[str, bytes]) -> dict[str, Any]:
+    """What torch makes of `records`, in an archive written anew.
+
+    So torch sees what was checked here, even where its zip reader would read the file otherwise.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in records.items():
+            if name == _PICKLE or name in _PASSED_ON or name.startswith(_STORAGES):
+                archive.writestr(f"archive/{name}", content)
+    buffer.seek(0)
     try:
-        document = torch.load(io.BytesIO(raw), map_location=device, weights_only=True)
+        document = torch.load(buffer, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises UnpicklingError, RuntimeError, KeyError, ...
         cause = str(error).strip().split("\n")[0].split(". ")[0]
         raise CheckpointError(
             f"{path} is refused: it holds more than tensors and plain values, or is damaged",
             f"torch says: {cause[:160]}",
         ) from error
-    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
-        raise CheckpointError(
-            f"{path} holds no dict of names to tensors",
-            "expected a file written by mnistctl train or torch.save(model.state_dict(), ...)",
-        )
+    assert isinstance(document, dict)  # as surveyed
     return document
 
 
-def _refuse_large_tensors(path: Path, raw: bytes) -> None:
-    """Refuse shapes that need more memory than the file has bytes, before any is allocated."""
-    document = _unpickle(path, raw, "meta")
-    claimed = sum(tensor.numel() * tensor.element_size() for tensor in _tensors(document))
-    # Tensors may share storage (weights and training weights do), hence the factor.
-    if claimed > 4 * len(raw):
-        raise CheckpointError(f"{path} is refused: its tensors claim {claimed:,} bytes")
-
-
-def _tensors(document: Any) -> list[Tensor]:
-    """All tensors in nested built-in containers; each container is entered once."""
-    found: list[Tensor] = []
-    seen: set[int] = set()
-    waiting = [document]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, Tensor):
-            found.append(value)
-        elif isinstance(value, Mapping | list | tuple | set) and id(value) not in seen:
-            seen.add(id(value))
-            waiting += value.values() if isinstance(value, Mapping) else value
-    return found
+def _check_payload(path: Path, payload: Mapping[str, Any]) -> None:
+    """Refuse a payload that the rest of the program could stumble over."""
+    weights = payload.get("weights")
+    try:
+        checked_recipe(payload["recipe"])
+        tensors = isinstance(weights, dict) and all(
+            isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()
+        )
+        plain = isinstance(payload["dataset"], str) and isinstance(payload["metrics"], dict)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} lacks what a checkpoint needs: {error}", "made by another version of this tool"
+        ) from error
+    if not tensors or not plain or not isinstance(payload.get("training", {}), dict):
+        raise CheckpointError(f"{path} is refused: its contents are of the wrong kinds", _RETRAIN)

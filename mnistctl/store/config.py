@@ -1,9 +1,11 @@
 """The effective configuration of a run: with the data set, all that reproduces it."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+import math
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from mnistctl.recipes import Recipe
+from mnistctl.recipes import NETWORKS, Recipe
 
 
 @dataclass(frozen=True)
@@ -38,4 +40,65 @@ class RunConfig:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "RunConfig":
         """Rebuild from `to_dict`. Raises TypeError, KeyError or ValueError on another shape."""
-        return cls(**{**data, "recipe": Recipe.from_dict(data["recipe"])})
+        config = cls(**{**data, "recipe": checked_recipe(data["recipe"])})
+        _check_fields(config)
+        if config.log_every < 1 or config.checkpoint_every < 0 or config.validation < 0:
+            raise ValueError("numbers in their ranges")
+        return config
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two configurations parts of one run: all that decides its steps' results."""
+        recipe = self.recipe.to_dict()
+        del recipe["epochs"], recipe["summary"]
+        return {
+            "recipe": recipe,
+            "dataset": self.dataset,
+            "dataset_sha256": self.dataset_sha256,
+            "seed": self.seed,
+            "validation": self.validation,
+        }
+
+
+def checked_recipe(data: Any) -> Recipe:
+    """The recipe that `Recipe.to_dict` wrote, every field of its type and able to train.
+
+    Raises TypeError, KeyError or ValueError on anything else.
+    """
+    if not isinstance(data, dict):
+        raise TypeError("a recipe")
+    recipe = Recipe.from_dict(data)
+    _check_fields(recipe)
+    if recipe.network not in NETWORKS:
+        raise ValueError(f"a known network, not '{recipe.network}'")
+    if min(recipe.epochs, recipe.batch_size) < 1 or recipe.learning_rate <= 0:
+        raise ValueError("a recipe that can train")
+    return recipe
+
+
+def _check_fields(instance: Any) -> None:
+    """Raise TypeError unless every field of a dataclass holds what its annotation says."""
+    hints = get_type_hints(type(instance))
+    for field in fields(instance):
+        if not _fits(getattr(instance, field.name), hints[field.name]):
+            raise TypeError(f"{field.name} of the right kind")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    kind, arguments = get_origin(hint), get_args(hint)
+    if kind is Literal:
+        return value in arguments
+    if kind is tuple:
+        right_length = isinstance(value, tuple) and len(value) == len(arguments)
+        return right_length and all(map(_fits, value, arguments))
+    if kind is UnionType:
+        return any(_fits(value, choice) for choice in arguments)
+    if kind is dict:
+        return isinstance(value, dict) and all(
+            _fits(k, arguments[0]) and _fits(v, arguments[1]) for k, v in value.items()
+        )
+    if is_dataclass(hint):
+        _check_fields(value)
+        return True
+    if hint is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return type(value) is hint

@@ -6,9 +6,11 @@ from typing import Any
 
 from mnistctl.errors import CheckpointError
 from mnistctl.store import checkpoint
-from mnistctl.store.runs import BEST_NAME, RunInfo, list_runs, load_newest
+from mnistctl.store.rotation import load_best, load_newest
+from mnistctl.store.runs import BEST_NAME, RunInfo, describe, is_run, list_runs
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "shipped.pt"
+_REAL_PATH = "give the real path"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Found:
 def find(argument: str | None, store: Path) -> Found:
     """Load the checkpoint that `argument` means; None means the latest complete run, else shipped.
 
+    A bare word is a run of the store before it is a file or directory of that name.
     Raises CheckpointError with the candidates when nothing, or more than one thing, fits.
     """
     if argument is None and SHIPPED.exists() and not _finished(store):
@@ -35,12 +38,36 @@ def find(argument: str | None, store: Path) -> Found:
         return _of_file(SHIPPED, "shipped weights")
     if argument == "best":
         return _of_run(_best(store).directory, " (best validation accuracy)")
-    path = Path(argument)
+    path = _path(argument)
+    if len(path.parts) == 1 and is_run(store / argument):
+        return _of_run(match_run(argument, store).directory)
     if path.is_dir():
         return _of_run(path)
     if path.exists() or path.suffix in (".pt", ".pth") or len(path.parts) > 1:
         return _of_file(path, str(path))
     return _of_run(match_run(argument, store).directory)
+
+
+def find_run(argument: str, store: Path) -> RunInfo:
+    """The run to continue: its directory, its name, the beginning of it, or `latest` of any state.
+
+    Raises CheckpointError that lists the candidates.
+    """
+    path = _path(argument)
+    if ".." in path.parts:
+        raise CheckpointError(f"'{argument}' can't name a run", "give its name, and its --store")
+    if argument == "latest":
+        runs = list_runs(store)
+        if not runs:
+            raise CheckpointError(f"no run in the store {store}", "start one: mnistctl train")
+        return runs[-1]
+    if len(path.parts) == 1:
+        return match_run(argument, store)
+    if path.is_symlink():
+        raise CheckpointError(f"run {path} is a symbolic link: refused", _REAL_PATH)
+    if not path.is_dir() or not is_run(path):
+        raise CheckpointError(f"{path} is no run's directory", "see mnistctl train --list-runs")
+    return describe(path)
 
 
 def match_run(name: str, store: Path) -> RunInfo:
@@ -57,11 +84,17 @@ def match_run(name: str, store: Path) -> RunInfo:
         names = ", ".join(run.name for run in matches)
         raise CheckpointError(f"'{name}' is the beginning of several runs: {names}", "name one")
     if (store / name).is_symlink():
-        raise CheckpointError(f"run '{name}' is a symbolic link: refused", "give the real path")
+        raise CheckpointError(f"run '{name}' is a symbolic link: refused", _REAL_PATH)
     known = ", ".join(run.name for run in runs[-8:]) or "none yet"
     raise CheckpointError(
         f"no checkpoint file and no run called '{name}' in the store {store}", f"runs: {known}"
     )
+
+
+def _path(argument: str) -> Path:
+    if not argument or "\0" in argument:
+        raise CheckpointError(f"{argument!r} can't name a checkpoint", "give a file or a run")
+    return Path(argument)
 
 
 def _finished(store: Path) -> list[RunInfo]:
@@ -99,13 +132,14 @@ def _of_file(path: Path, label: str) -> Found:
 def _of_run(directory: Path, how: str = "") -> Found:
     """A run's model: best.pt where validation images were held out, else last.pt."""
     if directory.is_symlink():
-        raise CheckpointError(f"run {directory} is a symbolic link: refused", "give the real path")
+        raise CheckpointError(f"run {directory} is a symbolic link: refused", _REAL_PATH)
     label = f"run {directory.resolve().name}{how}"
-    best = directory / BEST_NAME
-    if best.exists():
-        return Found(best, checkpoint.load(best), label)
+    if (directory / BEST_NAME).exists():
+        return Found(directory / BEST_NAME, load_best(directory), label)
     newest = load_newest(directory)
     if newest.payload is None:
-        raise CheckpointError(f"{directory} holds no checkpoint")
+        raise CheckpointError(
+            f"{directory} holds no checkpoint", "a run killed before its first one: --resume it"
+        )
     notes = tuple(f"{problem}; using {newest.path.name} instead" for problem in newest.problems)
     return Found(newest.path, newest.payload, label, notes)

@@ -2,42 +2,65 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 LOCK_NAME = ".lock"
+PATIENCE = 1.0
+"""Seconds for which a writer tries: whoever looks at a run holds its lock for a moment."""
 
 if os.name == "nt":
     import msvcrt
 
-    def _try_lock(file: IO[bytes]) -> None:
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    def _try_lock(descriptor: int, shared: bool) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            return False
+        return True
 else:
     import fcntl
 
-    def _try_lock(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _try_lock(descriptor: int, shared: bool) -> bool:
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks: nobody can be told from nobody
+            return True
+        return True
 
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[bool]:
-    """Hold the lock of a run's directory; yields False when another process holds it."""
-    with open(directory / LOCK_NAME, "ab") as file:
-        try:
-            _try_lock(file)
-        except OSError:
-            yield False
-            return
-        yield True
+    """Hold the lock of a run's directory; yields False when another process holds it.
+
+    Raises OSError when the directory can't be written.
+    """
+    descriptor = _open(directory, os.O_RDWR | os.O_CREAT)
+    try:
+        give_up = time.monotonic() + PATIENCE
+        while not (free := _try_lock(descriptor, shared=False)) and time.monotonic() < give_up:
+            time.sleep(0.02)
+        yield free
+    finally:
+        os.close(descriptor)
 
 
 def is_locked(directory: Path) -> bool:
     """True while another process trains in `directory`."""
-    if not (directory / LOCK_NAME).exists():
+    try:
+        descriptor = _open(directory, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    except OSError:  # no lock file, or a store that can't be written: no writer either
         return False
     try:
-        with locked(directory) as free:
-            return not free
-    except OSError:  # a store that can't be written has no writer either
-        return False
+        return not _try_lock(descriptor, shared=True)
+    finally:
+        os.close(descriptor)
+
+
+def _open(directory: Path, flags: int) -> int:
+    # A link could make this create or lock a file elsewhere.
+    no_follow = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return os.open(directory / LOCK_NAME, flags | no_follow, 0o666)

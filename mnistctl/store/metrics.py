@@ -15,9 +15,20 @@ METRICS_NAME = "metrics.jsonl"
 class MetricsLog:
     """Appends records to a run's metrics file, each visible to readers at once."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, epoch: int, step: int) -> None:
+        """Open the log at `step` of `epoch` (1-based; step 0: nothing of that epoch).
+
+        What came after is dropped: a resumed run goes on from its checkpoint, so that each step
+        is recorded once. Raises CheckpointError when the file can't be written.
+        """
         self._path = directory / METRICS_NAME
-        self._file: TextIO = open(self._path, "a", encoding="utf-8")  # noqa: SIM115
+        kept = [r for r in read_metrics(directory) if _position(r) <= (epoch, step)]
+        text = "".join(json.dumps(record) + "\n" for record in kept)
+        try:
+            write_atomic(self._path, text.encode())
+            self._file: TextIO = open(self._path, "a", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise self._error(error) from error
 
     def append(self, record: dict[str, Any]) -> None:
         """Write one record as a line. Raises CheckpointError when the disk is full."""
@@ -25,48 +36,53 @@ class MetricsLog:
             self._file.write(json.dumps(record) + "\n")
             self._file.flush()
         except OSError as error:
-            raise CheckpointError(
-                f"can't write {self._path}: {reason(error)}", "the last checkpoint is intact"
-            ) from error
+            raise self._error(error) from error
 
     def sync(self) -> None:
-        """Bring every line to the disk, before a checkpoint that counts on them."""
-        os.fsync(self._file.fileno())
+        """Bring every line to the disk, before a checkpoint that counts on them.
 
-    def rewind(self, epoch: int, step: int) -> None:
-        """Drop what came after `step` of `epoch` (1-based; step 0: nothing of that epoch).
-
-        A resumed run goes on from its checkpoint, so that each step is recorded once.
+        Raises CheckpointError when the disk won't take them.
         """
-        self._file.close()
-        kept = [r for r in read_metrics(self._path.parent) if _position(r) <= (epoch, step)]
-        text = "".join(json.dumps(record) + "\n" for record in kept)
-        write_atomic(self._path, text.encode())
-        self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._error(error) from error
 
     def close(self) -> None:
         """End writing."""
         with contextlib.suppress(OSError):  # a full disk was reported when it was written to
             self._file.close()
 
+    def _error(self, error: OSError) -> CheckpointError:
+        return CheckpointError(
+            f"can't write {self._path}: {reason(error)}",
+            "the last checkpoint is intact; make room, then continue it with --resume",
+        )
+
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:
     """All whole records of a run, in order; a last line cut short by a kill is left out.
 
     Step records have the keys epoch, step, loss; epoch records have epoch, train_loss and more.
-    Returns an empty list when there is no file.
+    Returns an empty list when there is no file. Raises CheckpointError when it can't be read.
     """
     try:
-        lines = (directory / METRICS_NAME).read_text(encoding="utf-8").splitlines()
+        text = (directory / METRICS_NAME).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise CheckpointError(f"can't read {directory / METRICS_NAME}: {reason(error)}") from error
     records = []
-    for line in lines:
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            record = json.loads(line)
+            if isinstance(record, dict) and _has_position(record):
+                records.append(record)
     return records
+
+
+def _has_position(record: dict[str, Any]) -> bool:
+    return type(record.get("epoch")) is int and type(record.get("step", 0)) is int
 
 
 def _position(record: dict[str, Any]) -> tuple[int, float]:

@@ -4,6 +4,9 @@ import contextlib
 import json
 import os
 import re
+import secrets
+import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,15 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from mnistctl.errors import CheckpointError, UsageError
-from mnistctl.files import reason, sweep_temporary, sync_directory, write_atomic
-from mnistctl.store import checkpoint
+from mnistctl.files import TEMPORARY_SUFFIX, reason, sweep_temporary, sync_directory, write_atomic
 from mnistctl.store.config import RunConfig
 from mnistctl.store.lock import is_locked, locked
 
 CONFIG_NAME, RESULT_NAME = "config.json", "result.json"
 LAST_NAME, PREVIOUS_NAME, BEST_NAME = "last.pt", "previous.pt", "best.pt"
 RESERVED_NAMES = ("latest", "best", "shipped")
+MAX_JSON_BYTES = 1 << 20
+STALE_SECONDS = 3600.0
+"""A run's directory that has not got its name by then was left by a crash."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -38,54 +45,89 @@ class RunInfo:
 
 
 def check_name(name: str) -> str:
-    """`name` if it can name a run. Raises UsageError (separators, `..`, reserved words)."""
-    if not _NAME.fullmatch(name) or ".." in name or name in RESERVED_NAMES:
+    """`name` if it can name a run on every system. Raises UsageError.
+
+    Refused: separators, `..`, reserved words, what looks like a file, Windows devices.
+    """
+    fits = _NAME.fullmatch(name) and ".." not in name and not name.endswith((".", ".pt", ".pth"))
+    if not fits or name in RESERVED_NAMES or _WINDOWS_DEVICE.fullmatch(name):
         raise UsageError(
             f"'{name}' can't name a run",
             "use letters, digits, '.', '_', '-', at most 100, beginning with a letter or digit"
-            f" (and not {', '.join(RESERVED_NAMES)})",
+            f" (and not {', '.join(RESERVED_NAMES)}, *.pt or a device of Windows)",
         )
     return name
 
 
-def create_run(store: Path, recipe: str, name: str | None = None) -> Path:
+def create_run(store: Path, config: RunConfig, name: str | None = None) -> Path:
     """Make a new run directory in `store`: `name`, or the recipe's name with the next number.
 
-    Creation is exclusive: of two processes asking for one name, one gets it.
+    The directory gets its name when its config.json is in it, so that no crash leaves a name
+    taken by nothing. Of two processes asking for one name, one gets it.
     Raises UsageError when the name is taken or unusable, CheckpointError when the store is.
     """
+    if name is not None:
+        check_name(name)
+    unborn = store / f".{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     try:
         store.mkdir(parents=True, exist_ok=True)
-        if name is None:
-            return _next_free(store, recipe)
-        directory = store / check_name(name)
-        directory.mkdir()
+        _sweep_unborn(store)
+        unborn.mkdir()
+        write_atomic(unborn / CONFIG_NAME, _json_bytes(config.to_dict()))
+        directory = _take_next_name(unborn, config.recipe.name) if name is None else store / name
+        if name is not None and not _take_name(unborn, directory):
+            raise _name_taken(directory)
+        sync_directory(store)
     except FileExistsError as error:
-        if name is None or not store.is_dir():
-            raise CheckpointError(
-                f"the store {store} is a file, not a directory", "choose another with --store DIR"
-            ) from error
-        raise UsageError(
-            f"run '{name}' exists already in {store}",
-            f"continue it with --resume {name}, or choose another --name",
+        raise CheckpointError(
+            f"the store {store} is a file, not a directory", "choose another with --store DIR"
         ) from error
     except OSError as error:
         raise CheckpointError(
             f"can't create a run in the store {store}: {reason(error)}",
-            "choose another with --store DIR",
+            "make room, or choose another with --store DIR",
         ) from error
+    finally:
+        shutil.rmtree(unborn, ignore_errors=True)
     return directory
 
 
-def _next_free(store: Path, recipe: str) -> Path:
-    pattern = re.compile(re.escape(recipe) + r"-(\d+)")
-    taken = [int(m[1]) for entry in os.listdir(store) if (m := pattern.fullmatch(entry))]
+def _take_next_name(unborn: Path, recipe: str) -> Path:
+    pattern = re.compile(re.escape(recipe) + r"-(\d{1,9})")
+    taken = [int(m[1]) for entry in os.listdir(unborn.parent) if (m := pattern.fullmatch(entry))]
     for number in count(max(taken, default=0) + 1):
-        directory = store / f"{recipe}-{number}"
-        with contextlib.suppress(FileExistsError):
-            directory.mkdir()
+        directory = unborn.with_name(f"{recipe}-{number}")
+        if _take_name(unborn, directory):
             return directory
     raise AssertionError("count() never ends")
+
+
+def _take_name(unborn: Path, directory: Path) -> bool:
+    """Rename exclusively: the system refuses to put it over a directory with anything in it."""
+    try:
+        unborn.rename(directory)
+    except OSError:
+        if os.path.lexists(directory):
+            return False
+        raise
+    return True
+
+
+def _name_taken(directory: Path) -> UsageError:
+    name, store = directory.name, directory.parent
+    if directory.is_symlink() or not is_run(directory):
+        return UsageError(f"'{name}' exists already in {store}", "choose another --name")
+    return UsageError(
+        f"run '{name}' exists already in {store}",
+        f"continue it with --resume {name}, or choose another --name",
+    )
+
+
+def _sweep_unborn(store: Path) -> None:
+    for entry in store.glob(f".*{TEMPORARY_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            if not entry.is_symlink() and time.time() - entry.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(entry, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -94,17 +136,18 @@ def writing(directory: Path) -> Iterator[None]:
 
     Raises CheckpointError while another process trains there, or when it can't be written.
     """
-    try:
-        with locked(directory) as free:
-            if not free:
-                raise CheckpointError(
-                    f"run '{directory.name}' is being trained by another process",
-                    "wait for it, or start another run",
-                )
-            sweep_temporary(directory)
-            yield
-    except PermissionError as error:
-        raise CheckpointError(f"can't write to {directory}: {reason(error)}") from error
+    with contextlib.ExitStack() as stack:
+        try:
+            free = stack.enter_context(locked(directory))
+        except OSError as error:
+            raise CheckpointError(f"can't write to {directory}: {reason(error)}") from error
+        if not free:
+            raise CheckpointError(
+                f"run '{directory.name}' is being trained by another process",
+                "wait for it, or start another run",
+            )
+        sweep_temporary(directory)
+        yield
 
 
 def write_json(directory: Path, name: str, document: dict[str, Any]) -> None:
@@ -113,98 +156,90 @@ def write_json(directory: Path, name: str, document: dict[str, Any]) -> None:
     Raises CheckpointError when the disk won't take it.
     """
     try:
-        text = json.dumps(document, indent=2) + "\n"
-        write_atomic(directory / name, text.encode())
+        write_atomic(directory / name, _json_bytes(document))
     except OSError as error:
-        raise CheckpointError(f"can't write {directory / name}: {reason(error)}") from error
+        raise CheckpointError(
+            f"can't write {directory / name}: {reason(error)}",
+            "what was saved before is intact; make room, then continue it with --resume",
+        ) from error
+
+
+def _json_bytes(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2) + "\n").encode()
 
 
 def read_json(directory: Path, name: str) -> dict[str, Any] | None:
     """The document `name` of a run; None when it is missing or damaged."""
     try:
-        document = json.loads((directory / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        if not (directory / name).is_file():
+            return None
+        with open(directory / name, "rb") as file:
+            text = file.read(MAX_JSON_BYTES + 1)
+        document = json.loads(text) if len(text) <= MAX_JSON_BYTES else None
+    except (OSError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 
 
-def save_last(directory: Path, payload: dict[str, Any]) -> Path:
-    """Save `payload` as last.pt and keep the one before as previous.pt.
-
-    Raises CheckpointError when the disk won't take it; the last good one then stands.
-    """
-    last = directory / LAST_NAME
-    fresh = directory / f".{LAST_NAME}.next.tmp"
-    checkpoint.save(fresh, payload)
-    try:
-        if last.exists():
-            os.replace(last, directory / PREVIOUS_NAME)
-        os.replace(fresh, last)
-        sync_directory(directory)
-    except OSError as error:
-        raise CheckpointError(f"can't save {last}: {reason(error)}") from error
-    return last
-
-
-@dataclass(frozen=True)
-class Newest:
-    """The newest valid checkpoint of a run, and what was wrong with newer ones."""
-
-    payload: dict[str, Any] | None
-    """None when the run stopped before it saved anything."""
-    path: Path
-    problems: list[str]
-
-
-def load_newest(directory: Path) -> Newest:
-    """The newest valid training checkpoint of a run; a damaged last.pt falls back to previous.pt.
-
-    Raises CheckpointError when there are checkpoints, and none is valid.
-    """
-    problems: list[str] = []
-    for path in (directory / LAST_NAME, directory / PREVIOUS_NAME):
-        if not path.exists():
-            continue
-        try:
-            payload = checkpoint.load(path)
-            if isinstance(payload.get("training"), dict):
-                return Newest(payload, path, problems)
-            problems.append(f"{path} has no training state")
-        except CheckpointError as error:
-            problems.append(error.message)
-    if problems:
-        raise CheckpointError(
-            f"run '{directory.name}' is damaged: {'; '.join(problems)}",
-            "start it anew under another --name",
-        )
-    return Newest(None, directory / LAST_NAME, problems)
+def is_run(directory: Path) -> bool:
+    """True when a directory holds a run, be it a damaged one."""
+    return any((directory / name).exists() for name in (CONFIG_NAME, LAST_NAME, PREVIOUS_NAME))
 
 
 def list_runs(store: Path) -> list[RunInfo]:
-    """All runs of a store, oldest first. Symbolic links and plain files are passed over."""
-    if not store.is_dir():
-        return []
-    entries = [Path(entry) for entry in os.scandir(store) if entry.is_dir(follow_symlinks=False)]
-    runs = [describe(path) for path in entries if (path / CONFIG_NAME).exists()]
-    return sorted(runs, key=lambda run: run.modified)
+    """All runs of a store, oldest first. Symbolic links and plain files are passed over.
+
+    Raises CheckpointError when the store can't be read.
+    """
+    try:
+        if not store.is_dir():
+            return []
+        with os.scandir(store) as found:
+            entries = [Path(e) for e in found if e.is_dir(follow_symlinks=False)]
+    except OSError as error:
+        raise CheckpointError(f"can't read the store {store}: {reason(error)}") from error
+    runs = [describe(path) for path in entries if path.name[0] != "." and is_run(path)]
+    return sorted(runs, key=lambda run: (run.modified, run.name))
 
 
 def describe(directory: Path) -> RunInfo:
     """State, configuration and result of the run in `directory`, by its JSON files alone."""
     document, result = read_json(directory, CONFIG_NAME), read_json(directory, RESULT_NAME)
-    files = [directory / name for name in (CONFIG_NAME, LAST_NAME, RESULT_NAME)]
-    modified = max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+    modified = 0.0
+    for name in (CONFIG_NAME, LAST_NAME, RESULT_NAME):
+        with contextlib.suppress(OSError):
+            modified = max(modified, (directory / name).stat().st_mtime)
+    if result is not None and not _is_result(result):
+        result = None
     try:
         config = RunConfig.from_dict(document or {})
     except (KeyError, TypeError, ValueError):
-        return RunInfo(directory.name, directory, "damaged", None, None, modified)
+        return RunInfo(directory.name, directory, "damaged", None, result, modified)
     state = "interrupted"
     # A finished run that is being extended has a result of fewer epochs than its configuration.
-    if result is not None and result.get("epochs") == config.recipe.epochs:
+    if result is not None and result["epochs"] == config.recipe.epochs:
         state = "finished"
     if is_locked(directory):
         state = "running"
     return RunInfo(directory.name, directory, state, config, result, modified)
+
+
+def _is_result(result: dict[str, Any]) -> bool:
+    """Whether a result.json holds what is shown of it; a damaged one is made anew by resuming."""
+    test, validation = result.get("test"), result.get("validation")
+    scores = [test, validation] if validation is not None else [test]
+    numbers = ("train_seconds", "images_per_second")
+    return (
+        type(result.get("epochs")) is int
+        and all(isinstance(result.get(key), str) for key in ("checkpoint", "dataset"))
+        and all(isinstance(result.get(key), int | float) for key in numbers)
+        and all(isinstance(part, dict) and _is_score(part) for part in scores)
+    )
+
+
+def _is_score(part: dict[str, Any]) -> bool:
+    keys = ("loss", "accuracy", "total", "correct" if "correct" in part else "epoch")
+    return all(isinstance(part.get(key), int | float) for key in keys)
 
 
 def utc_now() -> str:

@@ -1,9 +1,12 @@
 """Dropout drops what it says, and the same on a share of a batch as on the whole of it."""
 
+from pathlib import Path
+
 import pytest
 import torch
+import torch.distributed as dist
 
-from mnistctl.models.layers import Dropout
+from mnistctl.models.layers import BatchNorm, Dropout
 
 
 @pytest.mark.parametrize(("shape", "channelwise"), [((64, 20, 8, 8), True), ((64, 50), False)])
@@ -32,3 +35,44 @@ def test_channelwise_drops_whole_maps() -> None:
     per_map = out.flatten(2)
     assert torch.equal(per_map.amin(2), per_map.amax(2))
     assert 0.4 < (per_map.amax(2) == 0).float().mean() < 0.6
+
+
+def _batch() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(7, 3, 4, 5, generator=generator) + 2, torch.randn(7, 3, 4, 5)
+
+
+def _normalise_share(rank: int, directory: str, ends: list[int]) -> None:
+    """One of two processes: its share of a batch through the layer, there and back."""
+    dist.init_process_group("gloo", f"file://{directory}/store", rank=rank, world_size=2)
+    images, weights = torch.load(f"{directory}/batch.pt")
+    first, end = ([0, *ends])[rank], ends[rank]
+    layer, x = BatchNorm(3), images[first:end].clone().requires_grad_()
+    layer.share = (first, len(images))
+    y = layer(x)
+    (y * weights[first:end]).sum().backward()
+    gradient = layer.weight.grad
+    assert gradient is not None
+    dist.all_reduce(gradient)
+    torch.save([y.detach(), x.grad, gradient, layer.state_dict()], f"{directory}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("ends", [[3, 7], [7, 7]], ids=["shared", "one has none"])
+def test_normalisation_over_processes_is_that_of_the_whole(
+    ends: list[int], tmp_path: Path
+) -> None:
+    images, weights = _batch()
+    torch.save((images, weights), tmp_path / "batch.pt")
+    whole, x = torch.nn.BatchNorm2d(3), images.clone().requires_grad_()
+    y = whole(x)
+    (y * weights).sum().backward()
+    torch.multiprocessing.spawn(_normalise_share, (str(tmp_path), ends), nprocs=2)
+    parts = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    assert torch.allclose(torch.cat([p[0] for p in parts]), y, atol=1e-5)
+    assert x.grad is not None
+    assert torch.allclose(torch.cat([p[1] for p in parts]), x.grad, atol=1e-5)
+    for part in parts:
+        assert torch.allclose(part[2], whole.weight.grad, rtol=1e-4, atol=1e-4)
+        for name, value in whole.state_dict().items():
+            assert torch.allclose(part[3][name], value, atol=1e-5), name

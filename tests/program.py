@@ -1,0 +1,211 @@
+"""The real program on the small stand-in data set: `python tests/program.py train ...`.
+
+With `serve` it stays ready, torch imported, and runs each command that it reads in a fork of
+itself: a process of its own to kill, without the seconds that importing torch takes.
+"""
+
+import builtins
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DEADLINE = 120
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended; a negative code is the signal that killed it."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Server:
+    """Starts the program many times, cheaply."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "serve"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+
+    def start(self, *words: str, **faults: int) -> int:
+        """Run `mnistctl WORDS` (or `save DIRECTORY STEP`) in the present directory; its process id.
+
+        Faults: `kill_at` = n kills it at its n-th write to the disk, `max_file` is RLIMIT_FSIZE.
+        """
+        task = {"words": words, "cwd": os.getcwd(), "logs": str(self.directory), **faults}
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps(task) + "\n")
+        self.process.stdin.flush()
+        return int(self._answer())
+
+    def wait(self) -> Done:
+        """Wait for the command that was started last."""
+        code = int(self._answer())
+        out, err = ((self.directory / name).read_text() for name in ("out", "err"))
+        return Done(code, out, err)
+
+    def run(self, *words: str, **faults: int) -> Done:
+        """Start and wait."""
+        self.start(*words, **faults)
+        return self.wait()
+
+    def close(self) -> None:
+        """End the server."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.close()
+        self.process.wait(DEADLINE)
+        self.process.stdout.close()
+
+    def _answer(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline()
+
+
+def environment() -> dict[str, str]:
+    """One thread, so that forking is safe and every machine computes alike; no user settings."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MNISTCTL_")}
+    return own | {"OMP_NUM_THREADS": "1"}
+
+
+def serve() -> None:
+    """Run the commands on stdin, one JSON object a line; answer with process id, exit code."""
+    import mnistctl.engine.evaluate
+    import mnistctl.engine.train  # noqa: F401
+
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            run_task(json.loads(line))
+        print(pid, flush=True)
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def run_task(task: dict[str, Any]) -> None:
+    """The life of one command in its own process."""
+    os.chdir(task["cwd"])
+    for descriptor, name in ((1, "out"), (2, "err")):
+        os.dup2(
+            os.open(Path(task["logs"]) / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor
+        )
+    signal.alarm(DEADLINE)
+    if "max_file" in task:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (task["max_file"], task["max_file"]))
+    if "kill_at" in task:
+        kill_at_write(task["kill_at"])
+    sys.argv = ["mnistctl", *task["words"]]
+    code = 1
+    try:
+        if task["words"][0] == "save":
+            save(*task["words"][1:])
+            code = 0
+        else:
+            run_program()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def save(directory: str, step: str) -> None:
+    """Save a checkpoint as training does, without any training."""
+    from runs_made import payload
+
+    from mnistctl.store.rotation import save_last
+
+    save_last(Path(directory), payload(int(step)))
+
+
+def kill_at_write(number: int) -> None:
+    """Kill this process at the `number`-th step of writing anything, counted from now.
+
+    Steps: before a file is created, when half of its bytes are written, before each fsync,
+    rename, link, removal and new directory.
+    """
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+        if steps == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def stepping(function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **options: Any) -> Any:
+            step()
+            return function(*args, **options)
+
+        return wrapped
+
+    for name in ("fsync", "replace", "rename", "link", "unlink", "mkdir"):
+        setattr(os, name, stepping(getattr(os, name)))
+    plain_open = builtins.open
+
+    def counting_open(path: Any, mode: str = "r", *args: Any, **options: Any) -> Any:
+        if mode[0] == "r":
+            return plain_open(path, mode, *args, **options)
+        step()
+        file = plain_open(path, mode, *args, **options)
+        write = file.write
+
+        def write_in_halves(data: Any) -> int:
+            half = len(data) // 2
+            write(data[:half])
+            file.flush()
+            step()
+            write(data[half:])
+            return len(data)
+
+        return Writer(file, write_in_halves)
+
+    builtins.open = counting_open  # type: ignore[assignment]
+
+
+class Writer:
+    """A file with a `write` of its own."""
+
+    def __init__(self, file: Any, write: Callable[[Any], int]) -> None:
+        self.file, self.write = file, write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+
+def run_program() -> None:
+    """`mnistctl` as it is, but for the images."""
+    import small_data
+
+    from mnistctl.cli import main
+
+    small_data.install()
+    main()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["serve"]:
+        serve()
+    else:
+        run_program()

@@ -1,0 +1,336 @@
+"""No bad checkpoint is believed: every damage is refused by name, nothing hostile does anything."""
+
+import hashlib
+import io
+import os
+import pickle
+import random
+import resource
+import struct
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from runs_made import payload
+
+from mnistctl.errors import CheckpointError
+from mnistctl.models.registry import build
+from mnistctl.store import checkpoint
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A checkpoint of 90 KB with an optimiser's state, as training saves it."""
+    torch.manual_seed(0)
+    model = build("cnn-small")
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.rand(2, 1, 28, 28)).sum().backward()
+    optimizer.step()
+    document = payload() | {"weights": model.state_dict()}
+    document["training"] |= {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    path = tmp_path_factory.mktemp("good") / "good.pt"
+    checkpoint.save(path, document)
+    return path.read_bytes()
+
+
+def refusal(path: Path, raw: bytes) -> CheckpointError:
+    """The error with which `raw` is refused; it names the file and takes little memory."""
+    path.write_bytes(raw)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.load(path)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 300_000 * (1024 if sys.platform == "darwin" else 1)
+    assert path.name in caught.value.message
+    assert "\n" not in caught.value.message + caught.value.hint
+    return caught.value
+
+
+def archive(pickled: bytes, records: dict[str, bytes] | None = None, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", **options) as file:
+        file.writestr("archive/data.pkl", pickled)
+        file.writestr("archive/version", b"3\n")
+        for name, content in (records or {}).items():
+            file.writestr(f"archive/data/{name}", content)
+    return buffer.getvalue()
+
+
+def pickled(*operations: bytes) -> bytes:
+    """A dict whose one value the operations leave on the stack."""
+    return b"\x80\x02}X\x01\x00\x00\x00a" + b"".join(operations) + b"s."
+
+
+def number(value: int) -> bytes:
+    raw = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    return b"\x8a" + bytes([len(raw)]) + raw
+
+
+def text(value: str) -> bytes:
+    return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+
+def tensor(
+    numel: int = 4,
+    offset: int = 0,
+    size: tuple[int, ...] = (4,),
+    stride: tuple[int, ...] = (1,),
+    storage: str = "FloatStorage",
+    key: str = "0",
+) -> bytes:
+    """The pickle operations with which torch.save describes a tensor."""
+    sizes, strides = (b"(" + b"".join(map(number, part)) + b"t" for part in (size, stride))
+    described = text("storage") + b"ctorch\n" + storage.encode() + b"\n" + text(key) + text("cpu")
+    return (
+        b"ctorch._utils\n_rebuild_tensor_v2\n(("
+        + described
+        + number(numel)
+        + b"tQ"
+        + number(offset)
+        + sizes
+        + strides
+        + b"\x89ccollections\nOrderedDict\n)RtR"
+    )
+
+
+SIXTEEN = {"0": bytes(16)}
+
+
+def test_round_trip_is_exact_and_plain_torch_reads_it(good: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    path.write_bytes(good)
+    ours, theirs = checkpoint.load(path), torch.load(path, weights_only=True)
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs["weights"].items():
+        assert torch.equal(value, ours["weights"][name])
+        assert value.stride() == ours["weights"][name].stride()
+    assert {"format", "version", "weights", "recipe", "training", "metrics"} <= ours.keys()
+
+
+def test_the_digest_is_over_all_the_bytes_before_it(good: bytes) -> None:
+    assert hashlib.sha256(good[:-64]).hexdigest().encode() == good[-64:]
+    with zipfile.ZipFile(io.BytesIO(good)) as file:
+        assert file.comment == b"mnistctl-sha256:" + good[-64:]
+
+
+def flipped(raw: bytes, place: int, bit: int) -> bytes:
+    return raw[:place] + bytes([raw[place] ^ 1 << bit]) + raw[place + 1 :]
+
+
+def test_flipped_bits(good: bytes, tmp_path: Path) -> None:
+    draw = random.Random(1)
+    places = draw.sample(range(len(good)), 200) + list(range(len(good) - 110, len(good)))
+    for place in places:
+        refusal(tmp_path / "flipped.pt", flipped(good, place, draw.randrange(8)))
+
+
+@pytest.mark.slow
+def test_every_byte_flipped(good: bytes, tmp_path: Path) -> None:
+    for place in range(0, len(good)):
+        refusal(tmp_path / "flipped.pt", flipped(good, place, place % 8))
+
+
+def test_truncated(good: bytes, tmp_path: Path) -> None:
+    for length in [*range(0, len(good), 4096), len(good) - 1, len(good) - 80, len(good) - 102]:
+        refusal(tmp_path / "cut.pt", good[:length])
+
+
+def test_swapped_pieces_and_bytes_after_the_end(good: bytes, tmp_path: Path) -> None:
+    other = bytearray(good)
+    other[40_000:41_000], other[50_000:51_000] = good[50_000:51_000], good[40_000:41_000]
+    assert "SHA-256" in refusal(tmp_path / "swapped.pt", bytes(other)).message
+    refusal(tmp_path / "longer.pt", good + b"\0")
+    refusal(tmp_path / "doubled.pt", good + good[:-1])
+
+
+def test_a_removed_seal_is_noticed(good: bytes, tmp_path: Path) -> None:
+    body = good[: -len(checkpoint.SEAL) - 64]
+    bare = body[:-2] + b"\0\0"
+    assert "seal is missing" in refusal(tmp_path / "bare.pt", bare).message
+
+
+def test_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.pt"
+    checkpoint.save(path, payload() | {"version": 2})
+    assert "made by a newer mnistctl" in refusal(path, path.read_bytes()).message
+    checkpoint.save(path, payload())
+    monkeypatch.setattr(checkpoint, "VERSION", 2)
+    assert checkpoint.load(path)["version"] == 1
+    monkeypatch.setattr(checkpoint, "OLDEST_VERSION", 2)
+    assert "made by an older mnistctl" in refusal(path, path.read_bytes()).message
+
+
+def test_bare_state_dicts_are_read(tmp_path: Path) -> None:
+    model = build("cnn-small")
+    documents: list[Any] = [
+        model.state_dict(),
+        dict(model.named_parameters()),
+        {"epoch": 3, "loss": 0.5, "model_state_dict": model.state_dict()},
+    ]
+    for document in documents:
+        torch.save(document, tmp_path / "bare.pth")
+        loaded = checkpoint.load(tmp_path / "bare.pth")
+        weights = loaded.get("model_state_dict", loaded)
+        assert all(torch.equal(weights[k], v) for k, v in model.state_dict().items())
+
+
+def test_saving_leaves_no_temporary_file(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "x.pt", payload())
+    with pytest.raises(CheckpointError, match="can't save"):
+        checkpoint.save(tmp_path / "x.pt" / "below.pt", payload())
+    assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
+
+
+class Planted:
+    """Unpickled by the plain unpickler, it would create the directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return (os.mkdir, (str(self.path),))
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_planted_pickle_creates_no_file(sealed: bool, tmp_path: Path) -> None:
+    planted = tmp_path / "planted"
+    thing = Planted(planted)
+    for document in (thing, {"format": thing}, payload() | {"run": thing}):
+        buffer = io.BytesIO()
+        torch.save(document, buffer)
+        raw = checkpoint.seal(buffer.getvalue()) if sealed else buffer.getvalue()
+        assert "refused" in refusal(tmp_path / "evil.pt", raw).message
+    refusal(tmp_path / "evil.pt", pickle.dumps(thing))
+    refusal(tmp_path / "evil.pt", pickle.dumps(thing, protocol=0))
+    assert not planted.exists()
+    torch.load(io.BytesIO(raw), weights_only=False)
+    assert planted.exists()  # it was loaded
+
+
+HOSTILE = {
+    "bytearray of 64 GiB": archive(pickled(b"cbuiltins\nbytearray\n", number(1 << 36), b"\x85R")),
+    "memo of 64 GiB": archive(pickled(b"Nr\xff\xff\xff\xff")),
+    "counter": archive(pickled(b"ccollections\nCounter\n)R")),
+    "stack global": archive(b"\x80\x04\x8c\x02os\x8c\x06system\x93."),
+    "inst": archive(b"(S'true'\nios\nsystem\n."),
+    "new object": archive(pickled(b"ctorch\nTensor\n)\x81")),
+    "extension": archive(pickled(b"\x82\x01")),
+    "dict attributes": archive(pickled(b"ccollections\nOrderedDict\n)R}X\x01\x00\x00\x00xNsb")),
+    "copied dict": archive(pickled(b"ccollections\nOrderedDict\n}\x85R")),
+    "deep nesting": archive(pickled(b"]" * 100_000, b"a" * 99_999)),
+    "too many values": archive(pickled(b"(", b"N" * 400_000, b"l")),
+    "loop": archive(pickled(b"]q\x00h\x00a")),
+    "billion laughs": archive(
+        pickled(b"]q\x00", b"".join(b"](%bel" % (b"h\x00" * 10) for _ in range(1)))
+    ),
+    "doubling": archive(
+        pickled(b"]q\x00", *(b"](h%ch%ce" % (n, n) + b"q%c" % (n + 1) for n in range(40)))
+    ),
+    "huge number": archive(pickled(b"\x8a\xff" + b"\x7f" * 255)),
+    "storage beyond its record": archive(pickled(tensor(4000, size=(4000,))), SIXTEEN),
+    "storage shorter than its record": archive(pickled(tensor(2, size=(2,))), SIXTEEN),
+    "storage without record": archive(pickled(tensor(key="7")), SIXTEEN),
+    "storage of another name": archive(pickled(tensor(key="../data.pkl")), SIXTEEN),
+    "shape beyond its storage": archive(pickled(tensor(size=(4000,))), SIXTEEN),
+    "offset beyond its storage": archive(pickled(tensor(offset=1)), SIXTEEN),
+    "negative offset": archive(pickled(tensor(offset=-1)), SIXTEEN),
+    "negative size": archive(pickled(tensor(size=(-4,))), SIXTEEN),
+    "negative stride": archive(pickled(tensor(stride=(-1,))), SIXTEEN),
+    "expanded to terabytes": archive(pickled(tensor(size=(1 << 40,), stride=(0,))), SIXTEEN),
+    "overflowing product": archive(
+        pickled(tensor(size=(1 << 33, 1 << 33), stride=(0, 0))), SIXTEEN
+    ),
+    "two types for one storage": archive(
+        pickled(b"(", tensor(), tensor(storage="IntStorage"), b"t"), SIXTEEN
+    ),
+    "complex": archive(pickled(tensor(2, size=(2,), storage="ComplexFloatStorage")), SIXTEEN),
+    "quantised": archive(pickled(tensor(16, size=(16,), storage="QInt8Storage")), SIXTEEN),
+    "no dict": archive(b"\x80\x02]."),
+    "keys that are numbers": archive(b"\x80\x02}K\x01K\x02s."),
+    "no end": archive(b"\x80\x02}"),
+    "empty pickle": archive(b""),
+    "compressed": archive(pickled(b"N"), {"0": bytes(1 << 24)}, compression=zipfile.ZIP_DEFLATED),
+    "many records": archive(pickled(b"N"), {str(n): b"" for n in range(10_001)}),
+    "no pickle": b"PK\x03\x04" + archive(b"")[4:].replace(b"data.pkl", b"data.txt"),
+    "not a zip": b"\x80\x02}.",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_in_little_memory(name: str, tmp_path: Path) -> None:
+    refusal(tmp_path / "evil.pt", HOSTILE[name])
+
+
+def test_the_hostile_files_are_hostile_by_one_thing_alone(tmp_path: Path) -> None:
+    (tmp_path / "x.pt").write_bytes(archive(pickled(tensor()), SIXTEEN))
+    assert checkpoint.load(tmp_path / "x.pt")["a"].tolist() == [0.0] * 4
+
+
+def test_two_records_of_one_name(good: bytes, tmp_path: Path) -> None:
+    buffer = io.BytesIO(archive(pickled(tensor()), SIXTEEN))
+    with (
+        zipfile.ZipFile(buffer, "a") as file,
+        pytest.warns(UserWarning, match="Duplicate name"),
+    ):
+        file.writestr("archive/data/0", bytes(16))
+    assert "two records" in refusal(tmp_path / "x.pt", buffer.getvalue()).message
+
+
+def test_a_size_that_lies(tmp_path: Path) -> None:
+    raw = archive(pickled(b"N"))
+    at = raw.rindex(b"PK\x01\x02") + 24
+    refusal(tmp_path / "x.pt", raw[:at] + struct.pack("<I", 1 << 31) + raw[at + 4 :])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights": [1]},
+        {"weights": {"w": "text"}},
+        {"recipe": {"name": "mlp"}},
+        {"recipe": None},
+        {"dataset": 3},
+        {"metrics": []},
+        {"training": 7},
+        {"format": "other"},
+        {"version": "1"},
+        {"version": True},
+    ],
+    ids=str,
+)
+def test_contents_of_the_wrong_kind(change: dict[str, Any], tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "x.pt", payload() | change)
+    refusal(tmp_path / "x.pt", (tmp_path / "x.pt").read_bytes())
+
+
+def test_other_things_of_torch(tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    unlike: list[Any] = [
+        build("mlp"),
+        torch.zeros(2),
+        {"a": torch.zeros(2).to_sparse()},
+        {"a": torch.zeros(2, dtype=torch.complex64)},
+        {"a": torch.zeros(2, device="meta")},
+        {"a": {1, 2}},
+    ]
+    for document in unlike:
+        torch.save(document, path)
+        refusal(path, path.read_bytes())
+    torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=False)
+    assert "before 1.6" in refusal(path, path.read_bytes()).message
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nothing.pt", Path("/dev/zero"), tmp_path / "a\0b"):
+        with pytest.raises(CheckpointError):
+            checkpoint.load(path)
+
+
+def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "MAX_BYTES", 1000)
+    assert "larger than" in refusal(tmp_path / "x.pt", b"PK\x03\x04" + bytes(1000)).message
