@@ -53,6 +53,8 @@ class Recipe:
     warmup: float = 0.0
     """One-cycle: the share of all steps in which the rate climbs to its peak."""
     label_smoothing: float = 0.0
+    temperature: float = 1.0
+    """Divides the logits before softmax where confidence is shown; fitted on held-out images."""
     augmentation: Augmentation = Augmentation()
     plain_epochs: int = 0
     """The last epochs, trained on the images as they are."""
@@ -133,6 +135,7 @@ RECIPES: dict[str, Recipe] = {
             schedule="one-cycle",
             warmup=0.2,
             label_smoothing=0.1,
+            temperature=0.42,
             epochs=1,
         ),
         Recipe(
@@ -149,6 +152,7 @@ RECIPES: dict[str, Recipe] = {
             schedule="one-cycle",
             warmup=0.2,
             label_smoothing=0.05,
+            temperature=0.525,
             augmentation=Augmentation(rotate=10, scale=0.1, shear=0.1, shift=1.5),
             epochs=6,
         ),
@@ -161,6 +165,11 @@ def get_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise unknown("recipe", name, tuple(RECIPES), "see mnistctl train --list-recipes")
     return RECIPES[name]
+
+
+def recipe_of_network(network: str) -> Recipe:
+    """The recipe that trains `network`, one of NETWORKS; each has one."""
+    return next(recipe for recipe in RECIPES.values() if recipe.network == network)
 
 
 def with_overrides(

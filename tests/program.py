@@ -47,6 +47,8 @@ class Server:
         Faults: `kill_at` = n kills it at its n-th write to the disk, `max_file` is RLIMIT_FSIZE.
         """
         task = {"words": words, "cwd": os.getcwd(), "logs": str(self.directory), **faults}
+        for name in ("out", "err"):  # who reads them reads this command's
+            (self.directory / name).write_text("")
         assert self.process.stdin
         self.process.stdin.write(json.dumps(task) + "\n")
         self.process.stdin.flush()
@@ -84,9 +86,15 @@ def environment() -> dict[str, str]:
 
 def serve() -> None:
     """Run the commands on stdin, one JSON object a line; answer with process id, exit code."""
+    import torch
+
     import mnistctl.engine.evaluate
     import mnistctl.engine.train  # noqa: F401
 
+    # What torch imports when it is first used.
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    parameter.grad = torch.zeros(1)
+    torch.optim.AdamW([parameter], fused=True).step()
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:

@@ -56,7 +56,8 @@ def evaluate_command(
         show_confusion(output, scores)
     output.line(
         f"{result.dataset} {split}: {scores.correct:,} of {scores.total:,}"
-        f" ({percent(scores.accuracy)}), loss {scores.loss:.4f}"
+        f" ({percent(scores.accuracy)}), loss {scores.loss:.4f},"
+        f" calibration error {percent(scores.calibration_error)}"
     )
     if min_accuracy is not None and scores.accuracy < min_accuracy:
         raise GateFailed(f"accuracy {scores.accuracy:.4f} is below --min-accuracy {min_accuracy}")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from mnistctl.data.pixel_modes import as_pixels, plain_mode
 from mnistctl.errors import ImageError
 
 MAX_BYTES = 512 * 2**20
@@ -29,7 +30,6 @@ _COMMON = ("PNG", "JPEG", "BMP", "GIF", "PPM")
 # These start another program (Ghostscript), draw through the operating system, or need a
 # handler that Pillow doesn't ship.
 _EXCLUDED = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
-_DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,10 @@ def _load(file: BinaryIO, name: str) -> Picture:
     if image.width * image.height > limit:
         raise ImageError(f"can't read {name}: a frame of {image.width}x{image.height} pixels")
     orientation = _orientation(image)
-    upright = _upright(_shrink(_plain(image)), orientation)
+    upright = _upright(_shrink(plain_mode(image)), orientation)
     if orientation in (5, 6, 7, 8):
         width, height = height, width
-    return Picture(_as_array(upright), width, height)
+    return Picture(as_pixels(upright), width, height)
 
 
 def _identify(file: BinaryIO) -> Image.Image:
@@ -153,72 +153,12 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return ImageOps.exif_transpose(image)
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """The same picture as L, RGB, LA or RGBA."""
-    if image.mode in _DEEP:
-        return Image.fromarray(_to_8_bits(np.asarray(image)))
-    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
-        return image.convert("LA" if image.mode in ("LA", "La") else "RGBA")
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    return image.convert("RGB")
-
-
-def _to_8_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Scale by the bits in use: 10- or 12-bit sensors are stored in 16-bit files."""
-    if pixels.dtype.kind == "f":
-        real = np.nan_to_num(pixels.astype(np.float32), posinf=0, neginf=0)
-        low, high = float(real.min()), float(real.max())
-        # The usual ranges of float images are 0..1 and 0..255; anything else is stretched.
-        if low < 0 or high > 255:
-            real = (real - low) * np.float32(255 / (high - low))
-        elif high <= 1:
-            real = real * np.float32(255)
-        return real.astype(np.uint8)
-    clipped = np.maximum(pixels.astype(np.int64 if pixels.dtype.itemsize > 4 else pixels.dtype), 0)
-    spare_bits = max(int(clipped.max(initial=0)).bit_length() - 8, 0)
-    # Full range for 9 bits and more; a 16-bit file that holds 8-bit values stays as it is.
-    return np.right_shift(clipped, spare_bits).astype(np.uint8)
-
-
 def _shrink(image: Image.Image) -> Image.Image:
     if max(image.size) <= WORK_SIDE:
         return image
     scale = WORK_SIDE / max(image.size)
     size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
     return image.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
-
-
-def _as_array(image: Image.Image) -> NDArray[np.uint8]:
-    """uint8 pixels, grey as (height, width), colour as (height, width, 3), without alpha."""
-    pixels: NDArray[np.uint8] = np.asarray(image)
-    if image.mode in ("LA", "RGBA"):
-        pixels = _without_alpha(pixels)
-    if pixels.ndim == 3 and (pixels[..., :1] == pixels).all():
-        pixels = pixels[..., 0]
-    return pixels
-
-
-def _without_alpha(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Lay a transparent picture on a background that shows what is drawn on it.
-
-    Strokes exported from a canvas have one shade, black or white alike, and get the opposite
-    one behind them. A page with transparent margins gets its own paper's shade.
-    """
-    colour, alpha = pixels[..., :-1].astype(np.float32), pixels[..., -1:].astype(np.float32) / 255
-    solid = pixels[..., -1] >= 128
-    if solid.all() or not solid.any():
-        background = np.full(colour.shape[-1], 255, np.float32)
-    else:
-        rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
-        box = solid[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        shades = colour[solid]
-        is_page = box.mean() > 0.8 and shades.mean(axis=1).std() > 12
-        opposite = np.float32(255 if shades.mean() < 128 else 0)
-        background = np.median(shades, axis=0) if is_page else np.full(shades.shape[1], opposite)
-    merged = colour * alpha + background * (1 - alpha)
-    flat: NDArray[np.uint8] = np.rint(merged).astype(np.uint8)
-    return flat[..., 0] if flat.shape[-1] == 1 else flat
 
 
 def _reason(error: BaseException) -> str:

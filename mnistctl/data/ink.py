@@ -56,7 +56,10 @@ def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Ink:
     coarse = np.where(sheet, coarse, np.median(coarse[sheet]))
     rim = _rim(sheet)
     best = (-1.0, signs[0], coarse, 0.0)
-    for paper in (np.full_like(coarse, np.median(coarse)), _local_paper(coarse)):
+    papers = [np.full_like(coarse, np.median(coarse))]
+    if not _is_two_level(coarse):
+        papers.append(_local_paper(coarse))
+    for paper in papers:
         for sign in signs:
             amount = np.maximum((coarse - paper) * np.float32(sign), 0)
             level = _ink_level(amount, noise)
@@ -79,6 +82,18 @@ def _rim(inside: Mask) -> Mask:
 
     rim: Mask = inside & ~ndimage.binary_erosion(inside)
     return rim
+
+
+def _is_two_level(coarse: Grey) -> bool:
+    """Whether a picture is flat shapes on a flat ground: then nothing is due to the light."""
+    from skimage.filters import threshold_otsu
+
+    if coarse.min() == coarse.max():
+        return True
+    light = coarse > threshold_otsu(coarse)
+    ring = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
+    within = coarse[light].var() * light.mean() + coarse[~light].var() * (1 - light.mean())
+    return bool(not 0.02 < ring.mean() < 0.98 and within < 0.1 * coarse.var())
 
 
 def _sheet(coarse: Grey) -> Mask | None:

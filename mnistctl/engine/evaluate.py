@@ -13,6 +13,7 @@ from mnistctl.data.batches import share_of
 from mnistctl.data.dataset import load_split
 from mnistctl.data.names import check_dataset
 from mnistctl.device import choose_device, choose_precision, torch_device
+from mnistctl.engine.calibration import calibration_error, confidence_gaps
 from mnistctl.engine.distributed import Ranks, from_environment, joined, total_over_ranks
 from mnistctl.engine.inference import compute_logits
 from mnistctl.engine.loading import load_model
@@ -22,12 +23,17 @@ from mnistctl.recipes import Recipe
 
 @dataclass(frozen=True)
 class Scores:
-    """Result over `total` images; `confusion[label][prediction]` counts them."""
+    """Result over `total` images; `confusion[label][prediction]` counts them.
+
+    `loss` is that of the logits as they are, `calibration_error` (0..1) that of the confidence
+    shown to people, after the recipe's temperature.
+    """
 
     loss: float
     correct: int
     total: int
     confusion: list[list[int]]
+    calibration_error: float
 
     @property
     def accuracy(self) -> float:
@@ -74,6 +80,7 @@ class Evaluation:
             "seconds": self.seconds,
             "per_class": self.scores.per_class,
             "confusion": self.scores.confusion,
+            "calibration_error": self.scores.calibration_error,
             "device": self.device,
             "precision": self.precision,
         }
@@ -99,16 +106,19 @@ def score(
     loss_sum = cross_entropy(logits.double(), targets, reduction="sum")
     pairs = targets * 10 + logits.argmax(1)
     counts = torch.bincount(pairs, minlength=100)
+    gaps = confidence_gaps(logits, targets, recipe.temperature)
     # One float64 message: counts up to 60,000 are exact in it. nccl moves no CPU tensors.
     where = device if device.type == "cuda" else torch.device("cpu")
-    summed = total_over_ranks(torch.cat([loss_sum.view(1), counts.double()]).to(where)).cpu()
-    confusion = summed[1:].long().view(10, 10)
+    message = torch.cat([loss_sum.view(1), counts.double(), gaps]).to(where)
+    summed = total_over_ranks(message).cpu()
+    confusion = summed[1:101].long().view(10, 10)
     total = len(images)
     return Scores(
         loss=float(summed[0]) / total,
         correct=int(confusion.diagonal().sum()),
         total=total,
         confusion=confusion.tolist(),
+        calibration_error=calibration_error(summed[101:], total),
     )
 
 

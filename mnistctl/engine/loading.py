@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mnistctl.errors import CheckpointError
 from mnistctl.events import Reporter
 from mnistctl.models.registry import build, expected_shapes, recognise, shapes
-from mnistctl.recipes import NETWORKS, RECIPES, Recipe
+from mnistctl.recipes import NETWORKS, Recipe, recipe_of_network
 from mnistctl.store.find import Found, find
 
 
@@ -86,5 +86,4 @@ def _bare(found: Found) -> tuple[Recipe, dict[str, Tensor], str | None]:
             "expected a file written by mnistctl train or torch.save(model.state_dict(), ...)",
         )
     network, weights = recognise(state)
-    recipe = next(recipe for recipe in RECIPES.values() if recipe.network == network)
-    return recipe, weights, None
+    return recipe_of_network(network), weights, None

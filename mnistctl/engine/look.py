@@ -75,7 +75,7 @@ def look(
     image = data.images[index : index + 1]
     number_format = choose_precision(precision, chosen.value).value
     logits = compute_logits(loaded.model, image, loaded.recipe, target, number_format, reporter)
-    probabilities = logits[0].softmax(0)
+    probabilities = (logits[0] / loaded.recipe.temperature).softmax(0)
     prediction = int(probabilities.argmax())
     return Look(
         checkpoint=str(loaded.path),

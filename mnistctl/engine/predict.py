@@ -150,7 +150,7 @@ def _answer(
     pixels = torch.from_numpy(np.stack([prepared.pixels for _, prepared in batch]))
     logits = compute_logits(loaded.model, pixels, loaded.recipe, device, precision)
     for (image, prepared), row in zip(batch, logits, strict=True):
-        probabilities = row.softmax(0).tolist()
+        probabilities = (row / loaded.recipe.temperature).softmax(0).tolist()
         verdict = judge(probabilities, prepared.doubt)
         digit = int(row.argmax())
         doubt = (prepared.doubt,) if prepared.doubt else ()

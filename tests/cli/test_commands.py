@@ -111,7 +111,7 @@ def test_evaluate_shows_the_confusion_matrix() -> None:
     train()
     result = run("evaluate")
     assert "label (rows) against prediction (columns)" in result.stdout
-    assert result.stdout.count("%") == 11  # ten digits and the whole
+    assert result.stdout.count("%") == 12  # ten digits, the whole, the calibration error
 
 
 def test_gate() -> None:

@@ -14,7 +14,7 @@ from mnistctl.engine.inference import compute_logits, pixels_to_input
 from mnistctl.errors import CheckpointError
 from mnistctl.events import NullReporter
 from mnistctl.models.registry import NETWORK_CLASSES, build
-from mnistctl.recipes import RECIPES
+from mnistctl.recipes import RECIPES, recipe_of_network
 
 CPU = torch.device("cpu")
 
@@ -69,7 +69,7 @@ def test_pixels_to_input_is_to_tensor_then_normalize() -> None:
 @pytest.mark.parametrize("network", NETWORK_CLASSES)
 def test_bf16_and_batching_leave_logits_close(network: str) -> None:
     torch.manual_seed(0)
-    model, recipe = build(network), RECIPES[network]
+    model, recipe = build(network), recipe_of_network(network)
     images = load_small_split("", "test", Path(), NullReporter()).images
     plain = model.eval()(pixels_to_input(images, recipe)).detach()
     ours = compute_logits(model, images, recipe, CPU, "fp32")
@@ -91,9 +91,9 @@ def test_bare_state_dict_is_recognised(
     path = tmp_path / "cnn_model.pth"
     torch.save({prefix + name: value for name, value in model.state_dict().items()}, path)
     result = run_evaluate(path, monkeypatch)
-    assert result.recipe == network
+    assert result.recipe == recipe_of_network(network).name
     split = load_small_split("", "test", tmp_path, NullReporter())
-    logits = model.eval()(pixels_to_input(split.images, RECIPES[network]))
+    logits = model.eval()(pixels_to_input(split.images, recipe_of_network(network)))
     assert result.scores.correct == int((logits.argmax(1) == split.labels).sum())
 
 
