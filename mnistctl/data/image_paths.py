@@ -3,6 +3,8 @@
 import glob
 from pathlib import Path
 
+from PIL import Image
+
 from mnistctl.errors import ImageError
 
 STDIN = "-"
@@ -11,9 +13,9 @@ STDIN = "-"
 def expand(argument: str) -> list[str]:
     """The images that `argument` means, in a fixed order.
 
-    A directory gives its files by name, hidden ones left out; a pattern that no shell has
+    A directory gives its files with an image's ending, by name; a pattern that no shell has
     expanded gives what it matches; anything else gives itself, whether it is there or not.
-    Raises ImageError when a directory is empty or can't be read, or a pattern matches nothing.
+    Raises ImageError when a directory has none or can't be read, or a pattern matches nothing.
     """
     path = Path(argument)
     if argument == STDIN or path.is_file():
@@ -23,10 +25,10 @@ def expand(argument: str) -> list[str]:
             entries = sorted(path.iterdir())
         except OSError as error:
             raise ImageError(f"can't read the directory {argument}: {error.strerror}") from error
-        files = [str(entry) for entry in entries if not entry.name.startswith(".")]
-        files = [name for name in files if not Path(name).is_dir()]
+        endings = Image.registered_extensions()
+        files = [str(e) for e in entries if e.suffix.lower() in endings and not e.is_dir()]
         if not files:
-            raise ImageError(f"{argument} is a directory without files")
+            raise ImageError(f"{argument} is a directory without image files")
         return files
     if glob.has_magic(argument):
         matches = sorted(glob.glob(argument, recursive=True))

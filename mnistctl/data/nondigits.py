@@ -83,59 +83,61 @@ def _on_paper(image: Image.Image, rng: np.random.Generator) -> Pixels:
 
 
 def _shape(kind: str, image: Image.Image, rng: np.random.Generator) -> None:
-    draw, side = ImageDraw.Draw(image), image.width
-    middle, radius, width = side / 2, side * rng.uniform(0.2, 0.4), max(side // 24, 2)
+    draw, middle = ImageDraw.Draw(image), image.width / 2
+    width, radius = max(image.width // 24, 2), image.width * rng.uniform(0.2, 0.4)
+    if kind in ("disc", "face"):
+        draw.circle((middle, middle), radius, fill=255 * (kind == "disc"), outline=255, width=width)
+    if kind == "face":
+        smile = (middle - radius / 2, middle - radius / 2, middle + radius / 2, middle + radius / 2)
+        draw.arc(smile, 20, 160, fill=255, width=width)
+    if kind in ("face", "dots"):
+        dots = (
+            rng.uniform(-1, 1, (12, 2)) if kind == "dots" else np.array([(-0.3, -0.4), (0.3, -0.4)])
+        )
+        for x, y in middle + radius * dots:
+            draw.circle((x, y), width, fill=255)
+    for line in _outlines(kind, rng):
+        points = [(float(x), float(y)) for x, y in middle + radius * line]
+        draw.line(points, fill=255, width=width, joint="curve")
+
+
+def _outlines(kind: str, rng: np.random.Generator) -> list[NDArray[np.float64]]:
+    """Lines of a shape, each (points, 2), within -1..1 in x and y."""
     turn = rng.uniform(0, 2 * np.pi)
 
-    def corner(angle: float, distance: float = 1.0) -> tuple[float, float]:
-        reach = radius * distance
-        return middle + reach * float(np.cos(angle)), middle + reach * float(np.sin(angle))
+    def around(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.stack([np.cos(turn + angles), np.sin(turn + angles)], axis=1)
 
-    box = (middle - radius, middle - radius, middle + radius, middle + radius)
-    if kind == "square":
-        draw.rectangle(box, outline=255, width=width)
-        draw.line([box[:2], box[2:]], fill=255, width=width)
-    elif kind == "disc":
-        draw.ellipse(box, fill=255)
-    elif kind == "triangle":
-        points = [corner(turn + 2 * np.pi * k / 3) for k in range(4)]
-        draw.line([*points, points[1]], fill=255, width=width)
-    elif kind == "star":
-        points = [corner(turn + 4 * np.pi * k / 5) for k in range(6)]
-        draw.line(points, fill=255, width=width)
-    elif kind == "cross":
-        for angle in np.arange(3) * np.pi / 3 + turn:
-            draw.line([corner(angle), corner(angle + np.pi)], fill=255, width=width)
-    elif kind == "grid":
-        for at in np.linspace(middle - radius, middle + radius, 5):
-            draw.line([(at, box[1]), (at, box[3])], fill=255, width=width)
-            draw.line([(box[0], at), (box[2], at)], fill=255, width=width)
-    elif kind == "spiral":
+    if kind in ("triangle", "square", "star"):
+        corners, stride = {"triangle": (3, 1), "square": (4, 1), "star": (5, 2)}[kind]
+        outline = around(np.arange(corners + 2) * stride * 2 * np.pi / corners)
+        return [outline, outline[[0, 2]]] if kind == "square" else [outline]
+    if kind == "cross":
+        return [around(np.array([0, np.pi]) + k * np.pi / 3) for k in range(3)]
+    if kind == "grid":
+        steps = np.linspace(-1, 1, 5)
+        upright = [np.array([(at, -1.0), (at, 1.0)]) for at in steps]
+        return upright + [line[:, ::-1] for line in upright]
+    if kind == "spiral":
         steps = np.linspace(0.1, 1, 120)
-        draw.line([corner(turn + 20 * step, step) for step in steps], fill=255, width=width)
-    elif kind == "wave":
+        return [around(20 * steps) * steps[:, None]]
+    if kind == "wave":
         steps = np.linspace(-1, 1, 80)
-        draw.line(
-            [(middle + s * radius, middle + np.sin(9 * s) * radius / 3) for s in steps],
-            fill=255,
-            width=width,
-        )
-    elif kind == "face":
-        draw.ellipse(box, outline=255, width=width)
-        for angle in (-2.2, -0.95):
-            x, y = corner(angle, 0.5)
-            draw.ellipse((x - width, y - width, x + width, y + width), fill=255)
-        inner = (middle - radius / 2, middle - radius / 2, middle + radius / 2, middle + radius / 2)
-        draw.arc(inner, 20, 160, fill=255, width=width)
-    elif kind == "house":
-        draw.rectangle((box[0], middle, box[2], box[3]), outline=255, width=width)
-        draw.line([(box[0], middle), (middle, box[1]), (box[2], middle)], fill=255, width=width)
-    elif kind == "dots":
-        for x, y in rng.uniform(0.1, 0.9, (12, 2)) * side:
-            draw.ellipse((x - width, y - width, x + width, y + width), fill=255)
-    else:
-        points = rng.uniform(0.15, 0.85, (14, 2)) * side
-        draw.line([tuple(point) for point in points], fill=255, width=width)
+        return [np.stack([steps, np.sin(9 * steps) / 3], axis=1)]
+    if kind == "house":
+        walls = [
+            (-1.0, 0.0),
+            (1.0, 0.0),
+            (1.0, 1.0),
+            (-1.0, 1.0),
+            (-1.0, 0.0),
+            (0.0, -1.0),
+            (1.0, 0.0),
+        ]
+        return [np.array(walls)]
+    if kind == "scribble":
+        return [rng.uniform(-1, 1, (14, 2))]
+    return []
 
 
 def _texture(kind: str, rng: np.random.Generator) -> Pixels:
@@ -143,7 +145,8 @@ def _texture(kind: str, rng: np.random.Generator) -> Pixels:
     down, right = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
     period = rng.uniform(4, 14)
     if kind == "colour":
-        return np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), (side, side, 3)).copy()
+        plain: Pixels = np.full((side, side, 3), rng.integers(0, 256, 3), np.uint8)
+        return plain
     flat = {"black": 0.0, "white": 255.0, "grey": rng.uniform(40, 215)}
     if kind in flat:
         grey = np.full((side, side), flat[kind])
@@ -163,7 +166,8 @@ def _texture(kind: str, rng: np.random.Generator) -> Pixels:
         grey = _clouds(side, rng)
         if kind == "scene":
             grey = np.where(down > rng.uniform(0.4, 0.7), grey * 0.5, 160 + 0.3 * grey)
-    return np.clip(grey, 0, 255).astype(np.uint8)
+    pixels: Pixels = np.clip(grey, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _clouds(side: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -172,4 +176,5 @@ def _clouds(side: int, rng: np.random.Generator) -> NDArray[np.float64]:
     for cells in (3, 6, 12, 24):
         coarse = Image.fromarray(rng.uniform(0, 1, (cells, cells)).astype(np.float32))
         total += np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC)) / cells
-    return 255 * (total - total.min()) / np.ptp(total)
+    stretched: NDArray[np.float64] = 255 * (total - total.min()) / np.ptp(total)
+    return stretched

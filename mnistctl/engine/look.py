@@ -70,6 +70,7 @@ def look(
     chosen = choose_device(device)
     target = torch_device(chosen.value)
     loaded = load_model(checkpoint, store, target, reporter)
+    reporter.say(f"Asking {loaded.label}")
     name = dataset or loaded.dataset or "mnist"
     data = load_split(name, split, data_dir, reporter)
     image = data.images[index : index + 1]

@@ -101,6 +101,7 @@ def predict(
     target = torch_device(chosen.value)
     number_format = choose_precision(precision, chosen.value).value
     loaded = load_model(checkpoint, store, target, reporter)
+    reporter.say(f"Asking {loaded.label}")
     if loaded.dataset == "synthetic":
         reporter.warn(
             f"{loaded.label} was trained on synthetic digits; weights trained on MNIST"
