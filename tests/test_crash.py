@@ -18,7 +18,10 @@ import pytest
 import torch
 from program import Server
 from runs_made import payload, save_run
+from small_data import load_small_split
+from typer.testing import CliRunner
 
+from mnistctl.cli import app
 from mnistctl.store import checkpoint
 from mnistctl.store.metrics import read_metrics
 from mnistctl.store.rotation import load_newest, save_last
@@ -107,10 +110,11 @@ def test_a_hundred_kills_in_a_row(server: Server, seed: int) -> None:
     assert_same_run("killed", "straight")
 
 
-def test_kills_of_whole_processes() -> None:
+def test_kills_of_whole_processes(server: Server) -> None:
     environment = program.environment()
-    words = f"{shlex.join(SMALL)} --epochs 40 --name killed --checkpoint-every 2 --validation 100"
-    for delay in (0.3, 1.0, 0.0):
+    options = "--epochs 30 --validation 100"
+    words = f"{shlex.join(SMALL)} {options} --name killed --checkpoint-every 2"
+    for delay in (0.2, 0.5):
         with subprocess.Popen(plain(words), env=environment, stderr=subprocess.PIPE) as process:
             assert process.stderr
             # Begin to count when training begins, whatever the machine's load.
@@ -120,10 +124,8 @@ def test_kills_of_whole_processes() -> None:
             time.sleep(delay)
             process.kill()
         words = "train --resume killed"
-    run = {"env": environment, "check": True, "capture_output": True}
-    subprocess.run(plain("train --resume killed --epochs 60"), **run)
-    words = f"{shlex.join(SMALL)} --epochs 60 --name straight --validation 100"
-    subprocess.run(plain(words), **run)
+    subprocess.run(plain(words), env=environment, check=True, capture_output=True)
+    assert server.run(*SMALL, *options.split(), "--name", "straight").code == 0
     assert_same_run("killed", "straight")
 
 
@@ -240,7 +242,7 @@ def test_stopping_saves_and_the_printed_command_goes_on(
     number: int, code: int, server: Server
 ) -> None:
     options = ("--log-every", "1", "--validation", "300")
-    long = (*SMALL, "--epochs", "30", "--name", "stopped", *options)
+    long = (*SMALL, "--epochs", "12", "--name", "stopped", *options)
     result = interrupt(server, *long, number=number)
     assert result.code == code
     assert "everything is saved" in result.err
@@ -287,14 +289,13 @@ def test_four_trainings_into_one_store(server: Server) -> None:
         assert_same_run("mlp-1", f"mlp-{number}")
 
 
-def test_two_resumes_of_one_run(server: Server) -> None:
+def test_two_resumes_of_one_run(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     pid = server.start(*SMALL, "--epochs", "500", "--name", "x")
     while "epoch 1" not in (server.directory / "err").read_text():
         time.sleep(0.01)
-    second = subprocess.run(
-        plain("train --resume x"), env=program.environment(), capture_output=True, text=True
-    )
-    assert second.returncode == 1
+    monkeypatch.setattr("mnistctl.engine.train.load_split", load_small_split)
+    second = CliRunner().invoke(app, ["train", "--resume", "x"])
+    assert second.exit_code == 1
     assert "trained by another process" in second.stderr
     os.kill(pid, signal.SIGKILL)
     server.wait()
@@ -404,10 +405,7 @@ def test_listing_states(server: Server) -> None:
     pid = server.start(*SMALL, "--epochs", "500", "--name", "going")
     while "epoch 1" not in (server.directory / "err").read_text():
         time.sleep(0.01)
-    command = plain("train --list-runs")
-    listed = subprocess.run(
-        command, env=program.environment(), capture_output=True, text=True, check=True
-    )
+    listed = CliRunner().invoke(app, ["train", "--list-runs"])
     os.kill(pid, signal.SIGKILL)
     server.wait()
     states = {line.split()[0]: line.split()[1] for line in listed.stdout.splitlines()[1:]}

@@ -27,7 +27,10 @@ def download_command(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Fetch the four MNIST files, verify them by SHA-256, repair what is damaged."""
+    """Fetch MNIST, verify it, repair what is damaged.
+
+    What is there and intact stays as it is. Without --from the public mirrors are tried in turn.
+    """
     output = start_output(ctx, json, quiet)
     from mnistctl.data.download import download
 

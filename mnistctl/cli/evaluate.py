@@ -32,7 +32,11 @@ def evaluate_command(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Measure loss, accuracy, per-class accuracy and the confusion matrix of a checkpoint."""
+    """Measure a checkpoint on a whole split.
+
+    Loss, accuracy, accuracy of each digit, confusion matrix and calibration error. Takes bare
+    state dicts of the documented networks, too.
+    """
     output = start_output(ctx, json, quiet)
     check_split(split)
     if min_accuracy is not None and not 0 <= min_accuracy <= 1:

@@ -54,7 +54,11 @@ def predict_command(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Say which digit each picture shows, and how sure that is."""
+    """Say which digit a picture shows.
+
+    Photographs, scans and drawings, dark on light or light on dark. The answer comes with its
+    probability and a verdict: digit, uncertain or not a digit.
+    """
     output = start_output(ctx, json, quiet)
     if invert not in INVERT:
         raise unknown("--invert value", invert, INVERT)

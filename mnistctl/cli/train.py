@@ -93,7 +93,10 @@ def train_command(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Train a network by a recipe, save it as a run, and test it once at the end."""
+    """Train a recipe, save the run, test it once at the end.
+
+    Missing MNIST is downloaded first. Ctrl-C saves and prints the command that goes on.
+    """
     output = start_output(ctx, json, quiet)
     if list_recipes or recipe == "list":
         show_recipes(output)

@@ -30,7 +30,10 @@ def visualize_command(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Draw a data set's image with its label, the prediction and the ten probabilities."""
+    """Draw an image with its label and the prediction.
+
+    In the terminal, and with --output as a file. An existing file is replaced in one step.
+    """
     output = start_output(ctx, json, quiet)
     check_split(split)
     from mnistctl.plots.files import check_format, save_figure

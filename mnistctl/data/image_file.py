@@ -107,7 +107,7 @@ def _decode(file: BinaryIO, num_bytes: int, name: str) -> Picture:
 
 
 def _load(file: BinaryIO, name: str) -> Picture:
-    image = _identify(file)
+    image: Image.Image = _identify(file)
     # Read before loading: draft mode changes `size`.
     width, height = image.size
     limit = MAX_JPEG_PIXELS if image.format == "JPEG" else MAX_PIXELS
@@ -122,6 +122,9 @@ def _load(file: BinaryIO, name: str) -> Picture:
     if image.width * image.height > limit:
         raise ImageError(f"can't read {name}: a frame of {image.width}x{image.height} pixels")
     orientation = _orientation(image)
+    if image.mode in ("I", "F"):
+        # Four bytes a pixel: shrunk before anything copies them.
+        image = _shrink(image)
     upright = _upright(_shrink(plain_mode(image)), orientation)
     if orientation in (5, 6, 7, 8):
         width, height = height, width

@@ -21,6 +21,7 @@ SMALL_SIDE = 224
 COARSE_SIDE = 160
 # Contrast below this many of 255 grey levels can't be told from the file format's own noise.
 MIN_CONTRAST = 6.0
+LOCAL_HANDICAP = 0.85
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,9 @@ def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Ink:
             if level < MIN_CONTRAST:
                 continue
             score = stroke_score(amount / np.float32(level), rim)
+            if paper is not papers[0]:
+                # Following the light may also swallow ink at the border: only for clear gain.
+                score *= LOCAL_HANDICAP
             if score > best[0]:
                 best = (score, sign, paper, level)
     _, sign, paper, level = best
@@ -188,7 +192,7 @@ def _local_paper(coarse: Grey) -> Grey:
     from scipy import ndimage
 
     tiny = _resize(coarse, 32 / max(coarse.shape))
-    local: Grey = ndimage.median_filter(tiny, size=17, mode="nearest")
+    local: Grey = ndimage.median_filter(tiny, size=17, mode="reflect")
     return _resize_to(ndimage.gaussian_filter(local, 1.5), coarse.shape)
 
 

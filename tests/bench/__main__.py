@@ -22,5 +22,18 @@ def everything(
         measure(data_dir, runs)
 
 
+@app.command()
+def study(
+    recipe: Annotated[str, typer.Option("--recipe", help="Which recipe to train.")],
+    seeds: Annotated[int, typer.Option(help="How many seeds, from 0 on.")] = 5,
+    device: Annotated[str, typer.Option(help="As for mnistctl train.")] = "auto",
+    data_dir: DataDir = Path("data"),
+) -> None:
+    """Accuracy over seeds: every run's figures are appended to results/accuracy.jsonl."""
+    from tests.bench.study import study as run_study
+
+    run_study(recipe, range(seeds), data_dir, device)
+
+
 if __name__ == "__main__":
     app()

@@ -1,0 +1,191 @@
+"""`predict` as a person uses it, with a network trained on real MNIST for one epoch."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from mnistctl.cli import app
+from mnistctl.data import mnist
+
+pytestmark = pytest.mark.mnist
+
+
+@pytest.fixture(scope="module")
+def store(mnist_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with one run of `fast`."""
+    directory = tmp_path_factory.mktemp("store")
+    words = ["train", "--recipe", "fast", "--quiet", "--store", str(directory)]
+    result = CliRunner().invoke(app, [*words, "--data-dir", str(mnist_data_dir)])
+    assert result.exit_code == 0, result.stderr
+    return directory
+
+
+@pytest.fixture(scope="module")
+def digits(mnist_data_dir: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    return mnist.load(mnist_data_dir, "test")
+
+
+def invoke(store: Path, *words: str, code: int = 0, stdin: bytes | None = None) -> Any:
+    result = CliRunner().invoke(app, ["predict", "--store", str(store), *words], input=stdin)
+    assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
+    return result
+
+
+def save(pixels: Any, name: str) -> str:
+    Image.fromarray(np.asarray(pixels)).save(name)
+    return name
+
+
+def drawn(digit: Any, size: int = 300, dark_on_light: bool = True) -> Any:
+    """A digit as a larger drawing, off the middle of its page."""
+    large = Image.fromarray(np.asarray(digit)).resize((size // 2, size // 2), Image.Resampling.BICUBIC)
+    page = Image.new("L", (size, size), 0)
+    page.paste(large, (size // 8, size // 3))
+    return 255 - np.asarray(page) if dark_on_light else np.asarray(page)
+
+
+def test_png_files_agree_with_evaluate(
+    store: Path, digits: tuple[torch.Tensor, torch.Tensor], mnist_data_dir: Path
+) -> None:
+    names = [save(image, f"{i:04d}.png") for i, image in enumerate(digits[0][:300])]
+    predictions = json.loads(invoke(store, *names, "--json").stdout)["predictions"]
+    assert [p["image"] for p in predictions] == names
+    said = [int(np.argmax(p["probabilities"])) for p in predictions]
+    from mnistctl.engine.inference import compute_logits
+    from mnistctl.engine.loading import load_model
+    from mnistctl.events import NullReporter
+
+    loaded = load_model(None, store, torch.device("cpu"), NullReporter())
+    logits = compute_logits(
+        loaded.model, digits[0][:300], loaded.recipe, torch.device("cpu"), "fp32"
+    )
+    assert sum(a == b for a, b in zip(said, logits.argmax(1).tolist(), strict=True)) >= 299
+
+
+@pytest.mark.parametrize("dark_on_light", [True, False])
+def test_drawings_in_either_polarity(
+    store: Path, digits: tuple[torch.Tensor, torch.Tensor], dark_on_light: bool
+) -> None:
+    pages = (drawn(image, dark_on_light=dark_on_light) for image in digits[0][:40])
+    names = [save(page, f"{i}.png") for i, page in enumerate(pages)]
+    predictions = json.loads(invoke(store, *names, "--json").stdout)["predictions"]
+    right = [
+        int(np.argmax(p["probabilities"])) == int(label)
+        for p, label in zip(predictions, digits[1], strict=False)
+    ]
+    assert sum(right) >= 38
+
+
+def test_top_three_directory_and_stdin(
+    store: Path, digits: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    Path("some").mkdir()
+    Path("some/notes.txt").write_text("no image")
+    names = [save(digits[0][i], f"some/{i}.png") for i in (2, 0, 1)]
+    lines = invoke(store, "some").stdout.splitlines()
+    assert [line.split(":")[0] for line in lines] == sorted(names)
+    assert lines[0].startswith("some/0.png: 7 (")
+    assert lines[0].count("%") == 3
+    piped = invoke(store, "-", stdin=Path("some/0.png").read_bytes())
+    assert piped.stdout.startswith("-: 7 (")
+    assert "Asking run fast-1 (latest)" in piped.stderr
+
+
+def test_bad_files_are_named_and_the_rest_goes_on(
+    store: Path, digits: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    good = save(digits[0][0], "good.png")
+    Path("empty.png").touch()
+    Path("text.png").write_text("hello")
+    Path("folder").mkdir()
+    words = ["empty.png", good, "text.png", "missing.png", "folder", good]
+    result = invoke(store, *words, "--json", code=1)
+    document = json.loads(result.stdout)
+    assert [p["digit"] for p in document["predictions"]] == [7, 7]
+    assert {e["image"] for e in document["errors"]} == {*words} - {good}
+    plain = invoke(store, *words, code=1)
+    assert len([line for line in plain.stderr.splitlines() if line.startswith("error: ")]) == 4
+    assert "Traceback" not in plain.stderr
+
+
+def test_csv(store: Path, digits: tuple[torch.Tensor, torch.Tensor]) -> None:
+    names = [save(digits[0][i], f"{i}.png") for i in range(3)]
+    rows = list(csv.DictReader(io.StringIO(invoke(store, "--csv", *names).stdout)))
+    assert [row["digit"] for row in rows] == ["7", "2", "1"]
+    assert sum(float(rows[0][f"p{k}"]) for k in range(10)) == pytest.approx(1, abs=1e-4)
+
+
+def test_save_input_is_what_the_network_saw(
+    store: Path, digits: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    invoke(store, save(digits[0][0], "a.png"), "--save-input", "seen.png")
+    assert np.array_equal(np.asarray(Image.open("seen.png")), digits[0][0].numpy())
+    name = save(drawn(digits[0][0]), "b.png")
+    invoke(store, name, "--save-input", "seen.png")
+    assert np.asarray(Image.open("seen.png")).shape == (28, 28)
+    assert "saves one digit" in invoke(store, name, name, "--save-input", "x.png", code=2).stderr
+    assert ".png" in invoke(store, name, "--save-input", "x.jpg", code=2).stderr
+
+
+def test_a_blank_page_is_no_digit(store: Path) -> None:
+    name = save(np.full((200, 200), 240, np.uint8), "blank.png")
+    (prediction,) = json.loads(invoke(store, name, "--json").stdout)["predictions"]
+    assert (prediction["verdict"], prediction["digit"]) == ("not-a-digit", None)
+    assert prediction["warnings"]
+
+
+def test_several_digits_are_read_in_order(
+    store: Path, digits: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    labels = digits[1].tolist()
+    page = np.zeros((60, 200), np.uint8)
+    for place, wanted in enumerate((2, 0, 4, 8)):
+        image = digits[0][labels.index(wanted)].numpy()
+        page[16:44, 20 + 40 * place : 48 + 40 * place] = image
+    name = save(255 - page, "year.png")
+    result = invoke(store, "--multi", name)
+    assert result.stdout.splitlines()[0] == "year.png: 2048"
+    boxes = [p["box"] for p in json.loads(invoke(store, "--multi", name, "--json").stdout)["predictions"]]
+    assert boxes == sorted(boxes)
+    assert all(0 <= left < right <= 200 for left, _, right, _ in boxes)
+
+
+def test_usage_errors(store: Path) -> None:
+    assert "did you mean 'yes'" in invoke(store, "x.png", "--invert", "yess", code=2).stderr
+    assert "choose one" in invoke(store, "x.png", "--csv", "--json", code=2).stderr
+
+
+def test_terminal_shows_what_the_network_saw(
+    store: Path, digits: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    pty = pytest.importorskip("pty")
+    import os
+
+    name = save(digits[0][0], "seven.png")
+    parent, child = pty.openpty()
+    words = [sys.executable, "-m", "mnistctl", "predict", name, "--store", str(store)]
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
+    with subprocess.Popen(words, stdout=child, stderr=child, env=environment) as process:
+        os.close(child)
+        shown = b""
+        try:
+            while part := os.read(parent, 65536):
+                shown += part
+        except OSError:  # Linux says so when the other end is closed
+            pass
+    os.close(parent)
+    text = shown.decode()
+    assert process.returncode == 0, text
+    assert "▀" in text  # the image, two pixels a character
+    assert "██" in text  # the large digit
+    assert text.count(" %") >= 13  # three in the line, ten bars
