@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-DEADLINE = 120
+DEADLINE = 300
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,8 @@ def _is_two_level(coarse: Grey) -> bool:
     if coarse.min() == coarse.max():
         return True
     light = coarse > threshold_otsu(coarse)
+    if not light.any():
+        return True
     ring = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
     within = coarse[light].var() * light.mean() + coarse[~light].var() * (1 - light.mean())
     return bool(not 0.02 < ring.mean() < 0.98 and within < 0.1 * coarse.var())
@@ -107,7 +109,6 @@ def _sheet(coarse: Grey) -> Mask | None:
     """
     from scipy import ndimage
     from skimage.filters import threshold_otsu
-    from skimage.measure import label
 
     if coarse.min() == coarse.max():
         return None
@@ -116,7 +117,7 @@ def _sheet(coarse: Grey) -> Mask | None:
     share = float(ring.mean())
     if 0.1 < share < 0.9:
         return None
-    labels = label(light if share <= 0.1 else ~light, connectivity=1)
+    labels = connected(light if share <= 0.1 else ~light)
     areas = np.bincount(labels.ravel())
     areas[0] = 0
     bare = labels == int(areas.argmax())
@@ -128,7 +129,7 @@ def _sheet(coarse: Grey) -> Mask | None:
         return None
     # Off the sheet's own edge, which throws a shadow.
     inner: Mask = ndimage.binary_erosion(filled, iterations=3)
-    return inner
+    return inner if inner.any() else None
 
 
 def _to_grey(pixels: NDArray[np.uint8]) -> Grey:
@@ -210,15 +211,25 @@ def _ink_level(amount: Grey, noise: float) -> float:
     return float(np.median(inky))
 
 
+def connected(mask: Mask) -> NDArray[np.int32]:
+    """Number the connected pieces of a mask, diagonals included: 1 and up, 0 elsewhere.
+
+    scikit-image's `label` imports scipy.spatial on its first mask, as long as all the rest takes.
+    """
+    from scipy import ndimage
+
+    labels: NDArray[np.int32] = ndimage.label(mask, structure=np.ones((3, 3)))[0]
+    return labels
+
+
 def stroke_score(amount: Grey, rim: Mask) -> float:
     """How much the ink looks like pen strokes, 0..1: thin, in one place, away from the rim."""
     from scipy import ndimage
-    from skimage.measure import label
 
     mask = amount > 0.5
     if not mask.any():
         return 0.0
-    labels = label(mask, connectivity=2)
+    labels = connected(mask)
     areas = np.bincount(labels.ravel())
     edges = np.bincount(labels[rim], minlength=len(areas))
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]

@@ -1,12 +1,13 @@
 """Any picture of a digit, or of several, to what a network trained on MNIST expects."""
 
 from dataclasses import dataclass
+from math import ceil, floor
 
 import numpy as np
 
 from mnistctl.data.image_file import Picture
 from mnistctl.data.ink import Ink, Invert, ink_map
-from mnistctl.data.layout import Piece, digit_pieces, main_piece
+from mnistctl.data.layout import TWO_DIGITS, Piece, digit_pieces, main_piece
 from mnistctl.data.mnist_form import SIDE, Pixels, fit, is_mnist_form
 from mnistctl.data.segment import Page, find_marks
 
@@ -85,6 +86,8 @@ def _prepared(
     warnings = []
     if piece.was_touching:
         warnings.append("touched its neighbour and was cut off")
+    elif piece.width >= TWO_DIGITS * piece.height:
+        warnings.append("wider than most digits: two that touch?")
     if ink.contrast < FAINT:
         warnings.append("very faint ink")
     pixels = fit(amount, piece.mask)
@@ -95,10 +98,10 @@ def _box(picture: Picture, ink: Ink, piece: Piece) -> Box:
     across = picture.width / ink.amount.shape[1]
     down = picture.height / ink.amount.shape[0]
     return (
-        round(piece.left * across),
-        round(piece.top * down),
-        round(piece.right * across),
-        round(piece.bottom * down),
+        floor(piece.left * across),
+        floor(piece.top * down),
+        ceil(piece.right * across),
+        ceil(piece.bottom * down),
     )
 
 

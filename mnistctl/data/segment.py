@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistctl.data.ink import Ink, Mask
+from mnistctl.data.ink import Ink, Mask, connected
 
 # Ink is where the amount passes HIGH, and whatever passes LOW in one piece with it: pencil
 # fades along a stroke, paper doesn't darken next to one.
@@ -55,7 +55,7 @@ class Mark:
 class Page:
     """The marks of a picture, strongest first. `labels` is int (height, width), 0 = no mark."""
 
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int32]
     marks: tuple[Mark, ...]
     stray: float
     """Share of the ink, lines and frames aside, that is in no mark: specks, grain, texture."""
@@ -83,11 +83,10 @@ def _inky(ink: Ink) -> Mask:
     return mask
 
 
-def _components(mask: Mask, ink: Ink) -> tuple[NDArray[np.int64], list[Mark]]:
+def _components(mask: Mask, ink: Ink) -> tuple[NDArray[np.int32], list[Mark]]:
     from scipy import ndimage
-    from skimage.measure import label
 
-    labels = label(mask, connectivity=2)
+    labels = connected(mask)
     areas = np.bincount(labels.ravel())
     inks = np.bincount(labels.ravel(), np.minimum(ink.amount, 1).ravel())
     # The mean depth of a bar is a quarter of its width.
@@ -139,7 +138,6 @@ def _without_lines(mask: Mask) -> Mask:
     can't be a line: then it is a 1 or a minus, and stays.
     """
     from scipy import ndimage
-    from skimage.measure import label
 
     horizontal = _long_runs(mask)
     vertical = _long_runs(mask.T).T
@@ -147,7 +145,7 @@ def _without_lines(mask: Mask) -> Mask:
     if not lines.any():
         return mask
     remaining: Mask = mask & ~lines
-    boxes = ndimage.find_objects(label(remaining, connectivity=2))
+    boxes = ndimage.find_objects(connected(remaining))
     sizes = [max(side.stop - side.start for side in box) for box in boxes]
     return remaining if max(sizes, default=0) >= 0.08 * max(mask.shape) else mask
 
@@ -155,7 +153,6 @@ def _without_lines(mask: Mask) -> Mask:
 def _long_runs(mask: Mask) -> Mask:
     """Pixels of thin, nearly horizontal lines from one side to the other."""
     from scipy import ndimage
-    from skimage.measure import label
 
     height, width = mask.shape
     length = max(width // 4, 8)
@@ -167,7 +164,7 @@ def _long_runs(mask: Mask) -> Mask:
     runs = ndimage.minimum_filter1d(thick, length, axis=1)
     runs = ndimage.maximum_filter1d(runs, length, axis=1).astype(bool)
     found = np.zeros_like(mask)
-    labels = label(runs, connectivity=2)
+    labels = connected(runs)
     for index, box in enumerate(ndimage.find_objects(labels), start=1):
         if box[1].start > 0.02 * width or box[1].stop < 0.98 * width:
             continue

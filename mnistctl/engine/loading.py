@@ -55,6 +55,9 @@ def network_with(network: str, weights: dict[str, Tensor], path: Path) -> nn.Mod
         )
     with torch.device("meta"):
         model = build(network)
+    kinds = {name: value.is_floating_point() for name, value in model.state_dict().items()}
+    if any(weights[name].is_floating_point() != kind for name, kind in kinds.items()):
+        raise CheckpointError(f"{path}: its weights are numbers of the wrong kind")
     floats = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
     model.load_state_dict(floats, assign=True)
     return model

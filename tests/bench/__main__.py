@@ -14,12 +14,13 @@ def everything(
     ctx: typer.Context,
     data_dir: DataDir = Path("data"),
     runs: Annotated[int, typer.Option(help="Repetitions of each figure.")] = 3,
+    only: Annotated[list[str] | None, typer.Option(help="A part to measure; repeatable.")] = None,
 ) -> None:
-    """Without a subcommand: speed, start-up and memory, as a table and as JSON."""
+    """Without a subcommand: speed, start-up and memory, as tables and in results/speed.json."""
     if ctx.invoked_subcommand is None:
         from tests.bench.speed import measure
 
-        measure(data_dir, runs)
+        measure(data_dir, runs, only or [])
 
 
 @app.command()

@@ -46,9 +46,10 @@ def machine() -> dict[str, Any]:
     }
 
 
-def keep(name: str, document: dict[str, Any]) -> Path:
-    """Write `document` with the machine's kind as results/NAME.json."""
+def keep(name: str, part: str, figures: Any) -> None:
+    """Put `figures` with the machine's kind under `part` of results/NAME.json."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine(), **document}, indent=2) + "\n")
-    return path
+    document = json.loads(path.read_text()) if path.exists() else {}
+    document[part] = {"machine": machine(), "figures": figures}
+    path.write_text(json.dumps(document, indent=2) + "\n")

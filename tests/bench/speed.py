@@ -33,19 +33,22 @@ PEAK_MEMORY = (
 )
 
 
-def measure(data_dir: Path, runs: int) -> None:
-    """Measure everything, print one table and write results/speed.json."""
+def measure(data_dir: Path, runs: int, only: list[str]) -> None:
+    """Measure all parts, or those in `only`; print tables and update results/speed.json."""
     train, test = (
         load_split("mnist", name, data_dir, NullReporter()) for name in ("train", "test")
     )
     precision = choose_precision("auto", "cpu").value
-    document: dict[str, Any] = {"runs": runs, "precision": precision}
-    document["recipes"] = recipe_rates(train, test, data_dir, precision, runs)
-    document["bars"] = bar_cost(train, precision, runs)
-    document["start_up"] = start_up(data_dir, max(runs, 5))
-    document["seconds_to_99"] = seconds_to_99(train, test, data_dir, precision, runs)
-    document["peak_memory_mb"] = peak_memory(data_dir)
-    print(f"written: {keep('speed', document)}")
+    parts: dict[str, Callable[[], Any]] = {
+        "recipes": lambda: recipe_rates(train, test, data_dir, precision, runs),
+        "bars": lambda: bar_cost(train, precision, max(runs, 5)),
+        "start_up": lambda: start_up(max(runs, 5)),
+        "loading": lambda: loading(data_dir, max(runs, 5)),
+        "seconds_to_99": lambda: seconds_to_99(train, test, data_dir, precision, runs),
+        "peak_memory_mb": lambda: peak_memory(data_dir),
+    }
+    for name in only or parts:
+        keep("speed", name, parts[name]())
 
 
 def alternate(
@@ -117,12 +120,12 @@ def bar_cost(train: Split, precision: str, runs: int) -> dict[str, float]:
         reporter = BarReporter(console) if bars else NullReporter()
         return train_once(recipe, train, CPU, precision, reporter=reporter)[1]
 
-    _, ratios = alternate(max(runs, 5), lambda: seconds(True), lambda: seconds(False))
+    _, ratios = alternate(runs, lambda: seconds(True), lambda: seconds(False))
     print(f"progress bars: {show(summary(ratios), 3)} times the time without")
     return summary(ratios)
 
 
-def start_up(data_dir: Path, runs: int) -> dict[str, Any]:
+def start_up(runs: int) -> dict[str, Any]:
     """Wall seconds of whole processes, in turn with the bare ones they are compared to."""
     import numpy as np
     from PIL import Image
@@ -151,6 +154,20 @@ def start_up(data_dir: Path, runs: int) -> dict[str, Any]:
     ratio = statistics.median(row[3] / row[2] for row in rounds)
     print(f"predict over import torch: {ratio:.2f}")
     return {name: summary(values) for name, values in columns.items()} | {"predict_ratio": ratio}
+
+
+def loading(data_dir: Path, runs: int) -> dict[str, float]:
+    """Seconds from files to verified tensors, both splits, files in the system's cache."""
+
+    def seconds() -> float:
+        start = time.perf_counter()
+        for name in ("train", "test"):
+            load_split("mnist", name, data_dir, NullReporter())
+        return time.perf_counter() - start
+
+    columns, _ = alternate(runs, seconds)
+    print(f"load and verify MNIST: {show(columns[0], 3)} s")
+    return columns[0]
 
 
 def seconds_to_99(

@@ -1,19 +1,24 @@
 """From pictures of digits to 28x28: the same digit must come out however it was photographed."""
 
+import gzip
+import io
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from mnistctl.data.image_file import Picture
+from mnistctl.data.image_file import Picture, read_image
 from mnistctl.data.ink import ink_map
 from mnistctl.data.mnist_form import fit, is_mnist_form
 from mnistctl.data.nondigits import KINDS, nondigits
 from mnistctl.data.photo import find_digits, prepare
+from mnistctl.data.segment import MAX_MARKS
 
 Pixels = NDArray[np.uint8]
 
@@ -229,6 +234,18 @@ def test_mnists_own_form_is_left_alone() -> None:
     assert np.array_equal(only.pixels, pixels)
 
 
+@pytest.mark.mnist
+@pytest.mark.parametrize("name", ["t10k", "train"])
+def test_all_of_mnist_passes_unchanged(name: str, mnist_dir: Path) -> None:
+    content = gzip.decompress((mnist_dir / f"{name}-images-idx3-ubyte.gz").read_bytes())
+    images = np.frombuffer(content, np.uint8, offset=16).reshape(-1, 28, 28)
+    assert all(is_mnist_form(pixels) for pixels in images)
+    for pixels in images[::50]:
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        assert np.array_equal(prepare(read_image(file.getvalue())).pixels, pixels)
+
+
 def test_other_28x28_drawings_are_not_mnists_form() -> None:
     pixels = whole_pixel_centred(clean("2"))
     assert not is_mnist_form(255 - pixels)
@@ -279,11 +296,11 @@ def test_several_digits_in_reading_order() -> None:
 def test_touching_digits_are_cut_and_flagged() -> None:
     image = Image.new("L", (400, 300))
     draw_digit(image, "2", 120, (80, 80), 9)
-    draw_digit(image, "2", 120, (158, 80), 9)
-    found = find_digits(picture(on_paper(image)))
+    draw_digit(image, "2", 120, (150, 80), 9)
+    found = find_digits(picture(on_paper(image.resize((560, 300)))))
     assert len(found) == 2
     assert all("touched" in prepared.warnings[0] for prepared in found)
-    assert all(likeness(prepared.pixels, clean("2")) > 0.7 for prepared in found)
+    assert all(likeness(prepared.pixels, clean("2")) > 0.5 for prepared in found)
 
 
 @pytest.mark.parametrize("grey", [0, 90, 255])
@@ -313,6 +330,43 @@ def test_any_shape_of_pixels_is_survived() -> None:
             prepared = prepare(Picture(pixels, shape[1], shape[0]))
             assert prepared.pixels.shape == (28, 28)
             find_digits(Picture(pixels, shape[1], shape[0]))
+
+
+def random_pictures(count: int) -> Iterator[Pixels]:
+    """Blocks, lines, noise and slopes of any size, at random."""
+    rng = np.random.default_rng(3)
+    for _ in range(count):
+        height, width = rng.integers(1, 200, 2)
+        pixels = np.full((height, width), rng.uniform(0, 255))
+        for _ in range(rng.integers(0, 6)):
+            top, left = rng.integers(0, height), rng.integers(0, width)
+            down, right = rng.integers(1, 60, 2) if rng.random() < 0.5 else (200, 2)
+            pixels[top : top + down, left : left + right] = rng.uniform(0, 255)
+        if rng.random() < 0.3:
+            pixels += rng.normal(0, rng.uniform(0, 60), pixels.shape)
+        if rng.random() < 0.3:
+            pixels *= np.linspace(rng.random(), 1, width)
+        yield np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def survive(count: int) -> None:
+    for pixels in random_pictures(count):
+        prepared = prepare(picture(pixels))
+        assert prepared.pixels.shape == (28, 28)
+        assert prepared.pixels.any() or prepared.doubt is not None
+        left, top, right, bottom = prepared.box
+        assert 0 <= left < right <= pixels.shape[1]
+        assert 0 <= top < bottom <= pixels.shape[0]
+        assert len(find_digits(picture(pixels))) <= 2 * MAX_MARKS
+
+
+def test_fuzz() -> None:
+    survive(40)
+
+
+@pytest.mark.slow
+def test_fuzz_long() -> None:
+    survive(1000)
 
 
 def test_nondigits_are_the_same_by_seed() -> None:
