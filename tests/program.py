@@ -33,6 +33,7 @@ class Server:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.running = 0
         self.process = subprocess.Popen(
             [sys.executable, __file__, "serve"],
             stdin=subprocess.PIPE,
@@ -49,14 +50,15 @@ class Server:
         task = {"words": words, "cwd": os.getcwd(), "logs": str(self.directory), **faults}
         for name in ("out", "err"):  # who reads them reads this command's
             (self.directory / name).write_text("")
-        assert self.process.stdin
-        self.process.stdin.write(json.dumps(task) + "\n")
-        self.process.stdin.flush()
-        return int(self._answer())
+        if self.running:  # a test has failed in between
+            os.kill(self.running, signal.SIGKILL)
+            self.wait()
+        self.running = self._ask(json.dumps(task))
+        return self.running
 
     def wait(self) -> Done:
         """Wait for the command that was started last."""
-        code = int(self._answer())
+        code, self.running = self._ask(""), 0
         out, err = ((self.directory / name).read_text() for name in ("out", "err"))
         return Done(code, out, err)
 
@@ -73,9 +75,12 @@ class Server:
         self.process.wait(DEADLINE)
         self.process.stdout.close()
 
-    def _answer(self) -> str:
+    def _ask(self, line: str) -> int:
+        assert self.process.stdin
         assert self.process.stdout
-        return self.process.stdout.readline()
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
 
 
 def environment() -> dict[str, str]:
@@ -85,7 +90,10 @@ def environment() -> dict[str, str]:
 
 
 def serve() -> None:
-    """Run the commands on stdin, one JSON object a line; answer with process id, exit code."""
+    """Run the commands on stdin, one JSON object a line, an empty line waits for its end.
+
+    Answers with the process id, then with the exit code.
+    """
     import torch
 
     import mnistctl.engine.evaluate
@@ -100,6 +108,7 @@ def serve() -> None:
         if pid == 0:
             run_task(json.loads(line))
         print(pid, flush=True)
+        sys.stdin.readline()  # not before it is asked for: until then the process id is its own
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 

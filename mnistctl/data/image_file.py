@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnistctl.data.pixel_modes import as_pixels, plain_mode
 from mnistctl.errors import ImageError
@@ -134,7 +134,7 @@ def _load(file: BinaryIO, name: str) -> Picture:
 def _identify(file: BinaryIO) -> Image.Image:
     try:
         return Image.open(file, formats=_COMMON)
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         Image.init()
         others = [name for name in Image.ID if name not in _COMMON and name not in _EXCLUDED]
         return Image.open(file, formats=others)
@@ -166,7 +166,7 @@ def _shrink(image: Image.Image) -> Image.Image:
 
 def _reason(error: BaseException) -> str:
     """One short clause for people, without Pillow's object addresses."""
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "it is in no known image format"
     if isinstance(error, Image.DecompressionBombError):
         return "it unpacks to far too many pixels"

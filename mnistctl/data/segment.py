@@ -48,7 +48,7 @@ class Mark:
         """How likely this is what the picture is about: large, dark, thin, off the border."""
         thin = min(max((0.7 - self.stroke / self.size) / 0.3, 0.05), 1.0)
         inside = max(1 - 3 * self.contact, 0.05)
-        return self.area**0.5 * self.inkiness**2 * thin * inside
+        return float(self.area**0.5 * self.inkiness**2 * thin * inside)
 
 
 @dataclass(frozen=True)

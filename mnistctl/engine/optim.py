@@ -22,9 +22,7 @@ def build_optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch
         return torch.optim.SGD(
             groups, lr=recipe.learning_rate, momentum=recipe.momentum, fused=fused
         )
-    return torch.optim.AdamW(
-        groups, lr=recipe.learning_rate, betas=recipe.betas, fused=fused
-    )
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas, fused=fused)
 
 
 def learning_rate(recipe: Recipe, step: int, total_steps: int) -> float:

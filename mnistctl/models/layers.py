@@ -95,7 +95,7 @@ class _Total(torch.autograd.Function):
 
 
 def _total(value: Tensor) -> Tensor:
-    total: Tensor = _Total.apply(value)  # type: ignore[no-untyped-call]
+    total: Tensor = _Total.apply(value)
     return total
 
 

@@ -4,13 +4,12 @@ import json
 import statistics
 from pathlib import Path
 
-from tests.bench.figures import RESULTS, machine
-from tests.bench.ours import correct_of, train_once
-
 from mnistctl.data.dataset import load_split
 from mnistctl.device import choose_device, choose_precision, torch_device
 from mnistctl.events import NullReporter
 from mnistctl.recipes import get_recipe
+from tests.bench.figures import RESULTS, machine
+from tests.bench.ours import correct_of, train_once
 
 
 def study(recipe_name: str, seeds: range, data_dir: Path, device_name: str) -> None:
@@ -21,7 +20,9 @@ def study(recipe_name: str, seeds: range, data_dir: Path, device_name: str) -> N
     recipe = get_recipe(recipe_name)
     chosen = choose_device(device_name).value
     device, precision = torch_device(chosen), choose_precision("auto", chosen).value
-    train, test = (load_split("mnist", name, data_dir, NullReporter()) for name in ("train", "test"))
+    train, test = (
+        load_split("mnist", name, data_dir, NullReporter()) for name in ("train", "test")
+    )
     kind, accuracies = machine(), []
     for seed in seeds:
         state, seconds = train_once(recipe, train, device, precision, seed)

@@ -48,7 +48,9 @@ def save(pixels: Any, name: str) -> str:
 
 def drawn(digit: Any, size: int = 300, dark_on_light: bool = True) -> Any:
     """A digit as a larger drawing, off the middle of its page."""
-    large = Image.fromarray(np.asarray(digit)).resize((size // 2, size // 2), Image.Resampling.BICUBIC)
+    large = Image.fromarray(np.asarray(digit)).resize(
+        (size // 2, size // 2), Image.Resampling.BICUBIC
+    )
     page = Image.new("L", (size, size), 0)
     page.paste(large, (size // 8, size // 3))
     return 255 - np.asarray(page) if dark_on_light else np.asarray(page)
@@ -155,7 +157,9 @@ def test_several_digits_are_read_in_order(
     name = save(255 - page, "year.png")
     result = invoke(store, "--multi", name)
     assert result.stdout.splitlines()[0] == "year.png: 2048"
-    boxes = [p["box"] for p in json.loads(invoke(store, "--multi", name, "--json").stdout)["predictions"]]
+    boxes = [
+        p["box"] for p in json.loads(invoke(store, "--multi", name, "--json").stdout)["predictions"]
+    ]
     assert boxes == sorted(boxes)
     assert all(0 <= left < right <= 200 for left, _, right, _ in boxes)
 

@@ -31,5 +31,7 @@ def test_calibrated_answers_have_no_error_and_sure_wrong_ones_do() -> None:
 def test_gaps_of_parts_add_up() -> None:
     logits = torch.randn(100, 10, generator=GENERATOR)
     labels = torch.randint(10, (100,), generator=GENERATOR)
-    parts = [confidence_gaps(logits[part], labels[part], 1.0) for part in (slice(30), slice(30, 100))]
+    parts = [
+        confidence_gaps(logits[part], labels[part], 1.0) for part in (slice(30), slice(30, 100))
+    ]
     assert torch.allclose(parts[0] + parts[1], confidence_gaps(logits, labels, 1.0))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from mnistctl.store import checkpoint
 from mnistctl.store.metrics import read_metrics

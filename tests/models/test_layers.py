@@ -59,9 +59,7 @@ def _normalise_share(rank: int, directory: str, ends: list[int]) -> None:
 
 
 @pytest.mark.parametrize("ends", [[3, 7], [7, 7]], ids=["shared", "one has none"])
-def test_normalisation_over_processes_is_that_of_the_whole(
-    ends: list[int], tmp_path: Path
-) -> None:
+def test_normalisation_over_processes_is_that_of_the_whole(ends: list[int], tmp_path: Path) -> None:
     images, weights = _batch()
     torch.save((images, weights), tmp_path / "batch.pt")
     whole, x = torch.nn.BatchNorm2d(3), images.clone().requires_grad_()

@@ -129,8 +129,8 @@ def test_flipped_bits(good: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_byte_flipped(good: bytes, tmp_path: Path) -> None:
-    for place in range(0, len(good)):
+def test_every_fifth_byte_flipped(good: bytes, tmp_path: Path) -> None:
+    for place in range(0, len(good), 5):
         refusal(tmp_path / "flipped.pt", flipped(good, place, place % 8))
 
 
