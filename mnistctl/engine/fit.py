@@ -16,7 +16,7 @@ from mnistctl.device import synchronize
 from mnistctl.engine.distributed import Ranks, any_rank, total_over_ranks
 from mnistctl.engine.evaluate import Scores, score
 from mnistctl.engine.inference import autocast, pixels_to_input, scale_pixels
-from mnistctl.engine.optim import learning_rate, set_learning_rate
+from mnistctl.engine.optim import learning_rate
 from mnistctl.engine.state import TrainingState
 from mnistctl.engine.stopping import StopRequest
 from mnistctl.events import EpochReport, Reporter, StepReport, TrainingPlan
@@ -130,12 +130,7 @@ class _Loop:
         first, end = share_of(total, self.ranks.rank, self.ranks.world_size)
         inputs = self.inputs(self.data.train.images[indexes[first:end]], first, total)
         labels = self.data.train.labels[indexes[first:end]]
-        rate = learning_rate(
-            config.recipe,
-            state.epochs_done * self.steps + state.step,
-            config.recipe.epochs * self.steps,
-        )
-        set_learning_rate(state.optimizer, rate)
+        rate = self.rate(state.step)
         torch.manual_seed(derive_seed(config.seed, Stream.STEP, epoch, state.step))
         if self.ranks.world_size > 1:
             set_share(state.model, (first, total))
@@ -147,11 +142,16 @@ class _Loop:
         # DistributedDataParallel averages over processes: scaled so that the average is the
         # gradient of the global batch's mean loss, whatever the shares' sizes.
         (loss * (self.ranks.world_size / total)).backward()  # type: ignore[no-untyped-call]
-        state.optimizer.step()
-        state.optimizer.zero_grad(set_to_none=True)
+        state.optimizer.step(rate)
         share_loss = loss.detach()
         state.loss_sum += share_loss
         return share_loss
+
+    def rate(self, step: int) -> float:
+        """The learning rate of the 0-based `step` of the current epoch."""
+        recipe = self.config.recipe
+        done = self.state.epochs_done * self.steps + step
+        return learning_rate(recipe, done, recipe.epochs * self.steps)
 
     def inputs(self, images: Tensor, first: int, total: int) -> Tensor:
         """What the network sees of `images`, the ones from `first` on in a batch of `total`."""
@@ -198,7 +198,7 @@ class _Loop:
         record: dict[str, Any] = {
             "epoch": epoch,
             "train_loss": total_over_ranks(state.loss_sum).item() / self.num_images,
-            "learning_rate": state.optimizer.param_groups[0]["lr"],
+            "learning_rate": self.rate(self.steps - 1),
             "seconds": state.seconds - before,
         }
         for name, part in (("validation", self.data.validation), ("test", self.data.test)):

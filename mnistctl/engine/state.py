@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mnistctl.data.batches import Stream, derive_seed
 from mnistctl.engine.distributed import Ranks, gather_over_ranks
 from mnistctl.engine.loading import prepare_layout
-from mnistctl.engine.optim import build_optimizer
+from mnistctl.engine.optim import Optimizer
 from mnistctl.errors import CheckpointError
 from mnistctl.models.registry import build
 from mnistctl.recipes import Recipe
@@ -20,7 +20,7 @@ class TrainingState:
     """Where a run stands. `step` counts the steps done in the epoch after `epochs_done`."""
 
     model: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     loss_sum: Tensor
     """Sum of the losses of this epoch's images so far on this process, float32 scalar."""
     epochs_done: int = 0
@@ -48,7 +48,7 @@ def new_state(recipe: Recipe, seed: int, device: torch.device) -> TrainingState:
         torch.manual_seed(derive_seed(seed, Stream.WEIGHTS))
         model = build(recipe.network)
     model = prepare_layout(model.to(device))
-    optimizer = build_optimizer(recipe, model.parameters())
+    optimizer = Optimizer(recipe, model.parameters())
     return TrainingState(model, optimizer, torch.zeros((), device=device))
 
 
@@ -80,7 +80,6 @@ def restore(state: TrainingState, payload: dict[str, Any], ranks: Ranks) -> None
     """
     try:
         state.model.load_state_dict(payload["model"])
-        _check_optimizer(state.optimizer, payload["optimizer"])
         state.optimizer.load_state_dict(payload["optimizer"])
         loss_sums = payload["loss_sums"]
         if len(loss_sums) == ranks.world_size:
@@ -98,23 +97,6 @@ def restore(state: TrainingState, payload: dict[str, Any], ranks: Ranks) -> None
             f"the checkpoint's training state doesn't fit this version of mnistctl: {cause}",
             "start the run anew under another --name",
         ) from error
-
-
-def _check_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
-    """Raise ValueError or TypeError where torch would load a state that fails in the next step."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    if set(saved) != {"state", "param_groups"} or not set(saved["state"]) <= set(
-        range(len(parameters))
-    ):
-        raise ValueError("the optimiser's state is of other parameters")
-    for index, entries in saved["state"].items():
-        for name, value in entries.items():
-            if not isinstance(value, Tensor) or value.shape not in ((), parameters[index].shape):
-                raise ValueError(f"the optimiser's {name} has another shape")
-    for group, fresh in zip(saved["param_groups"], optimizer.param_groups, strict=True):
-        # Other versions of torch may know more or fewer settings.
-        if any(type(group[key]) is not type(fresh[key]) for key in group.keys() & fresh.keys()):
-            raise ValueError("the optimiser's settings are of other kinds")
 
 
 def _checked_history(history: Any, epochs_done: int) -> list[dict[str, Any]]:

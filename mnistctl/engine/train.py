@@ -154,8 +154,10 @@ def _fit(job: _Job, saver: Saver, data: FitData, stop: StopRequest) -> None:
     where = f"in epoch {state.epochs_done + 1} after step {state.step}"
     if state.step == 0:
         where = f"after epoch {state.epochs_done}"
-    command = resume_command(saver.directory, job.request, job.ranks) if saver.directory else ""
-    raise stop.error(f"stopped {where}; everything is saved", f"continue with: {command}")
+    hint = ""
+    if saver.directory:
+        hint = f"continue with: {resume_command(saver.directory, job.request, job.ranks)}"
+    raise stop.error(f"stopped {where}; everything is saved", hint)
 
 
 def _test(job: _Job, saver: Saver, test: LabelledImages) -> TrainResult:

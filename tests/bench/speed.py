@@ -1,9 +1,9 @@
 """The speed table: ours beside the plain loop, start-up, memory, share of the machine's rate."""
 
 import io
-import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from rich.console import Console
 
 from mnistctl.cli.progress import BarReporter
@@ -27,9 +28,10 @@ CPU = torch.device("cpu")
 PLAIN_IMAGES = 12_000
 """Images that a plain training run takes; a rate needs no whole epoch."""
 PEAK_MEMORY = (
-    "import resource, sys; from mnistctl.cli import app;"
+    "import re, sys; from mnistctl.cli import app;"
     "app(sys.argv[1:], standalone_mode=False);"
-    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    # Not ru_maxrss: a child begins with its parent's.
+    "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1], file=sys.stderr)"
 )
 
 
@@ -42,7 +44,7 @@ def measure(data_dir: Path, runs: int, only: list[str]) -> None:
     parts: dict[str, Callable[[], Any]] = {
         "recipes": lambda: recipe_rates(train, test, data_dir, precision, runs),
         "bars": lambda: bar_cost(train, precision, max(runs, 5)),
-        "start_up": lambda: start_up(max(runs, 5)),
+        "start_up": lambda: start_up(data_dir, max(runs, 5)),
         "loading": lambda: loading(data_dir, max(runs, 5)),
         "seconds_to_99": lambda: seconds_to_99(train, test, data_dir, precision, runs),
         "peak_memory_mb": lambda: peak_memory(data_dir),
@@ -125,35 +127,35 @@ def bar_cost(train: Split, precision: str, runs: int) -> dict[str, float]:
     return summary(ratios)
 
 
-def start_up(runs: int) -> dict[str, Any]:
+def start_up(data_dir: Path, runs: int) -> dict[str, Any]:
     """Wall seconds of whole processes, in turn with the bare ones they are compared to."""
-    import numpy as np
-    from PIL import Image
-
-    picture = Path("bench-digit.png")
-    Image.fromarray(np.zeros((28, 28), np.uint8)).save(picture)
-    commands = {
-        "python -c pass": ["-c", "pass"],
-        "mnistctl --help": ["-m", "mnistctl", "--help"],
-        "python -c 'import torch'": ["-c", "import torch"],
-        "mnistctl predict": ["-m", "mnistctl", "predict", str(picture)],
-    }
-
-    def seconds(words: list[str]) -> float:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, *words], capture_output=True, check=False)
-        return time.perf_counter() - start
-
-    try:
-        rounds = [[seconds(words) for words in commands.values()] for _ in range(runs)]
-    finally:
-        picture.unlink()
+    with tempfile.TemporaryDirectory() as directory:
+        picture, store = str(Path(directory, "digit.png")), ["--store", directory]
+        digit = load_split("mnist", "test", data_dir, NullReporter()).images[0]
+        Image.fromarray(digit.numpy()).save(picture)
+        training = ["train", "--recipe", "fast", "--quiet", "--data-dir", str(data_dir), *store]
+        process_seconds(["-m", "mnistctl", *training])
+        commands = {
+            "python -c pass": ["-c", "pass"],
+            "mnistctl --help": ["-m", "mnistctl", "--help"],
+            "python -c 'import torch'": ["-c", "import torch"],
+            "mnistctl predict": ["-m", "mnistctl", "predict", picture, *store],
+            "mnistctl train -r fast": ["-m", "mnistctl", *training],
+        }
+        rounds = [[process_seconds(words) for words in commands.values()] for _ in range(runs)]
     columns = dict(zip(commands, zip(*rounds, strict=True), strict=True))
     for name, values in columns.items():
         print(f"{name:<26} {show(summary(values), 3)} s")
-    ratio = statistics.median(row[3] / row[2] for row in rounds)
-    print(f"predict over import torch: {ratio:.2f}")
+    ratio = summary([row[3] / row[2] for row in rounds])
+    print(f"predict over import torch: {show(ratio)}")
     return {name: summary(values) for name, values in columns.items()} | {"predict_ratio": ratio}
+
+
+def process_seconds(words: list[str]) -> float:
+    """Wall seconds of one Python process, which must succeed."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *words], capture_output=True, check=True)
+    return time.perf_counter() - start
 
 
 def loading(data_dir: Path, runs: int) -> dict[str, float]:
@@ -194,9 +196,7 @@ def seconds_to_99(
 
 
 def peak_memory(data_dir: Path) -> float:
-    """Peak resident megabytes of a whole training process."""
-    import tempfile
-
+    """Peak resident megabytes of a whole training process (on Linux)."""
     with tempfile.TemporaryDirectory() as store:
         words = ["train", "--epochs", "1", "--quiet", "--device", "cpu", "--store", store]
         done = subprocess.run(
