@@ -5,8 +5,8 @@ from typing import Literal
 
 Verdict = Literal["digit", "uncertain", "not-a-digit"]
 
-SURE = 0.9
-NO_DIGIT = 0.5
+SURE = 0.95
+NO_DIGIT = 0.7
 
 
 def judge(probabilities: Sequence[float], doubt: str | None) -> Verdict:
