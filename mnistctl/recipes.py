@@ -4,13 +4,15 @@ Plain numbers only; the command line reads this file without importing torch.
 """
 
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from mnistctl.errors import UsageError, unknown
 
 NETWORKS = ("mlp", "cnn-small", "cnn-wide", "cnn-dropout", "compact-3", "compact-5")
 DEFAULT_RECIPE = "standard"
+MAX_EPOCHS = 10_000
+"""A checkpoint holds a record of each, and is refused above some number of values."""
 
 
 @dataclass(frozen=True)
@@ -180,8 +182,8 @@ def with_overrides(
     learning_rate: float | None = None,
 ) -> Recipe:
     """`recipe` with the given fields replaced. Raises UsageError on values that can't train."""
-    if epochs is not None and epochs < 1:
-        raise UsageError(f"--epochs {epochs}: at least 1 is needed")
+    if epochs is not None and not 1 <= epochs <= MAX_EPOCHS:
+        raise UsageError(f"--epochs {epochs}: 1 to {MAX_EPOCHS}")
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"--batch-size {batch_size}: at least 1 is needed")
     if learning_rate is not None and not (math.isfinite(learning_rate) and learning_rate > 0):
@@ -192,8 +194,3 @@ def with_overrides(
         "learning_rate": learning_rate,
     }
     return replace(recipe, **{key: value for key, value in given.items() if value is not None})
-
-
-def differences(recipe: Recipe, other: Recipe) -> list[str]:
-    """Names of the fields in which two recipes differ, in order of declaration."""
-    return [f.name for f in fields(Recipe) if getattr(recipe, f.name) != getattr(other, f.name)]

@@ -67,5 +67,9 @@ def test_ci_runs_the_documented_test_command() -> None:
     assert ci.rstrip().endswith("python -m pytest")
 
 
+def test_no_figure_is_missing() -> None:
+    assert re.findall(r"@\w+@|<!-- \w+ -->", README) == []
+
+
 def test_every_recipe_is_in_the_table() -> None:
     assert [name for name in RECIPES if f"| `{name}` |" not in README] == []

@@ -5,6 +5,7 @@ Nothing here imports torch, torchvision or matplotlib until a command needs it.
 
 import os
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -34,7 +35,7 @@ class ErrorMappingGroup(TyperGroup):
         except MnistctlError as error:
             known, cause = error, error
         if ctx.meta.get(DEBUG_KEY):
-            raise cause
+            traceback.print_exception(cause)
         show_error(ctx, known)
         raise typer.Exit(int(known.exit_code))
 
@@ -72,6 +73,10 @@ def _top_level(
 
 def main() -> None:
     """Entry point of the `mnistctl` script; ends the process with an exit code."""
+    # A file name may hold bytes that the terminal's encoding can't: shown escaped, not fatal.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="mnistctl")
     except BrokenPipeError:

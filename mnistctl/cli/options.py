@@ -26,14 +26,21 @@ Store = Annotated[
     Path, typer.Option("--store", envvar="MNISTCTL_STORE", metavar="DIR", help="Where runs are.")
 ]
 Device = Annotated[
-    str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="auto, cpu, cuda, cuda:N or mps [default: auto].",
+        show_default=False,
+    ),
 ]
 Precision = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--precision",
         metavar="NAME",
-        help="auto, fp32 or bf16; auto takes bf16 where the hardware computes it.",
+        help="auto, fp32 or bf16 [default: auto]; auto takes bf16 where the hardware has it.",
+        show_default=False,
     ),
 ]
 Dataset = Annotated[

@@ -1,6 +1,7 @@
 """What a command shows and where: stdout is data, stderr everything else, decided once here."""
 
 import json
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class Output:
         """Write the command's JSON document, in JSON mode."""
         if self.json and self.first_rank:
             self.document_written = True
-            print(json.dumps(document, indent=2))
+            print(json.dumps(_finite(document), indent=2, allow_nan=False))
 
     def line(self, text: str) -> None:
         """A line of the result for people, on stdout."""
@@ -47,7 +48,7 @@ class Output:
         """Rich on stdout, plain when that is no terminal."""
         return console_for(sys.stdout)
 
-    def reporter(self, log_every: int = 1) -> Reporter:
+    def reporter(self) -> Reporter:
         """Where the engine's progress goes: bars on a terminal, else lines; warnings at least."""
         from mnistctl.cli.progress import BarReporter, LineReporter, WarningReporter
         from mnistctl.events import NullReporter
@@ -59,6 +60,15 @@ class Output:
         if is_terminal(sys.stderr):
             return BarReporter(console_for(sys.stderr))
         return LineReporter()
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for what JSON can't say: a loss that is infinite or not a number."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def start_output(ctx: typer.Context, as_json: bool, quiet: bool) -> Output:

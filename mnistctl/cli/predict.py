@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -47,8 +48,8 @@ def predict_command(
     as_csv: Annotated[
         bool, typer.Option("--csv", help="One line a prediction, for tables.")
     ] = False,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    device: options.Device = None,
+    precision: options.Precision = None,
     store: options.Store = options.DEFAULT_STORE,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -64,6 +65,8 @@ def predict_command(
         raise unknown("--invert value", invert, INVERT)
     if as_csv and json:
         raise UsageError("--csv and --json are two forms of the same output", "choose one")
+    if save_input is not None and save_input.suffix.lower() != ".png":
+        raise UsageError(f"--save-input writes PNG: '{save_input}' should end in .png")
     from mnistctl.engine.predict import predict
 
     answers = predict(
@@ -76,8 +79,6 @@ def predict_command(
         multi=multi,
         reporter=output.reporter(),
     )
-    if save_input is not None:
-        _save_input(answers, save_input)
     output.document(answers.to_dict())
     if as_csv:
         _write_csv(answers)
@@ -86,14 +87,16 @@ def predict_command(
     if not json:
         for unreadable in answers.errors:
             print(f"error: {unreadable.error}", file=sys.stderr)
+    if save_input is not None and (answers.predictions or not answers.errors):
+        _save_input(answers, save_input)
     if answers.errors:
         raise typer.Exit(int(ExitCode.ERROR))
 
 
 def _show(answers: "Answers", output: Output, multi: bool) -> None:
     if multi:
-        for image in dict.fromkeys(prediction.image for prediction in answers.predictions):
-            found = [p for p in answers.predictions if p.image == image]
+        for (_, image), group in groupby(answers.predictions, lambda p: (p.number, p.image)):
+            found = list(group)
             output.line(
                 f"{image}: {''.join('?' if p.digit is None else str(p.digit) for p in found)}"
             )
@@ -140,8 +143,6 @@ def _save_input(answers: "Answers", path: Path) -> None:
 
     if len(answers.predictions) != 1:
         raise UsageError(f"--save-input saves one digit, here are {len(answers.predictions)}")
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"--save-input writes PNG: '{path}' should end in .png")
     try:
         with replacing(path) as file:
             Image.fromarray(answers.predictions[0].pixels).save(file, format="PNG")

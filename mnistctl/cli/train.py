@@ -25,18 +25,8 @@ def train_command(
         ),
     ] = None,
     dataset: options.Dataset = None,
-    device: Annotated[
-        str | None,
-        typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps."),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            "--precision",
-            metavar="NAME",
-            help="auto, fp32 or bf16; auto takes bf16 where the hardware computes it.",
-        ),
-    ] = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
     epochs: Annotated[
         int | None,
         typer.Option("--epochs", metavar="N", help="Total number of epochs [default: recipe's]."),

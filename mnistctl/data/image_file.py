@@ -59,7 +59,10 @@ def read_image(source: Path | bytes) -> Picture:
 
 def read_bounded(stream: BinaryIO) -> bytes:
     """All of a stream such as standard input. Raises ImageError beyond `MAX_BYTES`."""
-    content = stream.read(MAX_BYTES + 1)
+    try:
+        content = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ImageError(f"can't read standard input: {error.strerror}") from error
     if len(content) > MAX_BYTES:
         raise ImageError(f"standard input is larger than {MAX_BYTES >> 20} MiB")
     return content

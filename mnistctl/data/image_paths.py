@@ -1,6 +1,7 @@
 """From what a person types to the images meant: files, directories, patterns, standard input."""
 
 import glob
+import os
 from pathlib import Path
 
 from PIL import Image
@@ -18,9 +19,9 @@ def expand(argument: str) -> list[str]:
     Raises ImageError when a directory has none or can't be read, or a pattern matches nothing.
     """
     path = Path(argument)
-    if argument == STDIN or path.is_file():
+    if argument == STDIN or os.path.isfile(argument):
         return [argument]
-    if path.is_dir():
+    if os.path.isdir(argument):
         try:
             entries = sorted(path.iterdir())
         except OSError as error:

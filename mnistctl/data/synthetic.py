@@ -66,7 +66,8 @@ def _chunks(split: str, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         digits = labels[start : start + CHUNK]
         with _one_thread():
             path, down = _write(digits.long(), generator)
-            yield _ink(path, down, generator), digits
+            images = _ink(path, down, generator)
+        yield images, digits
 
 
 @contextlib.contextmanager

@@ -35,6 +35,7 @@ def confidence_gaps(logits: Tensor, labels: Tensor, temperature: float) -> Tenso
     Gaps of parts of a data set add up to the whole's, from which `calibration_error` follows.
     """
     confidence, predicted = (logits.double() / temperature).softmax(1).max(1)
+    confidence = confidence.nan_to_num(0.0)  # a network that diverged
     bins = (confidence * NUM_BINS).long().clamp(max=NUM_BINS - 1)
     gaps = torch.zeros(NUM_BINS, dtype=torch.float64)
     return gaps.index_add_(0, bins, confidence - (predicted == labels).double())

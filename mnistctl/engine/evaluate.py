@@ -12,9 +12,10 @@ from torch.nn.functional import cross_entropy
 from mnistctl.data.batches import share_of
 from mnistctl.data.dataset import load_split
 from mnistctl.data.names import check_dataset
-from mnistctl.device import choose_device, choose_precision, torch_device
+from mnistctl.device import torch_device
 from mnistctl.engine.calibration import calibration_error, confidence_gaps
 from mnistctl.engine.distributed import Ranks, from_environment, joined, total_over_ranks
+from mnistctl.engine.hardware import choose_hardware
 from mnistctl.engine.inference import compute_logits
 from mnistctl.engine.loading import load_model
 from mnistctl.events import Reporter
@@ -129,8 +130,8 @@ def evaluate(
     data_dir: Path,
     dataset: str | None,
     split: str,
-    device: str,
-    precision: str,
+    device: str | None,
+    precision: str | None,
     reporter: Reporter,
 ) -> Evaluation:
     """Score a checkpoint on a split of `dataset` (None: the one it was trained on).
@@ -140,9 +141,8 @@ def evaluate(
     if dataset is not None:
         check_dataset(dataset)
     ranks = from_environment()
-    chosen_device = choose_device(device, ranks.local_rank)
-    chosen_precision = choose_precision(precision, chosen_device.value)
-    target = torch_device(chosen_device.value)
+    chosen_device, chosen_precision = choose_hardware(device, precision, ranks, reporter)
+    target = torch_device(chosen_device)
     loaded = load_model(checkpoint, store, target, reporter)
     name = dataset or loaded.dataset or "mnist"
     with joined(ranks, target):
@@ -154,7 +154,7 @@ def evaluate(
             data.labels,
             loaded.recipe,
             target,
-            chosen_precision.value,
+            chosen_precision,
             ranks,
             reporter,
         )
@@ -164,8 +164,8 @@ def evaluate(
         recipe=loaded.recipe.name,
         dataset=name,
         split=split,
-        device=chosen_device.value,
-        precision=chosen_precision.value,
+        device=chosen_device,
+        precision=chosen_precision,
         seconds=time.perf_counter() - start,
         scores=scores,
     )

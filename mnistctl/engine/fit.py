@@ -1,5 +1,7 @@
 """The training loop: batches in, weights out; it reports, and saves through what it is given."""
 
+import math
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from mnistctl.engine.inference import autocast, pixels_to_input, scale_pixels
 from mnistctl.engine.optim import learning_rate
 from mnistctl.engine.state import TrainingState
 from mnistctl.engine.stopping import StopRequest
+from mnistctl.errors import MnistctlError
 from mnistctl.events import EpochReport, Reporter, StepReport, TrainingPlan
 from mnistctl.models.layers import set_share
 from mnistctl.store.config import RunConfig
@@ -111,17 +114,20 @@ class _Loop:
             state.images += len(batches[state.step - 1])
             if state.step % self.config.log_every == 0 or state.step == self.steps:
                 self.report_step(loss, len(batches[state.step - 1]))
-            if state.step < self.steps and self.must_save():
+            if state.step == self.steps:
+                break
+            stopping = self.stop_agreed()
+            if stopping or self.save_due():
                 self.pause_clock()
                 self.hooks.save()
-                if self.hooks.stop.requested:
+                if stopping:
                     return False
                 self.started = time.perf_counter()
         self.end_epoch()
         self.hooks.save()
         # A stop that came during the last epoch changes nothing: the run is complete.
         complete = state.epochs_done == self.config.recipe.epochs
-        return complete or not self.stop_requested()
+        return complete or not self.stop_agreed()
 
     def train_step(self, indexes: Tensor) -> Tensor:
         """One optimiser step on the global batch `indexes`; the sum of this share's losses."""
@@ -169,25 +175,33 @@ class _Loop:
         loss = total_over_ranks(share_loss).item() / batch_size
         self.pause_clock()
         epoch = state.epochs_done + 1
+        if not math.isfinite(loss):
+            raise MnistctlError(
+                f"training diverged: the loss is {loss} in epoch {epoch}, step {state.step}",
+                f"try a lower learning rate than --lr {self.config.recipe.learning_rate:g}",
+            )
         rate = state.images / state.seconds
         self.hooks.record({"epoch": epoch, "step": state.step, "loss": loss})
         self.hooks.reporter.step(StepReport(epoch, state.step, loss, rate))
         self.started = time.perf_counter()
 
-    def must_save(self) -> bool:
-        """True in mid-epoch when a checkpoint is due or a stop was asked for."""
+    def save_due(self) -> bool:
+        """True in mid-epoch when a checkpoint is due."""
         every = self.config.checkpoint_every
-        due = every > 0 and (self.state.epochs_done * self.steps + self.state.step) % every == 0
-        return due or self.stop_requested()
+        return every > 0 and (self.state.epochs_done * self.steps + self.state.step) % every == 0
 
-    def stop_requested(self) -> bool:
-        """Whether any process was asked to stop; all of them agree on the answer."""
-        if self.ranks.world_size > 1:
-            if self.state.step % STOP_CHECK_STEPS:
-                return False
-            if any_rank(self.hooks.stop.requested, self.device):
-                self.hooks.stop.requested = True
-        return self.hooks.stop.requested
+    def stop_agreed(self) -> bool:
+        """Whether any process was asked to stop, and by which signal; all agree on the answer."""
+        stop = self.hooks.stop
+        if self.ranks.world_size == 1:
+            return stop.requested
+        if self.state.step % STOP_CHECK_STEPS:
+            return False
+        terminated = stop.requested and stop.signal == signal.SIGTERM
+        requested = any_rank(stop.requested, self.device)
+        if any_rank(terminated, self.device):
+            stop.signal = signal.SIGTERM
+        return requested
 
     def end_epoch(self) -> None:
         """Close the epoch: mean loss, measurements, one record, one report."""

@@ -40,10 +40,12 @@ def compute_logits(
     size = BATCH_SIZE.get(device.type, 10_000)
     reporter.begin("evaluating", len(images), "images")
     parts = []
-    with autocast(device, precision):
-        for first in range(0, len(images), size):
-            batch = images[first : first + size].to(device)
-            parts.append(model(pixels_to_input(batch, recipe)).float())
-            reporter.advance(first + len(batch))
-    reporter.end()
+    try:
+        with autocast(device, precision):
+            for first in range(0, len(images), size):
+                batch = images[first : first + size].to(device)
+                parts.append(model(pixels_to_input(batch, recipe)).float())
+                reporter.advance(first + len(batch))
+    finally:
+        reporter.end()
     return torch.cat(parts).cpu() if parts else torch.empty(0, 10)

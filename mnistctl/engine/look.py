@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from mnistctl.data.dataset import load_split
 from mnistctl.data.names import SPLIT_SIZES, check_dataset
-from mnistctl.device import choose_device, choose_precision, torch_device
+from mnistctl.device import torch_device
+from mnistctl.engine.distributed import Ranks
+from mnistctl.engine.hardware import choose_hardware
 from mnistctl.engine.inference import compute_logits
 from mnistctl.engine.loading import load_model
 from mnistctl.errors import UsageError
@@ -54,8 +56,8 @@ def look(
     data_dir: Path,
     dataset: str | None,
     split: str,
-    device: str,
-    precision: str,
+    device: str | None,
+    precision: str | None,
     reporter: Reporter,
 ) -> Look:
     """Image `index` of a split of `dataset` (None: the one the checkpoint was trained on).
@@ -67,14 +69,13 @@ def look(
     size = SPLIT_SIZES[split]
     if not 0 <= index < size:
         raise UsageError(f"--index {index}: the {split} split has images 0 to {size - 1}")
-    chosen = choose_device(device)
-    target = torch_device(chosen.value)
+    chosen, number_format = choose_hardware(device, precision, Ranks(), reporter)
+    target = torch_device(chosen)
     loaded = load_model(checkpoint, store, target, reporter)
     reporter.say(f"Asking {loaded.label}")
     name = dataset or loaded.dataset or "mnist"
     data = load_split(name, split, data_dir, reporter)
     image = data.images[index : index + 1]
-    number_format = choose_precision(precision, chosen.value).value
     logits = compute_logits(loaded.model, image, loaded.recipe, target, number_format, reporter)
     probabilities = (logits[0] / loaded.recipe.temperature).softmax(0)
     prediction = int(probabilities.argmax())

@@ -12,8 +12,8 @@ import torch
 from mnistctl import __version__
 from mnistctl.data.dataset import dataset_hash
 from mnistctl.data.names import DEFAULT_DATASET, SPLIT_SIZES, check_dataset
-from mnistctl.device import Choice, choose_device, choose_precision
 from mnistctl.engine.distributed import Ranks
+from mnistctl.engine.hardware import choose_hardware
 from mnistctl.errors import CheckpointError, UsageError
 from mnistctl.events import Reporter
 from mnistctl.recipes import DEFAULT_RECIPE, get_recipe, with_overrides
@@ -22,6 +22,7 @@ from mnistctl.store.rotation import saved_config
 from mnistctl.store.runs import RunInfo, check_name, utc_now
 
 DEFAULT_LOG_EVERY = 20
+MAX_STEPS = 1_000_000_000
 T = TypeVar("T")
 
 
@@ -58,6 +59,9 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
     dataset = check_dataset(request.dataset or DEFAULT_DATASET)
     if request.name is not None:
         check_name(request.name)
+    seed = request.seed or 0
+    if not 0 <= seed < 1 << 63:
+        raise UsageError(f"--seed {seed}: 0 to 2**63 - 1")
     validation, size = request.validation or 0, SPLIT_SIZES["train"]
     if not 0 <= validation < size:
         raise UsageError(
@@ -69,15 +73,15 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
             f"--batch-size {recipe.batch_size} is larger than the {size - validation}"
             " images to train on"
         )
-    device, precision = _choose_hardware(request, ranks, reporter)
+    device, precision = choose_hardware(request.device, request.precision, ranks, reporter)
     return RunConfig(
         recipe=recipe,
         dataset=dataset,
         dataset_sha256=dataset_hash(dataset),
-        seed=request.seed or 0,
+        seed=seed,
         validation=validation,
-        device=device.value,
-        precision=precision.value,
+        device=device,
+        precision=precision,
         threads=torch.get_num_threads(),
         world_size=ranks.world_size,
         log_every=_positive("--log-every", request.log_every, DEFAULT_LOG_EVERY),
@@ -134,11 +138,10 @@ def resumed_config(
     if ranks.world_size > 1 and old.device.startswith("cuda"):
         kept_device = "cuda"  # each process its own card
     precision = old.precision if request.precision in (None, "auto") else request.precision
-    asked = replace(request, device=request.device or kept_device, precision=precision)
-    device, _ = _choose_hardware(asked, ranks, reporter)
+    device, _ = choose_hardware(request.device or kept_device, precision, ranks, reporter)
     new = replace(
         old,
-        device=device.value,
+        device=device,
         threads=torch.get_num_threads(),
         world_size=ranks.world_size,
         log_every=_positive("--log-every", request.log_every, old.log_every),
@@ -188,26 +191,17 @@ def _refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
         )
 
 
-def _choose_hardware(
-    request: TrainRequest, ranks: Ranks, reporter: Reporter
-) -> tuple[Choice, Choice]:
-    device = choose_device(request.device or "auto", ranks.local_rank)
-    precision = choose_precision(request.precision or "auto", device.value)
-    reporter.say(f"Device {device.value} ({device.why}), {precision.value} ({precision.why})")
-    return device, precision
-
-
 def _positive(option: str, value: int | None, default: int) -> int:
     value = default if value is None else value
-    if value < 1:
-        raise UsageError(f"{option} {value}: at least 1 is needed")
+    if not 1 <= value <= MAX_STEPS:
+        raise UsageError(f"{option} {value}: 1 to {MAX_STEPS}")
     return value
 
 
 def _steps_between(value: int | None, default: int) -> int:
     value = _default(value, default)
-    if value < 0:
-        raise UsageError(f"--checkpoint-every {value}: 0 (each epoch's end only) or more is needed")
+    if not 0 <= value <= MAX_STEPS:
+        raise UsageError(f"--checkpoint-every {value}: 0 (each epoch's end only) to {MAX_STEPS}")
     return value
 
 

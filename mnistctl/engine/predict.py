@@ -14,7 +14,9 @@ from mnistctl.data.image_file import read_bounded, read_image
 from mnistctl.data.image_paths import STDIN, expand
 from mnistctl.data.ink import Invert
 from mnistctl.data.photo import Prepared, find_digits, prepare
-from mnistctl.device import choose_device, choose_precision, torch_device
+from mnistctl.device import torch_device
+from mnistctl.engine.distributed import Ranks
+from mnistctl.engine.hardware import choose_hardware
 from mnistctl.engine.inference import compute_logits
 from mnistctl.engine.loading import LoadedModel, load_model
 from mnistctl.engine.verdict import Verdict, judge
@@ -29,6 +31,8 @@ class Prediction:
     """The answer for one digit of one image."""
 
     image: str
+    number: int
+    """Which of the images given, from 0."""
     digit: int | None
     """None when the verdict is not-a-digit."""
     confidence: float
@@ -85,8 +89,8 @@ def predict(
     *,
     checkpoint: str | None,
     store: Path,
-    device: str,
-    precision: str,
+    device: str | None,
+    precision: str | None,
     invert: Invert,
     multi: bool,
     reporter: Reporter,
@@ -97,9 +101,8 @@ def predict(
     can't be read becomes an `Unreadable`, and the rest are predicted.
     Raises CheckpointError or DeviceError.
     """
-    chosen = choose_device(device)
-    target = torch_device(chosen.value)
-    number_format = choose_precision(precision, chosen.value).value
+    chosen, number_format = choose_hardware(device, precision, Ranks(), reporter)
+    target = torch_device(chosen)
     loaded = load_model(checkpoint, store, target, reporter)
     reporter.say(f"Asking {loaded.label}")
     if loaded.dataset == "synthetic":
@@ -111,13 +114,13 @@ def predict(
     predictions: list[Prediction] = []
     reporter.begin("predicting", len(images), "images")
     for first in range(0, len(images), BATCH):
-        batch: list[tuple[str, Prepared]] = []
-        for number, image in enumerate(images[first : first + BATCH], first + 1):
+        batch: list[tuple[int, str, Prepared]] = []
+        for number, image in enumerate(images[first : first + BATCH], first):
             try:
-                batch += [(image, found) for found in _prepare(image, invert, multi)]
+                batch += [(number, image, found) for found in _prepare(image, invert, multi)]
             except ImageError as error:
                 errors.append(Unreadable(image, error.message))
-            reporter.advance(number)
+            reporter.advance(number + 1)
         predictions += _answer(batch, loaded, target, number_format)
     reporter.end()
     return Answers(str(loaded.path), loaded.label, predictions, errors)
@@ -135,28 +138,34 @@ def _expand_all(arguments: Sequence[str]) -> tuple[list[str], list[Unreadable]]:
 
 
 def _prepare(image: str, invert: Invert, multi: bool) -> Iterator[Prepared]:
+    if image == STDIN and sys.stdin is None:
+        raise ImageError("standard input is closed")
     source = read_bounded(sys.stdin.buffer) if image == STDIN else Path(image)
     picture = read_image(source)
     if multi:
-        yield from find_digits(picture, invert)
+        yield from find_digits(picture, invert) or [prepare(picture, invert)]
     else:
         yield prepare(picture, invert)
 
 
 def _answer(
-    batch: list[tuple[str, Prepared]], loaded: LoadedModel, device: torch.device, precision: str
+    batch: list[tuple[int, str, Prepared]],
+    loaded: LoadedModel,
+    device: torch.device,
+    precision: str,
 ) -> Iterator[Prediction]:
     if not batch:
         return
-    pixels = torch.from_numpy(np.stack([prepared.pixels for _, prepared in batch]))
+    pixels = torch.from_numpy(np.stack([prepared.pixels for _, _, prepared in batch]))
     logits = compute_logits(loaded.model, pixels, loaded.recipe, device, precision)
-    for (image, prepared), row in zip(batch, logits, strict=True):
+    for (number, image, prepared), row in zip(batch, logits, strict=True):
         probabilities = (row / loaded.recipe.temperature).softmax(0).tolist()
         verdict = judge(probabilities, prepared.doubt)
         digit = int(row.argmax())
         doubt = (prepared.doubt,) if prepared.doubt else ()
         yield Prediction(
             image=image,
+            number=number,
             digit=None if verdict == "not-a-digit" else digit,
             confidence=probabilities[digit],
             probabilities=probabilities,

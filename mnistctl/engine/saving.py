@@ -83,7 +83,7 @@ def saver_for(
         return
     write_json(directory, CONFIG_NAME, config.to_dict())
     if newest is not None and newest.payload is not None and state.just_ended_best_epoch():
-        _complete_best(directory, newest.payload)
+        _complete_best(directory, newest.payload, config)
     log = MetricsLog(directory, state.epochs_done + 1, state.step)
     try:
         yield Saver(config, state, ranks, directory, log, not (newest and newest.problems))
@@ -111,10 +111,10 @@ def restore_newest(
     return newest
 
 
-def _complete_best(directory: Path, payload: dict[str, Any]) -> None:
+def _complete_best(directory: Path, payload: dict[str, Any], config: RunConfig) -> None:
     """Write the best.pt that belongs to a last.pt of the best epoch, if a kill came in between."""
     with contextlib.suppress(CheckpointError):
-        if load_best(directory)["metrics"] == payload["metrics"]:
+        if load_best(directory, config)["metrics"] == payload["metrics"]:
             return
     best = {key: value for key, value in payload.items() if key != "training"}
     checkpoint.save(directory / BEST_NAME, best)

@@ -52,7 +52,6 @@ class TrainResult:
     """What `mnistctl train` did: its JSON document, less `wall_seconds`."""
 
     document: dict[str, Any]
-    already_finished: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
                 f"Run '{run.name}' is finished: {config.recipe.epochs} epochs are done."
                 " A larger --epochs extends it."
             )
-            return TrainResult(_moved_result(run), already_finished=True)
+            return TrainResult(_moved_result(run))
         config = resumed_config(config, request, ranks, reporter)
     job = _Job(request, config, torch_device(config.device), ranks, reporter)
     debounce = 1.0 if ranks.world_size > 1 else 0.0
@@ -188,7 +187,7 @@ def _restore_best(job: _Job, saver: Saver) -> dict[str, Any] | None:
     """Load best.pt into the model; the record of its epoch, None when best.pt is lost."""
     assert saver.directory is not None
     try:
-        payload = load_best(saver.directory)
+        payload = load_best(saver.directory, job.config)
     except CheckpointError as error:
         job.reporter.warn(f"{error.message}; the last epoch's network is tested instead")
         return None

@@ -34,6 +34,8 @@ def find(argument: str | None, store: Path) -> Found:
         return _of_file(SHIPPED, "shipped weights")
     if argument is None or argument == "latest":
         return _of_run(_latest(store).directory, " (latest)")
+    if argument == "shipped" and not SHIPPED.exists():
+        raise CheckpointError("this build has no shipped weights", "train some: mnistctl train")
     if argument == "shipped":
         return _of_file(SHIPPED, "shipped weights")
     if argument == "best":
@@ -135,7 +137,7 @@ def _of_run(directory: Path, how: str = "") -> Found:
         raise CheckpointError(f"run {directory} is a symbolic link: refused", _REAL_PATH)
     label = f"run {directory.resolve().name}{how}"
     if (directory / BEST_NAME).exists():
-        return Found(directory / BEST_NAME, load_best(directory), label)
+        return Found(directory / BEST_NAME, load_best(directory, describe(directory).config), label)
     newest = load_newest(directory)
     if newest.payload is None:
         raise CheckpointError(

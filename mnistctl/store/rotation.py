@@ -73,14 +73,16 @@ def load_newest(directory: Path, config: RunConfig | None = None) -> Newest:
     return Newest(None, directory / LAST_NAME, problems)
 
 
-def load_best(directory: Path) -> dict[str, Any]:
+def load_best(directory: Path, config: RunConfig | None) -> dict[str, Any]:
     """The payload of a run's best.pt, `metrics` being the record of its epoch.
 
+    With `config`, a checkpoint of a run of another configuration counts as damaged.
     Raises CheckpointError when it is missing or damaged.
     """
     payload = checkpoint.load(directory / BEST_NAME)
     if not isinstance(payload["metrics"].get("validation_accuracy"), float):
         raise CheckpointError(f"{directory / BEST_NAME} holds no validation accuracy")
+    _check_same_run(directory / BEST_NAME, payload, config)
     return payload
 
 
@@ -97,6 +99,10 @@ def _check_training(path: Path, payload: dict[str, Any], config: RunConfig | Non
     training = payload.get("training", {})
     if not all(type(training.get(key)) is int for key in ("epochs_done", "step")):
         raise CheckpointError(f"{path} has no training state")
+    _check_same_run(path, payload, config)
+
+
+def _check_same_run(path: Path, payload: dict[str, Any], config: RunConfig | None) -> None:
     if config is None:
         return
     try:

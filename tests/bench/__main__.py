@@ -36,5 +36,17 @@ def study(
     run_study(recipe, range(seeds), data_dir, device)
 
 
+@app.command()
+def temperature(
+    recipe: Annotated[str, typer.Option("--recipe", help="Which recipe to train.")],
+    seeds: Annotated[int, typer.Option(help="How many seeds, from 0 on.")] = 3,
+    data_dir: DataDir = Path("data"),
+) -> None:
+    """The temperature that calibrates a recipe's confidence, fitted on held-out images."""
+    from tests.bench.study import temperature as run_temperature
+
+    run_temperature(recipe, range(seeds), data_dir)
+
+
 if __name__ == "__main__":
     app()

@@ -4,8 +4,10 @@ import json
 import statistics
 from pathlib import Path
 
-from mnistctl.data.dataset import load_split
+from mnistctl.data.dataset import Split, load_split
 from mnistctl.device import choose_device, choose_precision, torch_device
+from mnistctl.engine.calibration import calibration_error, confidence_gaps, fit_temperature
+from mnistctl.engine.inference import compute_logits
 from mnistctl.events import NullReporter
 from mnistctl.recipes import get_recipe
 from tests.bench.figures import RESULTS, machine
@@ -47,3 +49,18 @@ def study(recipe_name: str, seeds: range, data_dir: Path, device_name: str) -> N
         f"{recipe_name}: n={len(accuracies)} mean {statistics.mean(accuracies):.3f} SD {spread:.3f}"
         f" min {min(accuracies):.2f} max {max(accuracies):.2f}"
     )
+
+
+def temperature(recipe_name: str, seeds: range, data_dir: Path) -> None:
+    """Print the temperature of each seed, fitted on the last 10,000 training images, held out."""
+    recipe = get_recipe(recipe_name)
+    device, precision = torch_device("cpu"), choose_precision("auto", "cpu").value
+    whole = load_split("mnist", "train", data_dir, NullReporter())
+    part = Split(whole.images[:50_000], whole.labels[:50_000])
+    images, labels = whole.images[50_000:], whole.labels[50_000:]
+    for seed in seeds:
+        state, _ = train_once(recipe, part, device, precision, seed)
+        logits = compute_logits(state.model, images, recipe, device, precision)
+        fitted = fit_temperature(logits, labels)
+        error = calibration_error(confidence_gaps(logits, labels, fitted), len(labels))
+        print(f"{recipe_name} seed {seed}: temperature {fitted:.3f}, calibration error {error:.4f}")

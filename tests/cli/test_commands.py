@@ -152,6 +152,9 @@ BAD = {
     ("train", "--log-every", "0"): (2, "--log-every 0"),
     ("train", "--device", "gpu"): (2, "unknown device 'gpu'"),
     ("train", "--device", "cuda:99"): (1, "available: cpu"),
+    ("train", "--seed", "-1"): (2, "--seed -1"),
+    ("train", "--seed", str(1 << 65)): (2, "2**63"),
+    ("evaluate", "shipped"): (1, "no shipped weights"),
     ("train", "--precision", "fp8"): (2, "unknown precision"),
     ("train", "--name", "../x"): (2, "can't name a run"),
     ("train", "--name", "latest"): (2, "can't name a run"),
@@ -174,7 +177,9 @@ def test_bad_input_is_one_or_two_lines(words: tuple[str, ...]) -> None:
     assert result.stdout == ""
     assert not Path("runs").exists()
     if code == 1 or "Usage" not in result.stderr:
-        assert len(result.stderr.splitlines()) <= 2
+        # What was chosen on the way (`Device cpu ...`) may stand before the error.
+        error = result.stderr[result.stderr.index("error: ") :]
+        assert len(error.splitlines()) <= 2
 
 
 def test_errors_are_a_json_document_too() -> None:
@@ -182,6 +187,19 @@ def test_errors_are_a_json_document_too() -> None:
     document = json.loads(result.stdout)
     assert document["exit_code"] == 1
     assert "does not exist" in document["error"]
+
+
+def test_debug_adds_the_traceback_and_keeps_the_exit_code() -> None:
+    result = run("train", "--recipe", "nope", "--debug", code=2)
+    assert "Traceback" in result.stderr
+    assert "error: unknown recipe" in result.stderr
+
+
+def test_diverging_training_says_so() -> None:
+    words = ("--recipe", "cnn-small", "--lr", "1e30", "--epochs", "2", "--log-every", "1")
+    result = run("train", *words, "--quiet", code=1)
+    assert "training diverged: the loss is" in result.stderr
+    assert "--lr 1e+30" in result.stderr
 
 
 def test_checkpoint_that_is_text() -> None:
@@ -216,6 +234,9 @@ def test_same_option_same_help_everywhere() -> None:
     for command in commands.values():
         for parameter in command.params:
             if parameter.param_type_name == "option":
-                seen.setdefault(parameter.opts[0], set()).add(str(parameter.help))
+                seen.setdefault(parameter.opts[0], set()).add(
+                    f"{parameter.help} {parameter.default}"
+                )
     shared = ("--data-dir", "--store", "--device", "--json", "--quiet", "--precision", "--debug")
+    shared += ("--dataset", "--split", "--checkpoint")
     assert {name: len(seen[name]) for name in shared} == dict.fromkeys(shared, 1)

@@ -164,6 +164,31 @@ def test_several_digits_are_read_in_order(
     assert all(0 <= left < right <= 200 for left, _, right, _ in boxes)
 
 
+def test_multi_keeps_pictures_apart_and_names_blank_ones(
+    store: Path, digits: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    blank = save(np.full((200, 200), 240, np.uint8), "blank.png")
+    seven = save(drawn(digits[0][0]), "seven.png")
+    result = invoke(store, "--multi", blank, seven, seven)
+    headings = [line for line in result.stdout.splitlines() if not line.startswith(" ")]
+    assert headings == ["blank.png: ?", "seven.png: 7", "seven.png: 7"]
+
+
+def test_unreadable_image_is_not_hidden_by_save_input(store: Path) -> None:
+    result = invoke(store, "missing.png", "--save-input", "seen.png", code=1)
+    assert "can't open missing.png" in result.stderr
+    assert not Path("seen.png").exists()
+
+
+def test_absurd_name_is_an_error_of_its_own(
+    store: Path, digits: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    good = save(digits[0][0], "good.png")
+    document = json.loads(invoke(store, "x" * 5000, good, "--json", code=1).stdout)
+    assert [p["digit"] for p in document["predictions"]] == [7]
+    assert len(document["errors"]) == 1
+
+
 def test_usage_errors(store: Path) -> None:
     assert "did you mean 'yes'" in invoke(store, "x.png", "--invert", "yess", code=2).stderr
     assert "choose one" in invoke(store, "x.png", "--csv", "--json", code=2).stderr

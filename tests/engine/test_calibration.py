@@ -28,6 +28,11 @@ def test_calibrated_answers_have_no_error_and_sure_wrong_ones_do() -> None:
     assert calibration_error(confidence_gaps(sure, wrong, 1.0), 100) == pytest.approx(1.0)
 
 
+def test_answers_that_are_no_numbers_count_as_unsure() -> None:
+    gaps = confidence_gaps(torch.full((10, 10), torch.nan), torch.ones(10).long(), 1.0)
+    assert calibration_error(gaps, 10) == 0.0
+
+
 def test_gaps_of_parts_add_up() -> None:
     logits = torch.randn(100, 10, generator=GENERATOR)
     labels = torch.randint(10, (100,), generator=GENERATOR)

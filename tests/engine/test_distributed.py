@@ -1,8 +1,11 @@
 """Two processes under torchrun compute what one does; a dead one ends the job."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +65,51 @@ def test_rank_0_alone_prints() -> None:
     done = run([*TORCHRUN, "train", "--recipe", "mlp", "--epochs", "1", "--device", "cpu"])
     assert done.stdout.count("Test: ") == 1
     assert done.stderr.count("Epoch 1/1") == 1
+
+
+def start_long_job(name: str) -> "subprocess.Popen[str]":
+    """Two processes on more epochs than the test has time for, past their first checkpoint."""
+    words = ["train", "--recipe", "mlp", "--name", name, "--epochs", "5000", "--device", "cpu"]
+    job = subprocess.Popen(
+        [sys.executable, *TORCHRUN, *words, "--checkpoint-every", "7", "--log-every", "1000"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    last = Path("runs", name, "last.pt")
+    end = time.monotonic() + 60
+    while not last.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert last.exists()
+    return job
+
+
+def rank_process(job: "subprocess.Popen[str]", rank: int) -> int:
+    """Process id of one rank of a job (Linux: its environment says which it is)."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            variables = (entry / "environ").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            continue
+        if parent == job.pid and f"RANK={rank}".encode() in variables:
+            return int(entry.name)
+    raise AssertionError(f"no rank {rank}")
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks processes up in /proc")
+@pytest.mark.parametrize(("rank", "number"), [(1, signal.SIGKILL), (0, signal.SIGINT)])
+def test_one_rank_ends_the_job_and_the_run_goes_on(rank: int, number: int) -> None:
+    """A killed rank ends the others; one Ctrl-C stops all at the same step, saved."""
+    job = start_long_job("stopped")
+    os.kill(rank_process(job, rank), number)
+    _, errors = job.communicate(timeout=90)
+    assert job.returncode != 0
+    if number == signal.SIGINT:
+        assert "everything is saved" in errors
+        assert "--resume stopped" in errors
+    loaded = checkpoint.load(Path("runs/stopped/last.pt"))["training"]
+    assert loaded["epochs_done"] + loaded["step"] > 0
+    resumed = ["train", "--resume", "stopped", "--epochs", str(loaded["epochs_done"] + 1)]
+    done = run([PROGRAM, *resumed], code=2)  # fewer epochs than planned: refused by name
+    assert "--epochs is the total" in done.stderr

@@ -67,7 +67,7 @@ def test_shipped_is_the_last_resort(store: Path, tmp_path: Path) -> None:
         ("link", "symbolic link"),
         ("", "can't name"),
         ("a\0b", "can't name"),
-        ("shipped", "does not exist"),
+        ("shipped", "no shipped weights"),
     ],
 )
 def test_refusals(argument: str, message: str, store: Path) -> None:
