@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
-from mnistctl.errors import MnistctlError
+from mnistctl.errors import ExitCode, MnistctlError
 from mnistctl.events import Reporter
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ def start_output(ctx: typer.Context, as_json: bool, quiet: bool) -> Output:
 def show_error(ctx: typer.Context, error: MnistctlError) -> None:
     """One or two lines on stderr; in JSON mode also the command's one document on stdout."""
     rank = os.environ.get("RANK", "0")
+    if rank != "0" and error.exit_code == ExitCode.USAGE:
+        return  # rank 0 was given the same words, and says the same
     prefix = "error" if rank == "0" else f"error (rank {rank})"
     print(f"{prefix}: {error.message}", file=sys.stderr)
     if error.hint:
