@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from mnistctl.data.batches import share_of
 from mnistctl.data.dataset import load_split
-from mnistctl.data.names import check_dataset
+from mnistctl.data.names import DEFAULT_DATASET, check_dataset
 from mnistctl.device import torch_device
 from mnistctl.engine.calibration import calibration_error, confidence_gaps
 from mnistctl.engine.distributed import Ranks, from_environment, joined, total_over_ranks
@@ -144,7 +144,7 @@ def evaluate(
     chosen_device, chosen_precision = choose_hardware(device, precision, ranks, reporter)
     target = torch_device(chosen_device)
     loaded = load_model(checkpoint, store, target, reporter)
-    name = dataset or loaded.dataset or "mnist"
+    name = dataset or loaded.dataset or DEFAULT_DATASET
     with joined(ranks, target):
         data = load_split(name, split, data_dir, reporter)
         start = time.perf_counter()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistctl.data.dataset import load_split
-from mnistctl.data.names import SPLIT_SIZES, check_dataset
+from mnistctl.data.names import DEFAULT_DATASET, SPLIT_SIZES, check_dataset
 from mnistctl.device import torch_device
 from mnistctl.engine.distributed import Ranks
 from mnistctl.engine.hardware import choose_hardware
@@ -73,7 +73,7 @@ def look(
     target = torch_device(chosen)
     loaded = load_model(checkpoint, store, target, reporter)
     reporter.say(f"Asking {loaded.label}")
-    name = dataset or loaded.dataset or "mnist"
+    name = dataset or loaded.dataset or DEFAULT_DATASET
     data = load_split(name, split, data_dir, reporter)
     image = data.images[index : index + 1]
     logits = compute_logits(loaded.model, image, loaded.recipe, target, number_format, reporter)
