@@ -56,11 +56,11 @@ Debug = Annotated[
         "--debug", callback=_remember_debug, is_eager=True, help="Show tracebacks of errors."
     ),
 ]
-CheckpointArgument = Annotated[
-    str | None,
+CheckpointArguments = Annotated[
+    list[str] | None,
     typer.Argument(
-        metavar="[CHECKPOINT]",
-        help="A .pt file, a run's directory or name, latest, best or shipped"
+        metavar="CHECKPOINT",
+        help="Each a .pt file, a run's directory or name, latest, best or shipped"
         " [default: the latest finished run].",
         show_default=False,
     ),

@@ -1,6 +1,7 @@
 """How good a network is on a labelled set: loss, accuracy, per class, confusion."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from mnistctl.engine.calibration import calibration_error, confidence_gaps
 from mnistctl.engine.distributed import Ranks, from_environment, joined, total_over_ranks
 from mnistctl.engine.hardware import choose_hardware
 from mnistctl.engine.inference import compute_logits
-from mnistctl.engine.loading import load_model
+from mnistctl.engine.loading import LoadedModel, load_model
+from mnistctl.errors import UsageError
 from mnistctl.events import Reporter
 from mnistctl.recipes import Recipe
 
@@ -124,7 +126,7 @@ def score(
 
 
 def evaluate(
-    checkpoint: str | None,
+    checkpoints: Sequence[str],
     *,
     store: Path,
     data_dir: Path,
@@ -133,9 +135,10 @@ def evaluate(
     device: str | None,
     precision: str | None,
     reporter: Reporter,
-) -> Evaluation:
-    """Score a checkpoint on a split of `dataset` (None: the one it was trained on).
+) -> list[Evaluation]:
+    """Score checkpoints (none: the latest) on a split of `dataset` (None: that they learned from).
 
+    All are loaded before the first is scored, all on the same images.
     Raises UsageError, CheckpointError, DataError or DeviceError.
     """
     if dataset is not None:
@@ -143,29 +146,60 @@ def evaluate(
     ranks = from_environment()
     chosen_device, chosen_precision = choose_hardware(device, precision, ranks, reporter)
     target = torch_device(chosen_device)
-    loaded = load_model(checkpoint, store, target, reporter)
-    name = dataset or loaded.dataset or DEFAULT_DATASET
+    arguments: Sequence[str | None] = checkpoints or [None]
+    models = [load_model(argument, store, target, reporter) for argument in arguments]
+    _check_different(models)
+    name = dataset or _common_dataset(models)
+    evaluations = []
     with joined(ranks, target):
         data = load_split(name, split, data_dir, reporter)
-        start = time.perf_counter()
-        scores = score(
-            loaded.model,
-            data.images,
-            data.labels,
-            loaded.recipe,
-            target,
-            chosen_precision,
-            ranks,
-            reporter,
+        for loaded in models:
+            start = time.perf_counter()
+            scores = score(
+                loaded.model,
+                data.images,
+                data.labels,
+                loaded.recipe,
+                target,
+                chosen_precision,
+                ranks,
+                reporter,
+            )
+            evaluation = Evaluation(
+                label=loaded.label,
+                checkpoint=str(loaded.path),
+                recipe=loaded.recipe.name,
+                dataset=name,
+                split=split,
+                device=chosen_device,
+                precision=chosen_precision,
+                seconds=time.perf_counter() - start,
+                scores=scores,
+            )
+            evaluations.append(evaluation)
+    return evaluations
+
+
+def _check_different(models: Sequence[LoadedModel]) -> None:
+    """One network counted twice would make the spread over several look smaller than it is."""
+    labels: dict[Path, str] = {}
+    for loaded in models:
+        path = loaded.path.resolve()
+        if path in labels:
+            raise UsageError(
+                f"{labels[path]} and {loaded.label} are the same checkpoint, {loaded.path}",
+                "name each once",
+            )
+        labels[path] = loaded.label
+
+
+def _common_dataset(models: Sequence[LoadedModel]) -> str:
+    """The data set that all learned from; a bare state dict doesn't say, and counts as MNIST."""
+    names = {loaded.dataset or DEFAULT_DATASET: loaded.label for loaded in models}
+    if len(names) > 1:
+        trained = ", ".join(f"{label} on {name}" for name, label in names.items())
+        raise UsageError(
+            f"the checkpoints were trained on different data sets: {trained}",
+            "say on which to measure all of them: --dataset NAME",
         )
-    return Evaluation(
-        label=loaded.label,
-        checkpoint=str(loaded.path),
-        recipe=loaded.recipe.name,
-        dataset=name,
-        split=split,
-        device=chosen_device,
-        precision=chosen_precision,
-        seconds=time.perf_counter() - start,
-        scores=scores,
-    )
+    return next(iter(names))

@@ -122,6 +122,43 @@ def test_gate() -> None:
     assert "below --min-accuracy" in result.stderr
 
 
+def test_several_checkpoints_have_a_line_each_and_one_for_all() -> None:
+    trained = [train("--name", name, "--seed", seed) for name, seed in (("a", "1"), ("b", "2"))]
+    accuracies = [document["test"]["accuracy"] for document in trained]
+    document = json.loads(run("evaluate", "a", trained[1]["checkpoint"], "--json").stdout)
+    assert document.keys() == {"evaluations", "summary", "dataset", "split"}
+    assert [own["accuracy"] for own in document["evaluations"]] == accuracies
+    for own, name in zip(document["evaluations"], ("a", "b"), strict=True):
+        alone = json.loads(run("evaluate", name, "--json").stdout)
+        own["seconds"] = alone["seconds"]
+        assert own == alone
+    summary = document["summary"]
+    assert summary.keys() == {"n", "mean", "sd", "min", "max", "ci95"}
+    assert summary["n"] == 2
+    assert summary["mean"] == pytest.approx(sum(accuracies) / 2)
+    assert summary["sd"] == pytest.approx(abs(accuracies[0] - accuracies[1]) / 2**0.5)
+    lines = run("evaluate", "a", "b").stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[:2]] == ["run a", "run b"]
+    assert f"2 checkpoints: mean {100 * summary['mean']:.3f} %, SD " in lines[2]
+    assert len(lines) == 3
+
+
+def test_gate_is_on_the_mean_of_several() -> None:
+    for seed in "12":
+        train("--name", seed, "--seed", seed)
+    summary = json.loads(run("evaluate", "1", "2", "--json").stdout)["summary"]
+    assert summary["min"] < summary["max"]  # or the gate could be on either
+    for share, code in ((summary["mean"], ExitCode.OK), (summary["max"], ExitCode.GATE_FAILED)):
+        result = run("evaluate", "1", "2", "--min-accuracy", str(share), code=code)
+    assert "mean accuracy" in result.stderr
+
+
+def test_a_bad_checkpoint_among_several_leaves_no_result() -> None:
+    train("--name", "a")
+    result = run("evaluate", "a", "missing.pt", "--json", code=1)
+    assert json.loads(result.stdout).keys() == {"error", "hint", "exit_code"}
+
+
 def test_lists() -> None:
     recipes = json.loads(run("train", "--list-recipes", "--json").stdout)
     assert {"mlp", "cnn-small"} <= {recipe["name"] for recipe in recipes["recipes"]}

@@ -59,6 +59,9 @@ def test_two_ranks_equal_one(recipe: str, batch_size: int) -> None:
     assert shared["confusion"] == alone["confusion"]
     assert shared["total"] == 500
     assert shared["loss"] == pytest.approx(alone["loss"], rel=1e-6)
+    both = json.loads(run([*TORCHRUN, "evaluate", "one", "two", "--json"]).stdout)
+    assert both["evaluations"][1]["confusion"] == alone["confusion"]
+    assert both["summary"]["n"] == 2
 
 
 def test_rank_0_alone_prints() -> None:

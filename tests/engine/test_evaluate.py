@@ -11,26 +11,47 @@ from mnistctl.engine import evaluate as evaluate_module
 from mnistctl.engine.distributed import Ranks
 from mnistctl.engine.evaluate import Evaluation, evaluate, score
 from mnistctl.engine.inference import compute_logits, pixels_to_input
-from mnistctl.errors import CheckpointError
+from mnistctl.errors import CheckpointError, UsageError
 from mnistctl.events import NullReporter
 from mnistctl.models.registry import NETWORK_CLASSES, build
 from mnistctl.recipes import RECIPES, recipe_of_network
+from mnistctl.store import checkpoint
 
 CPU = torch.device("cpu")
 
 
 def run_evaluate(path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluation:
+    (evaluation,) = evaluate_all([path], monkeypatch)
+    return evaluation
+
+
+def evaluate_all(
+    paths: list[Path], monkeypatch: pytest.MonkeyPatch, dataset: str | None = None
+) -> list[Evaluation]:
     monkeypatch.setattr(evaluate_module, "load_split", load_small_split)
     return evaluate(
-        str(path),
-        store=path.parent,
-        data_dir=path.parent,
-        dataset=None,
+        [str(path) for path in paths],
+        store=Path("no-store"),
+        data_dir=Path("no-data"),
+        dataset=dataset,
         split="test",
         device="cpu",
         precision="fp32",
         reporter=NullReporter(),
     )
+
+
+def save_networks(directory: Path, datasets: list[str]) -> list[Path]:
+    """Untrained networks of seeds 0, 1, ... said to be trained on `datasets`."""
+    paths = []
+    for seed, dataset in enumerate(datasets):
+        torch.manual_seed(seed)
+        weights = build("mlp").state_dict()
+        paths.append(directory / f"{seed}.pt")
+        recipe = RECIPES["mlp"].to_dict()
+        payload = {"recipe": recipe, "weights": weights, "dataset": dataset, "metrics": {}}
+        checkpoint.save(paths[-1], payload)
+    return paths
 
 
 class Oracle(nn.Module):
@@ -112,3 +133,46 @@ def test_unknown_layers_say_what_was_expected(
     with pytest.raises(CheckpointError, match=r"weight \[4, 3\]") as caught:
         run_evaluate(tmp_path / "m.pt", monkeypatch)
     assert "cnn-small" in caught.value.hint
+
+
+def test_several_are_scored_as_each_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = save_networks(tmp_path, ["mnist"] * 3)
+    together = evaluate_all(paths, monkeypatch)
+    assert [result.checkpoint for result in together] == [str(path) for path in paths]
+    assert [r.scores for r in together] == [run_evaluate(p, monkeypatch).scores for p in paths]
+    assert len({result.scores.loss for result in together}) == 3
+
+
+def test_all_are_loaded_before_data_or_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [*save_networks(tmp_path, ["mnist"]), tmp_path / "missing.pt"]
+    monkeypatch.setattr(evaluate_module, "score", None)  # a call would be a TypeError
+    with pytest.raises(CheckpointError, match="missing.pt does not exist"):
+        evaluate_all(paths, monkeypatch)
+
+
+def test_several_are_measured_on_one_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = save_networks(tmp_path, ["mnist", "synthetic", "mnist"])
+    with pytest.raises(UsageError, match=r"different data sets: .*2\.pt on mnist, .*1\.pt on syn"):
+        evaluate_all(paths, monkeypatch)
+    said = evaluate_all(paths, monkeypatch, dataset="synthetic")
+    assert [result.dataset for result in said] == ["synthetic"] * 3
+
+
+def test_bare_state_dict_joins_those_of_mnist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(build("mlp").state_dict(), tmp_path / "bare.pt")
+    paths = [*save_networks(tmp_path, ["mnist"]), tmp_path / "bare.pt"]
+    assert [result.dataset for result in evaluate_all(paths, monkeypatch)] == ["mnist"] * 2
+
+
+def test_one_checkpoint_twice_is_no_sample_of_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = save_networks(tmp_path, ["mnist"])
+    with pytest.raises(UsageError, match="are the same checkpoint"):
+        evaluate_all([path, path], monkeypatch)
