@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
+# Parameters of glibc's mallopt, as its malloc.h numbers them.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
 @dataclass(frozen=True)
@@ -119,3 +121,22 @@ def synchronize(device: "torch.device") -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed for the next batch, instead of returning it each time.
+
+    A training step frees and takes the same hundreds of megabytes again; giving them back to the
+    system between costs page faults, a tenth to a quarter of the time on a CPU. glibc only; nothing
+    happens elsewhere.
+    """
+    import ctypes
+    import sys
+
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_M_TOP_PAD, 64 << 20)

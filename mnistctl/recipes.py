@@ -27,6 +27,8 @@ class Augmentation:
     """Largest horizontal shear, as a slope."""
     shift: float = 0.0
     """Largest shift, pixels either way, per axis."""
+    elastic: float = 0.0
+    """Standard deviation of a smooth displacement, pixels per axis."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,12 @@ class Recipe:
     augmentation: Augmentation = Augmentation()
     plain_epochs: int = 0
     """The last epochs, trained on the images as they are."""
+    average_decay: float = 0.0
+    """Of the exponential moving average of weights, a step; 0: the last weights are the result."""
+    test_shifts: bool = False
+    """Answers are the mean over the image as it is and shifted by a pixel to each side."""
+    nondigits: int = 0
+    """Pictures of no digit in each batch, besides its digits; the network learns to be unsure."""
 
     def augments(self, epochs_done: int) -> bool:
         """Whether the epoch after `epochs_done` changes its images."""

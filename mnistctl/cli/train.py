@@ -50,6 +50,14 @@ def train_command(
             help="Hold out N training images; best.pt is chosen on them [default: 0].",
         ),
     ] = None,
+    ensemble: Annotated[
+        int | None,
+        typer.Option(
+            "--ensemble",
+            metavar="N",
+            help="Train N networks, of this and the next seeds, that answer as one.",
+        ),
+    ] = None,
     test_every_epoch: Annotated[
         bool | None,
         typer.Option("--test-every-epoch", help="Report the test result after each epoch, too."),
@@ -94,8 +102,8 @@ def train_command(
     if list_runs:
         show_runs(output, store)
         return
+    from mnistctl.engine.ensemble import train_run
     from mnistctl.engine.plan import TrainRequest
-    from mnistctl.engine.train import train
 
     request = TrainRequest(
         store=store,
@@ -109,14 +117,17 @@ def train_command(
         learning_rate=lr,
         seed=seed,
         validation=validation,
+        ensemble=ensemble,
         log_every=log_every,
         checkpoint_every=checkpoint_every,
         test_every_epoch=test_every_epoch,
         name=name,
         resume=resume,
     )
-    result = train(request, output.reporter())
+    result = train_run(request, output.reporter())
     document = result.document
+    if not output.first_rank:
+        return
     output.document({**document, "wall_seconds": seconds_since_start()})
     held_out = document["validation"]
     if held_out:

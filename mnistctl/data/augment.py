@@ -1,14 +1,16 @@
-"""Random affine maps of a batch of images, as tensor operations on the images' own device."""
+"""Random maps of a batch of images, affine and elastic, on the images' own device."""
 
 import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from mnistctl.recipes import Augmentation
 
 SIDE = 28
+BEND_POINTS = 5
+"""Control points of the elastic displacement, per axis: seven pixels apart."""
 
 
 def draw_maps(augmentation: Augmentation, count: int, generator: torch.Generator) -> Tensor:
@@ -34,12 +36,43 @@ def draw_maps(augmentation: Augmentation, count: int, generator: torch.Generator
     return torch.stack(rows, 1).view(count, 2, 3)
 
 
-def apply_maps(images: Tensor, maps: Tensor) -> Tensor:
+def draw_bends(augmentation: Augmentation, count: int, generator: torch.Generator) -> Tensor:
+    """`count` elastic displacements at their control points, pixels, float32 (count, 2, 5, 5)."""
+    size = (count, 2, BEND_POINTS, BEND_POINTS)
+    return torch.randn(size, generator=generator) * augmentation.elastic
+
+
+def apply_maps(images: Tensor, maps: Tensor, bends: Tensor | None = None) -> Tensor:
     """Images (n, 28, 28) uint8 seen through `maps` (n, 2, 3): float32 (n, 1, 28, 28), 0..255.
 
-    Bilinear, black outside (Jaderberg et al., arXiv:1506.02025, give the sampling grid).
+    Bilinear, black outside (Jaderberg et al., arXiv:1506.02025, give the sampling grid). `bends`
+    (n, 2, 5, 5) displace it smoothly: elastic distortion (Simard et al., ICDAR 2003), with cubic
+    interpolation between control points in place of a blurred random field.
     """
     if not len(images):  # a process's share of a small batch; `affine_grid` refuses it
         return torch.empty(0, 1, SIDE, SIDE, device=images.device)
     grid = affine_grid(maps.to(images.device), [len(images), 1, SIDE, SIDE], align_corners=False)
+    if bends is not None:
+        pixels = bends.to(images.device)
+        field = interpolate(pixels, (SIDE, SIDE), mode="bicubic", align_corners=True)
+        grid = grid + field.permute(0, 2, 3, 1) * (2.0 / SIDE)
     return grid_sample(images.unsqueeze(1).float(), grid, align_corners=False)
+
+
+def augment(
+    images: Tensor,
+    augmentation: Augmentation,
+    generator: torch.Generator,
+    first: int = 0,
+    total: int | None = None,
+) -> Tensor:
+    """Images (n, 28, 28) uint8, each under a map of its own: float32 (n, 1, 28, 28), 0..255.
+
+    They are those from `first` on in a batch of `total` (None: the whole batch), for which the
+    random numbers are drawn, on the CPU: every device and share sees the same.
+    """
+    total = len(images) if total is None else total
+    own = slice(first, first + len(images))
+    maps = draw_maps(augmentation, total, generator)[own]
+    bends = draw_bends(augmentation, total, generator)[own] if augmentation.elastic else None
+    return apply_maps(images, maps, bends)

@@ -20,6 +20,8 @@ class Stream(IntEnum):
     STEP = 3
     VALIDATION = 4
     AUGMENTATION = 5
+    NONDIGITS = 6
+    NONDIGIT_AUGMENTATION = 7
 
 
 def derive_seed(seed: int, stream: Stream, epoch: int = 0, step: int = 0) -> int:

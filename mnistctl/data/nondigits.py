@@ -1,20 +1,24 @@
-"""Pictures that show no digit, drawn at run time, for setting the threshold of `not-a-digit`.
+"""Pictures that show no digit, drawn at run time: to train against, and to test with.
 
 Left out are characters that people, too, could read as a digit: O o D Q (0), I l i j | ! / and
 brackets (1), Z z ? (2), S s $ (5), G b (6), B & (8), g q (9), and rings, bars and hooks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from mnistctl.data.mnist_form import SIDE, fit
+
 Pixels = NDArray[np.uint8]
 
 LETTERS = "ACEFHJKLMNPRTUVWXYacdefhkmnprtuvwxy"
 SYMBOLS = "#%@=+*~^<>{}¿§¶€±÷∞√∑ΩΨΠΔΛЖЩЮ★♥♫→↔⌂✈☠"
+# Never trained against: they show what a network makes of characters new to it.
+NEW_LETTERS, NEW_SYMBOLS = LETTERS[2::5], SYMBOLS[2::5]
 WORDS = ("cat", "No", "MNIST", "hello", "abc", "xyz", "km/h", "A+B")
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSerif", "DejaVuSansMono")
 SHAPES = (
@@ -26,14 +30,44 @@ TEXTURES = (
     "clouds", "scene", "paper",
 )  # fmt: skip
 KINDS = ("letter", "symbol", "word", "shape", "texture")
+NEW_KINDS = ("new letter", "new symbol")
+DRAWN_SIDE = 96
 
 
-def nondigits(num_each: int, seed: int = 0) -> Iterator[tuple[str, Pixels]]:
-    """`num_each` pictures of each kind: (kind, uint8 pixels, grey or RGB), the same by seed."""
+def nondigits(
+    num_each: int, seed: int = 0, kinds: Sequence[str] = KINDS
+) -> Iterator[tuple[str, Pixels]]:
+    """`num_each` pictures of each kind: (kind, uint8 pixels, grey or RGB), the same by seed.
+
+    `kinds` are of KINDS and NEW_KINDS.
+    """
     rng = np.random.default_rng(seed)
-    for kind in KINDS:
+    for kind in kinds:
         for index in range(num_each):
             yield kind, _draw(kind, index, rng)
+
+
+def drawn_nondigits(count: int, seed: int) -> Pixels:
+    """`count` letters, symbols and shapes in MNIST's form, uint8 (count, 28, 28), the same by seed.
+
+    None of NEW_LETTERS and NEW_SYMBOLS is among them.
+    """
+    rng = np.random.default_rng(seed)
+    letters = [letter for letter in LETTERS if letter not in NEW_LETTERS]
+    symbols = [symbol for symbol in SYMBOLS if symbol not in NEW_SYMBOLS]
+    drawn = np.empty((count, SIDE, SIDE), np.uint8)
+    for index in range(count):
+        image = Image.new("L", (DRAWN_SIDE, DRAWN_SIDE), 0)
+        while image.getbbox() is None:  # a few shapes come out too thin to survive
+            kind = rng.choice(3, p=(0.5, 0.3, 0.2))
+            if kind == 2:
+                _shape(str(rng.choice(SHAPES)), image, rng)
+            else:
+                _text(str(rng.choice((letters, symbols)[kind])), image, rng)
+            image = _warped(image, rng)
+        ink = np.asarray(image, np.float32) / np.float32(255)
+        drawn[index] = fit(ink, ink > 0)
+    return drawn
 
 
 def _draw(kind: str, index: int, rng: np.random.Generator) -> Pixels:
@@ -44,7 +78,13 @@ def _draw(kind: str, index: int, rng: np.random.Generator) -> Pixels:
     if kind == "shape":
         _shape(SHAPES[index % len(SHAPES)], image, rng)
     else:
-        texts = {"letter": LETTERS, "symbol": SYMBOLS, "word": WORDS}[kind]
+        texts = {
+            "letter": LETTERS,
+            "symbol": SYMBOLS,
+            "new letter": NEW_LETTERS,
+            "new symbol": NEW_SYMBOLS,
+            "word": WORDS,
+        }[kind]
         _text(texts[index % len(texts)], image, rng)
     return _on_paper(_warped(image, rng), rng)
 

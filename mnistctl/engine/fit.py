@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-from mnistctl.data.augment import apply_maps, draw_maps
-from mnistctl.data.batches import Stream, derive_seed, epoch_order, share_of
+from mnistctl.data.batches import Stream, derive_seed
 from mnistctl.device import synchronize
 from mnistctl.engine.distributed import Ranks, any_rank, total_over_ranks
 from mnistctl.engine.evaluate import Scores, score
-from mnistctl.engine.inference import autocast, pixels_to_input, scale_pixels
+from mnistctl.engine.feeding import Feed, LabelledImages
+from mnistctl.engine.inference import autocast
+from mnistctl.engine.loss import batch_loss
 from mnistctl.engine.optim import learning_rate
 from mnistctl.engine.state import TrainingState
 from mnistctl.engine.stopping import StopRequest
@@ -26,16 +26,10 @@ from mnistctl.events import EpochReport, Reporter, StepReport, TrainingPlan
 from mnistctl.models.layers import set_share
 from mnistctl.store.config import RunConfig
 
+STATISTICS_STEPS = 40
+"""Batches over which the averaged network's batch statistics are taken."""
 STOP_CHECK_STEPS = 10
 """Several processes agree on stopping every so many steps: an exchange of its own each time."""
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """uint8 images (n, 28, 28) and int64 labels (n,) on the training device."""
-
-    images: Tensor
-    labels: Tensor
 
 
 @dataclass(frozen=True)
@@ -72,6 +66,7 @@ def fit(state: TrainingState, config: RunConfig, data: FitData, ranks: Ranks, ho
         while state.epochs_done < config.recipe.epochs:
             if not loop.run_epoch():
                 return False
+        loop.average(state.epochs_done)
         return True
     finally:
         hooks.reporter.end()
@@ -85,13 +80,12 @@ class _Loop:
     ) -> None:
         self.state, self.config, self.data = state, config, data
         self.ranks, self.hooks = ranks, hooks
-        self.device = data.train.images.device
-        self.num_images = len(data.train.images)
-        self.steps = -(-self.num_images // config.recipe.batch_size)
+        self.feed = Feed(config, data.train)
+        self.device, self.steps = self.feed.device, self.feed.steps
         self.plan = TrainingPlan(
             epochs=config.recipe.epochs,
             steps_per_epoch=self.steps,
-            images_per_epoch=self.num_images,
+            images_per_epoch=self.feed.num_images,
             log_every=config.log_every,
             first_epoch=state.epochs_done + 1,
             first_step=state.step,
@@ -103,9 +97,9 @@ class _Loop:
 
     def run_epoch(self) -> bool:
         """Train to the end of the current epoch; False when a stop was asked for on the way."""
-        state, batch_size = self.state, self.config.recipe.batch_size
-        order = epoch_order(self.config.seed, state.epochs_done + 1, self.num_images)
-        batches = torch.split(order.to(self.device), batch_size)
+        state = self.state
+        batches = self.feed.order(state.epochs_done + 1)
+        state.averaged = None
         self.model.train()
         self.started = time.perf_counter()
         while state.step < self.steps:
@@ -132,42 +126,45 @@ class _Loop:
     def train_step(self, indexes: Tensor) -> Tensor:
         """One optimiser step on the global batch `indexes`; the sum of this share's losses."""
         state, config = self.state, self.config
-        total, epoch = len(indexes), state.epochs_done + 1
-        first, end = share_of(total, self.ranks.rank, self.ranks.world_size)
-        inputs = self.inputs(self.data.train.images[indexes[first:end]], first, total)
-        labels = self.data.train.labels[indexes[first:end]]
+        epoch, world_size = state.epochs_done + 1, self.ranks.world_size
+        batch = self.feed.batch(indexes, epoch, state.step, self.ranks)
         rate = self.rate(state.step)
         torch.manual_seed(derive_seed(config.seed, Stream.STEP, epoch, state.step))
-        if self.ranks.world_size > 1:
-            set_share(state.model, (first, total))
+        if world_size > 1:
+            set_share(state.model, batch.position)
         with autocast(self.device, config.precision):
-            logits = self.model(inputs)
-        loss = cross_entropy(
-            logits.float(), labels, reduction="sum", label_smoothing=config.recipe.label_smoothing
-        )
+            logits = self.model(batch.inputs).float()
+        loss, mean = batch_loss(logits, batch, config.recipe)
         # DistributedDataParallel averages over processes: scaled so that the average is the
         # gradient of the global batch's mean loss, whatever the shares' sizes.
-        (loss * (self.ranks.world_size / total)).backward()  # type: ignore[no-untyped-call]
+        (mean * world_size).backward()  # type: ignore[no-untyped-call]
         state.optimizer.step(rate)
+        if state.average:
+            state.average.update(state.model, state.epochs_done * self.steps + state.step + 1)
         share_loss = loss.detach()
         state.loss_sum += share_loss
         return share_loss
+
+    def average(self, epoch: int) -> None:
+        """Make the averaged network after `epoch`, unless it is there or none is wanted."""
+        state = self.state
+        if state.average is None or state.averaged is not None:
+            return
+        batches = self.feed.order(epoch)[:STATISTICS_STEPS]
+        with autocast(self.device, self.config.precision):
+            state.averaged = state.average.network(
+                state.model,
+                (
+                    self.feed.batch(batch, epoch, step, Ranks()).inputs
+                    for step, batch in enumerate(batches)
+                ),
+            )
 
     def rate(self, step: int) -> float:
         """The learning rate of the 0-based `step` of the current epoch."""
         recipe = self.config.recipe
         done = self.state.epochs_done * self.steps + step
         return learning_rate(recipe, done, recipe.epochs * self.steps)
-
-    def inputs(self, images: Tensor, first: int, total: int) -> Tensor:
-        """What the network sees of `images`, the ones from `first` on in a batch of `total`."""
-        state, recipe = self.state, self.config.recipe
-        if not recipe.augments(state.epochs_done):
-            return pixels_to_input(images, recipe)
-        place = (Stream.AUGMENTATION, state.epochs_done + 1, state.step)
-        generator = torch.Generator().manual_seed(derive_seed(self.config.seed, *place))
-        maps = draw_maps(recipe.augmentation, total, generator)[first : first + len(images)]
-        return scale_pixels(apply_maps(images, maps), recipe)
 
     def report_step(self, share_loss: Tensor, batch_size: int) -> None:
         """Read the loss back, keep it and show it; the only place where the loop waits for it."""
@@ -205,17 +202,20 @@ class _Loop:
 
     def end_epoch(self) -> None:
         """Close the epoch: mean loss, measurements, one record, one report."""
-        self.pause_clock()
         state = self.state
         epoch = state.epochs_done + 1
+        held_out = (("validation", self.data.validation), ("test", self.data.test))
+        if epoch == self.config.recipe.epochs or any(part for _, part in held_out):
+            self.average(epoch)
+        self.pause_clock()
         before = sum(record["seconds"] for record in state.history)
         record: dict[str, Any] = {
             "epoch": epoch,
-            "train_loss": total_over_ranks(state.loss_sum).item() / self.num_images,
+            "train_loss": total_over_ranks(state.loss_sum).item() / self.feed.num_images,
             "learning_rate": self.rate(self.steps - 1),
             "seconds": state.seconds - before,
         }
-        for name, part in (("validation", self.data.validation), ("test", self.data.test)):
+        for name, part in held_out:
             if part is not None:
                 scores = self.measure(part)
                 record |= {f"{name}_loss": scores.loss, f"{name}_accuracy": scores.accuracy}
@@ -229,7 +229,7 @@ class _Loop:
         """Scores of the network as it is on held-out images."""
         config = self.config
         return score(
-            self.state.model,
+            self.state.result,
             part.images,
             part.labels,
             config.recipe,

@@ -1,6 +1,6 @@
 """Device and number format of a command, chosen and announced in one place."""
 
-from mnistctl.device import choose_device, choose_precision
+from mnistctl.device import choose_device, choose_precision, keep_freed_memory
 from mnistctl.engine.distributed import Ranks
 from mnistctl.events import Reporter
 
@@ -15,6 +15,8 @@ def choose_hardware(
     """
     chosen = choose_device(device or "auto", ranks.local_rank)
     number_format = choose_precision(precision or "auto", chosen.value)
+    if chosen.value == "cpu":
+        keep_freed_memory()
     reporter.say(
         f"Device {chosen.value} ({chosen.why}), {number_format.value} ({number_format.why})"
     )

@@ -8,9 +8,12 @@ from torch import Tensor, nn
 
 from mnistctl.errors import CheckpointError
 from mnistctl.events import Reporter
+from mnistctl.models.ensemble import Ensemble, member_name
 from mnistctl.models.registry import build, expected_shapes, recognise, shapes
 from mnistctl.recipes import NETWORKS, Recipe, recipe_of_network
 from mnistctl.store.find import Found, find
+
+_OTHER = "made by another version of this tool? Train again, or use that version"
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,33 @@ def load_model(
             f"{found.path} is a bare state dict: taken as {recipe.network},"
             f" pixels (x - {recipe.pixel_mean}) / {recipe.pixel_std}"
         )
-    model = network_with(recipe.network, weights, found.path).to(device)
-    return LoadedModel(prepare_layout(model).eval(), recipe, dataset, found.path, found.label)
+    model = network_with(recipe.network, weights, found.path, found.payload.get("members", 1))
+    return LoadedModel(model.to(device).eval(), recipe, dataset, found.path, found.label)
 
 
-def network_with(network: str, weights: dict[str, Tensor], path: Path) -> nn.Module:
-    """The network with `weights` loaded. Raises CheckpointError when they don't fit it."""
+def network_with(
+    network: str, weights: dict[str, Tensor], path: Path, members: int = 1
+) -> nn.Module:
+    """The network, or the ensemble of `members` networks, with `weights` loaded.
+
+    Raises CheckpointError when they don't fit it.
+    """
+    if members == 1:
+        return _single(network, weights, path)
+    parts: list[dict[str, Tensor]] = [{} for _ in range(members)]
+    for index, part in enumerate(parts):
+        start = member_name(index, "")
+        part |= {n.removeprefix(start): t for n, t in weights.items() if n.startswith(start)}
+    if sum(map(len, parts)) != len(weights):
+        raise CheckpointError(f"{path}: its weights don't fit an ensemble of {members}", _OTHER)
+    return Ensemble([_single(network, part, path) for part in parts])
+
+
+def _single(network: str, weights: dict[str, Tensor], path: Path) -> nn.Module:
     if network not in NETWORKS or shapes(weights) != expected_shapes(network):
         raise CheckpointError(
             f"{path}: its weights don't fit the network '{network}'",
-            "made by another version of this tool? Train again, or use that version",
+            _OTHER,
         )
     with torch.device("meta"):
         model = build(network)
@@ -60,7 +80,7 @@ def network_with(network: str, weights: dict[str, Tensor], path: Path) -> nn.Mod
         raise CheckpointError(f"{path}: its weights are numbers of the wrong kind")
     floats = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
     model.load_state_dict(floats, assign=True)
-    return model
+    return prepare_layout(model)
 
 
 def prepare_layout(model: nn.Module) -> nn.Module:

@@ -17,6 +17,7 @@ from mnistctl.engine.hardware import choose_hardware
 from mnistctl.errors import CheckpointError, UsageError
 from mnistctl.events import Reporter
 from mnistctl.recipes import DEFAULT_RECIPE, get_recipe, with_overrides
+from mnistctl.store.checkpoint import MAX_MEMBERS
 from mnistctl.store.config import RunConfig
 from mnistctl.store.rotation import saved_config
 from mnistctl.store.runs import RunInfo, check_name, utc_now
@@ -41,6 +42,7 @@ class TrainRequest:
     learning_rate: float | None = None
     seed: int | None = None
     validation: int | None = None
+    ensemble: int | None = None
     log_every: int | None = None
     checkpoint_every: int | None = None
     test_every_epoch: bool | None = None
@@ -73,6 +75,11 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
             f"--batch-size {recipe.batch_size} is larger than the {size - validation}"
             " images to train on"
         )
+    ensemble = 1 if request.ensemble is None else request.ensemble
+    if not 1 <= ensemble <= MAX_MEMBERS:
+        raise UsageError(f"--ensemble {ensemble}: 1 to {MAX_MEMBERS} members")
+    if ensemble > 1 and validation:
+        raise UsageError("--ensemble trains on all images: leave out --validation")
     device, precision = choose_hardware(request.device, request.precision, ranks, reporter)
     return RunConfig(
         recipe=recipe,
@@ -90,6 +97,7 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
         started=utc_now(),
         command=shlex.join(["mnistctl", *sys.argv[1:]]),
         versions=_versions(),
+        ensemble=ensemble,
     )
 
 
@@ -176,6 +184,7 @@ def _refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
         "--lr": (request.learning_rate, old.recipe.learning_rate),
         "--seed": (request.seed, old.seed),
         "--validation": (request.validation, old.validation),
+        "--ensemble": (request.ensemble, old.ensemble),
         "--precision": (request.precision, old.precision),
         "--name": (request.name, name),
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mnistctl.engine.distributed import Ranks
-from mnistctl.engine.state import TrainingState, restore, state_to_payload
+from mnistctl.engine.state import TrainingState, restore, state_to_payload, to_cpu
 from mnistctl.errors import CheckpointError
 from mnistctl.events import Reporter
 from mnistctl.store import checkpoint
@@ -57,7 +57,7 @@ class Saver:
             "dataset": self.config.dataset,
             "config": self.config.to_dict(),
             "metrics": history[-1] if history else {},
-            "weights": training["model"],
+            "weights": to_cpu(self.state.result.state_dict()),
         }
         save_last(self.directory, payload | {"training": training}, self.last_is_good)
         self.last_is_good = True

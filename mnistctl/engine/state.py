@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mnistctl.data.batches import Stream, derive_seed
+from mnistctl.engine.averaging import Average
 from mnistctl.engine.distributed import Ranks, gather_over_ranks
 from mnistctl.engine.loading import prepare_layout
 from mnistctl.engine.optim import Optimizer
@@ -23,6 +24,10 @@ class TrainingState:
     optimizer: Optimizer
     loss_sum: Tensor
     """Sum of the losses of this epoch's images so far on this process, float32 scalar."""
+    average: Average | None = None
+    """Of the weights, where the recipe wants one."""
+    averaged: nn.Module | None = None
+    """The network of the average, as it is after the epoch just ended; None within an epoch."""
     epochs_done: int = 0
     step: int = 0
     seconds: float = 0.0
@@ -31,6 +36,11 @@ class TrainingState:
     """Images trained on, over all sessions of the run."""
     history: list[dict[str, Any]] = field(default_factory=list)
     """One record an epoch, as in metrics.jsonl."""
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that this run has to show: the averaged one where there is one."""
+        return self.averaged or self.model
 
     def best_epoch(self) -> dict[str, Any] | None:
         """The record of highest validation accuracy (the earliest of equals); None without."""
@@ -49,7 +59,8 @@ def new_state(recipe: Recipe, seed: int, device: torch.device) -> TrainingState:
         model = build(recipe.network)
     model = prepare_layout(model.to(device))
     optimizer = Optimizer(recipe, model.parameters())
-    return TrainingState(model, optimizer, torch.zeros((), device=device))
+    average = Average(model, recipe.average_decay) if recipe.average_decay else None
+    return TrainingState(model, optimizer, torch.zeros((), device=device), average)
 
 
 def state_to_payload(state: TrainingState, seed: int, ranks: Ranks) -> dict[str, Any]:
@@ -62,8 +73,9 @@ def state_to_payload(state: TrainingState, seed: int, ranks: Ranks) -> dict[str,
         "epochs_done": state.epochs_done,
         "step": state.step,
         "rng": {"seed": seed, "epoch": state.epochs_done + 1, "step": state.step},
-        "model": _to_cpu(state.model.state_dict()),
-        "optimizer": _to_cpu(state.optimizer.state_dict()),
+        "model": to_cpu(state.model.state_dict()),
+        "optimizer": to_cpu(state.optimizer.state_dict()),
+        "average": to_cpu(state.average.values) if state.average else [],
         "loss_sums": gather_over_ranks(state.loss_sum, ranks).cpu(),
         "seconds": state.seconds,
         "images": state.images,
@@ -81,6 +93,8 @@ def restore(state: TrainingState, payload: dict[str, Any], ranks: Ranks) -> None
     try:
         state.model.load_state_dict(payload["model"])
         state.optimizer.load_state_dict(payload["optimizer"])
+        if state.average:
+            state.average.load(payload["average"])
         loss_sums = payload["loss_sums"]
         if len(loss_sums) == ranks.world_size:
             state.loss_sum.copy_(loss_sums[ranks.rank])
@@ -109,11 +123,12 @@ def _checked_history(history: Any, epochs_done: int) -> list[dict[str, Any]]:
     return history
 
 
-def _to_cpu(value: Any) -> Any:
+def to_cpu(value: Any) -> Any:
+    """`value` with every tensor in it on the CPU; lists, tuples and dicts of the same form."""
     if isinstance(value, Tensor):
         return value.detach().cpu()
     if isinstance(value, dict):
-        return {key: _to_cpu(item) for key, item in value.items()}
+        return {key: to_cpu(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_to_cpu(item) for item in value)
+        return type(value)(to_cpu(item) for item in value)
     return value

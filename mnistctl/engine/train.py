@@ -19,7 +19,8 @@ from mnistctl.engine.distributed import (
     wait_for_all,
 )
 from mnistctl.engine.evaluate import Scores, score
-from mnistctl.engine.fit import FitData, Hooks, LabelledImages, fit
+from mnistctl.engine.feeding import LabelledImages
+from mnistctl.engine.fit import FitData, Hooks, fit
 from mnistctl.engine.plan import (
     TrainRequest,
     extended_config,
@@ -65,14 +66,15 @@ class _Job:
     reporter: Reporter
 
 
-def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
-    """Train a new run, or continue one, and test it once at the end.
+def train(request: TrainRequest, reporter: Reporter, ranks: Ranks | None = None) -> TrainResult:
+    """Train one network as a new run, or continue one, and test it once at the end.
 
-    Under torchrun every process calls this; rank 0 alone reports and saves.
+    Under torchrun every process calls this; rank 0 alone reports and saves. `ranks` is the
+    process's place among those that train together, None: all that torchrun started.
     Raises UsageError, DataError, DeviceError, CheckpointError; Interrupted or Terminated when a
     signal stopped the run, after it was saved.
     """
-    ranks = from_environment()
+    ranks = ranks or from_environment()
     if not ranks.is_first:
         reporter = NullReporter()
     run = None
@@ -81,12 +83,8 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     else:
         run = find_run(request.resume, request.store)
         config = extended_config(run, request, reporter)
-        if run.state == "finished" and run.result and config.recipe.epochs == run.result["epochs"]:
-            reporter.say(
-                f"Run '{run.name}' is finished: {config.recipe.epochs} epochs are done."
-                " A larger --epochs extends it."
-            )
-            return TrainResult(_moved_result(run))
+        if finished := finished_result(run, config, reporter):
+            return finished
         config = resumed_config(config, request, ranks, reporter)
     job = _Job(request, config, torch_device(config.device), ranks, reporter)
     debounce = 1.0 if ranks.world_size > 1 else 0.0
@@ -97,12 +95,21 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
             return _test(job, saver, test)
 
 
-def _moved_result(run: RunInfo) -> dict[str, Any]:
-    """A finished run's document, its paths being where the run is now."""
-    document = run.result or {}
+def finished_result(run: RunInfo, config: RunConfig, reporter: Reporter) -> TrainResult | None:
+    """The result of a run that has all epochs of `config`, its paths being where it is now.
+
+    None for a run that is to go on.
+    """
+    document = run.result
+    if run.state != "finished" or not document or config.recipe.epochs != document["epochs"]:
+        return None
+    reporter.say(
+        f"Run '{run.name}' is finished: {config.recipe.epochs} epochs are done."
+        " A larger --epochs extends it."
+    )
     checkpoint_name = Path(document["checkpoint"]).name
     here = {"run": run.name, "run_dir": str(run.directory)}
-    return document | here | {"checkpoint": str(run.directory / checkpoint_name)}
+    return TrainResult(document | here | {"checkpoint": str(run.directory / checkpoint_name)})
 
 
 def _load_data(job: _Job) -> tuple[FitData, LabelledImages]:
@@ -166,9 +173,9 @@ def _test(job: _Job, saver: Saver, test: LabelledImages) -> TrainResult:
     if best is not None:
         if saver.directory is not None:
             best = _restore_best(job, saver)
-        share_weights(state.model)
+        share_weights(state.result)
     scores = score(
-        state.model,
+        state.result,
         test.images,
         test.labels,
         config.recipe,
@@ -191,7 +198,7 @@ def _restore_best(job: _Job, saver: Saver) -> dict[str, Any] | None:
     except CheckpointError as error:
         job.reporter.warn(f"{error.message}; the last epoch's network is tested instead")
         return None
-    saver.state.model.load_state_dict(payload["weights"])
+    saver.state.result.load_state_dict(payload["weights"])
     metrics: dict[str, Any] = payload["metrics"]
     return metrics
 

@@ -5,6 +5,8 @@ global batch, from a stream that every process shares, and cut to the share that
 Likewise batch normalisation takes the statistics of the global batch.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
@@ -104,3 +106,8 @@ def set_share(model: nn.Module, share: tuple[int, int] | None) -> None:
     for module in model.modules():
         if isinstance(module, Dropout | BatchNorm):
             module.share = share
+
+
+def mean_of_answers(log_probabilities: list[Tensor]) -> Tensor:
+    """The logarithm of the mean of several probabilities (n, 10), each given as its logarithm."""
+    return torch.stack(log_probabilities).logsumexp(0) - math.log(len(log_probabilities))

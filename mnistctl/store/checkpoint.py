@@ -28,6 +28,7 @@ SEAL = b"mnistctl-sha256:"
 DIGEST_LENGTH = 64
 MAX_BYTES = 256 << 20
 """Larger files are refused before they are read; the largest network here takes 15 MB."""
+MAX_MEMBERS = 100
 MAX_RECORDS = 10_000
 
 _RETRAIN = "use another checkpoint of the run, or train again"
@@ -217,5 +218,7 @@ def _check_payload(path: Path, payload: Mapping[str, Any]) -> None:
         raise CheckpointError(
             f"{path} lacks what a checkpoint needs: {error}", "made by another version of this tool"
         ) from error
-    if not tensors or not plain or not isinstance(payload.get("training", {}), dict):
+    members = payload.get("members", 1)
+    counted = type(members) is int and 1 <= members <= MAX_MEMBERS
+    if not (tensors and plain and counted and isinstance(payload.get("training", {}), dict)):
         raise CheckpointError(f"{path} is refused: its contents are of the wrong kinds", _RETRAIN)

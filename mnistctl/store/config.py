@@ -32,6 +32,8 @@ class RunConfig:
     """UTC, ISO 8601."""
     command: str
     versions: dict[str, str]
+    ensemble: int = 1
+    """Networks trained, of this and the following seeds, to answer as one."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` is its inverse."""
@@ -42,7 +44,12 @@ class RunConfig:
         """Rebuild from `to_dict`. Raises TypeError, KeyError or ValueError on another shape."""
         config = cls(**{**data, "recipe": checked_recipe(data["recipe"])})
         _check_fields(config)
-        if config.log_every < 1 or config.checkpoint_every < 0 or config.validation < 0:
+        if (
+            config.log_every < 1
+            or config.checkpoint_every < 0
+            or config.validation < 0
+            or config.ensemble < 1
+        ):
             raise ValueError("numbers in their ranges")
         return config
 

@@ -7,7 +7,7 @@ from typing import Any
 from mnistctl.errors import CheckpointError
 from mnistctl.store import checkpoint
 from mnistctl.store.rotation import load_best, load_newest
-from mnistctl.store.runs import BEST_NAME, RunInfo, describe, is_run, list_runs
+from mnistctl.store.runs import BEST_NAME, LAST_NAME, RunInfo, describe, is_run, list_runs
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "shipped.pt"
 _REAL_PATH = "give the real path"
@@ -136,8 +136,13 @@ def _of_run(directory: Path, how: str = "") -> Found:
     if directory.is_symlink():
         raise CheckpointError(f"run {directory} is a symbolic link: refused", _REAL_PATH)
     label = f"run {directory.resolve().name}{how}"
+    config = describe(directory).config
+    if config is not None and config.ensemble > 1:
+        if not (directory / LAST_NAME).exists():
+            raise CheckpointError(f"{directory}: not all its members are trained", "--resume it")
+        return _of_file(directory / LAST_NAME, f"{label}, {config.ensemble} members")
     if (directory / BEST_NAME).exists():
-        return Found(directory / BEST_NAME, load_best(directory, describe(directory).config), label)
+        return Found(directory / BEST_NAME, load_best(directory, config), label)
     newest = load_newest(directory)
     if newest.payload is None:
         raise CheckpointError(

@@ -21,6 +21,8 @@ from mnistctl.store.lock import is_locked, locked
 
 CONFIG_NAME, RESULT_NAME = "config.json", "result.json"
 LAST_NAME, PREVIOUS_NAME, BEST_NAME = "last.pt", "previous.pt", "best.pt"
+MEMBERS_NAME = "members"
+"""Within the directory of an ensemble: the store of its members' runs."""
 RESERVED_NAMES = ("latest", "best", "shipped")
 MAX_JSON_BYTES = 1 << 20
 STALE_SECONDS = 3600.0

@@ -1,0 +1,198 @@
+"""Training several networks of one recipe, seed by seed, to answer as one."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+from torch import Tensor
+
+from mnistctl.data.dataset import load_split
+from mnistctl.device import torch_device
+from mnistctl.engine.distributed import Ranks, from_environment, joined
+from mnistctl.engine.evaluate import score
+from mnistctl.engine.loading import network_with
+from mnistctl.engine.plan import (
+    TrainRequest,
+    extended_config,
+    new_config,
+    resume_command,
+    resumed_config,
+)
+from mnistctl.engine.train import TrainResult, finished_result, train
+from mnistctl.errors import Interrupted, Terminated
+from mnistctl.events import NullReporter, Reporter
+from mnistctl.models.ensemble import member_name
+from mnistctl.models.registry import num_parameters
+from mnistctl.store import checkpoint
+from mnistctl.store.config import RunConfig
+from mnistctl.store.find import find_run
+from mnistctl.store.rotation import load_newest
+from mnistctl.store.runs import (
+    CONFIG_NAME,
+    LAST_NAME,
+    MEMBERS_NAME,
+    RESULT_NAME,
+    create_run,
+    describe,
+    is_run,
+    write_json,
+    writing,
+)
+
+POLL_SECONDS = 1.0
+
+
+def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
+    """Train what `request` asks for: one network, or an ensemble and its members.
+
+    Each member is a run of its own within the ensemble's directory, under the name of its seed.
+    Started by torchrun, each process trains every so manieth member, alone.
+    Raises what `train` raises.
+    """
+    ranks = from_environment()
+    old = find_run(request.resume, request.store) if request.resume is not None else None
+    size = old.config.ensemble if old and old.config else request.ensemble or 1
+    if size == 1:
+        return train(request, reporter)
+    if not ranks.is_first:
+        reporter = NullReporter()
+    if old is None:
+        config = new_config(request, Ranks(local_rank=ranks.local_rank), reporter)
+    else:
+        config = extended_config(old, request, reporter)
+        if finished := finished_result(old, config, reporter):
+            return finished
+        config = resumed_config(config, request, Ranks(local_rank=ranks.local_rank), reporter)
+    with joined(ranks, torch_device(config.device)):
+        directory = _shared_directory(request, config, old.directory if old else None, ranks)
+        reporter.say(f"Run {directory.name} in {directory}: {size} members")
+    with writing(directory) if ranks.is_first else contextlib.nullcontext():
+        write_json(directory, CONFIG_NAME, config.to_dict())
+        results = _train_members(directory, request, config, ranks, reporter)
+        return _combine(directory, request, config, results, reporter)
+
+
+def _shared_directory(
+    request: TrainRequest, config: RunConfig, old: Path | None, ranks: Ranks
+) -> Path:
+    """The ensemble's directory, made by rank 0 for all."""
+    found: list[Path | None] = [old]
+    if old is None and ranks.is_first:
+        found = [create_run(request.store, config, request.name)]
+    if dist.is_initialized():
+        dist.broadcast_object_list(found, src=0)
+    assert found[0] is not None
+    return found[0]
+
+
+def _train_members(
+    directory: Path, request: TrainRequest, config: RunConfig, ranks: Ranks, reporter: Reporter
+) -> list[dict[str, Any]]:
+    """Train the members that fall to this process; on rank 0, the results of all of them."""
+    seeds = range(config.seed, config.seed + config.ensemble)
+    for number, seed in list(enumerate(seeds, 1))[ranks.rank :: ranks.world_size]:
+        name = _member(seed)
+        reporter.say(f"Member {number} of {config.ensemble}, seed {seed}")
+        begun = is_run(directory / MEMBERS_NAME / name)
+        own = replace(
+            request,
+            store=directory / MEMBERS_NAME,
+            recipe=config.recipe.name,
+            epochs=config.recipe.epochs,
+            batch_size=config.recipe.batch_size,
+            learning_rate=config.recipe.learning_rate,
+            dataset=config.dataset,
+            precision=config.precision,
+            seed=seed,
+            ensemble=None,
+            name=name,
+            resume=name if begun else None,
+        )
+        with _naming_the_ensemble(directory, request, ranks, number):
+            train(own, reporter, Ranks(local_rank=ranks.local_rank))
+    return list(_all_results(directory, config)) if ranks.is_first else []
+
+
+@contextlib.contextmanager
+def _naming_the_ensemble(
+    directory: Path, request: TrainRequest, ranks: Ranks, number: int
+) -> Iterator[None]:
+    """A stop within a member is one of the ensemble, and that is what goes on."""
+    try:
+        yield
+    except (Interrupted, Terminated) as error:
+        hint = f"continue with: {resume_command(directory, request, ranks)}"
+        raise type(error)(f"member {number}: {error.message}", hint) from error
+
+
+def _all_results(directory: Path, config: RunConfig) -> Iterator[dict[str, Any]]:
+    """Every member's result; those that other processes train are waited for."""
+    for seed in range(config.seed, config.seed + config.ensemble):
+        run = describe(directory / MEMBERS_NAME / _member(seed))
+        while run.state != "finished" or run.result is None:
+            time.sleep(POLL_SECONDS)  # torchrun ends this process when that one fails
+            run = describe(run.directory)
+        yield run.result
+
+
+def _combine(
+    directory: Path,
+    request: TrainRequest,
+    config: RunConfig,
+    results: list[dict[str, Any]],
+    reporter: Reporter,
+) -> TrainResult:
+    """Save the members as one checkpoint and test it once; only rank 0 has results."""
+    if not results:
+        return TrainResult({})
+    weights: dict[str, Tensor] = {}
+    for index, seed in enumerate(range(config.seed, config.seed + config.ensemble)):
+        member = load_newest(directory / MEMBERS_NAME / _member(seed)).payload
+        assert member is not None
+        weights |= {member_name(index, name): t for name, t in member["weights"].items()}
+    payload = {
+        "run": directory.name,
+        "recipe": config.recipe.to_dict(),
+        "dataset": config.dataset,
+        "config": config.to_dict(),
+        "metrics": {},
+        "members": config.ensemble,
+        "weights": weights,
+    }
+    path = directory / LAST_NAME
+    checkpoint.save(path, payload)
+    device = torch_device(config.device)
+    model = network_with(config.recipe.network, weights, path, config.ensemble).to(device)
+    test = load_split(config.dataset, "test", request.data_dir, reporter)
+    scores = score(
+        model,
+        test.images,
+        test.labels,
+        config.recipe,
+        device,
+        config.precision,
+        Ranks(),
+        reporter,
+    )
+    seconds = sum(result["train_seconds"] for result in results)
+    images = sum(result["train_seconds"] * result["images_per_second"] for result in results)
+    document = results[0] | {
+        "run": directory.name,
+        "run_dir": str(directory),
+        "checkpoint": str(path),
+        "parameters": config.ensemble * num_parameters(config.recipe.network),
+        "train_seconds": seconds,
+        "images_per_second": images / seconds,
+        "test": scores.brief(),
+        "members": [{"seed": result["seed"], "test": result["test"]} for result in results],
+    }
+    write_json(directory, RESULT_NAME, document)
+    return TrainResult(document)
+
+
+def _member(seed: int) -> str:
+    return f"seed-{seed}"

@@ -1,0 +1,136 @@
+"""An ensemble trains its members as the runs they are, answers as one, and survives a stop."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_data import load_small_split
+from torch import nn
+
+from mnistctl.engine import ensemble as ensemble_module
+from mnistctl.engine import train as train_module
+from mnistctl.engine.distributed import Ranks
+from mnistctl.engine.ensemble import train_run
+from mnistctl.engine.evaluate import score
+from mnistctl.engine.inference import compute_logits
+from mnistctl.engine.loading import load_model
+from mnistctl.engine.plan import TrainRequest
+from mnistctl.engine.train import train
+from mnistctl.errors import CheckpointError, Interrupted, UsageError
+from mnistctl.events import NullReporter, StepReport
+from mnistctl.models.ensemble import Ensemble
+from mnistctl.recipes import RECIPES
+from mnistctl.store import checkpoint
+from mnistctl.store.find import find
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_module, "load_split", load_small_split)
+    monkeypatch.setattr(ensemble_module, "load_split", load_small_split)
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> TrainRequest:
+    return TrainRequest(
+        store=tmp_path / "runs",
+        data_dir=tmp_path,
+        recipe="mlp",
+        device="cpu",
+        precision="fp32",
+        epochs=1,
+        seed=3,
+        ensemble=2,
+    )
+
+
+def test_members_are_the_runs_of_their_seeds(request_: TrainRequest) -> None:
+    document = train_run(request_, NullReporter()).document
+    assert [member["seed"] for member in document["members"]] == [3, 4]
+    both = checkpoint.load(Path(document["checkpoint"]))["weights"]
+    for index, seed in enumerate((3, 4)):
+        alone = replace(request_, ensemble=None, seed=seed, name=f"alone-{seed}")
+        own = checkpoint.load(Path(train(alone, NullReporter()).document["checkpoint"]))["weights"]
+        assert all(torch.equal(both[f"members.{index}.{name}"], own[name]) for name in own)
+    assert len(both) == 2 * len(own)
+
+
+def test_answer_is_the_mean_of_the_members_probabilities(request_: TrainRequest) -> None:
+    document = train_run(request_, NullReporter()).document
+    loaded = load_model("mlp-1", request_.store, CPU, NullReporter())
+    assert isinstance(loaded.model, Ensemble)
+    images = load_small_split("mnist", "test", request_.data_dir, NullReporter())
+    recipe = RECIPES["mlp"]
+
+    def probabilities(model: nn.Module) -> torch.Tensor:
+        return compute_logits(model, images.images, recipe, CPU, "fp32").softmax(1)
+
+    mean = (probabilities(loaded.model.members[0]) + probabilities(loaded.model.members[1])) / 2
+    assert torch.allclose(probabilities(loaded.model), mean, atol=1e-6)
+    tested = score(loaded.model, images.images, images.labels, recipe, CPU, "fp32", Ranks())
+    assert (
+        document["test"]["correct"]
+        == tested.correct
+        == int((mean.argmax(1) == images.labels).sum())
+    )
+
+
+def test_a_stopped_ensemble_goes_on_to_the_same_bits(
+    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_run(replace(request_, name="whole"), NullReporter()).document
+
+    class Stopper(NullReporter):
+        members = 0
+
+        def say(self, text: str) -> None:
+            self.members += text.startswith("Member")
+
+        def step(self, report: StepReport) -> None:
+            if self.members == 2 and report.step >= 20:
+                import os
+                import signal
+
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted) as stop:
+        train_run(replace(request_, name="parted", log_every=5), Stopper())
+    assert "member 2" in stop.value.message
+    assert "train --resume parted --store" in stop.value.hint
+    with pytest.raises(CheckpointError, match="not all its members"):
+        find("parted", request_.store)
+    again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="parted")
+    parted = train_run(again, NullReporter()).document
+    ours, theirs = (checkpoint.load(Path(d["checkpoint"]))["weights"] for d in (parted, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert parted["test"] == whole["test"]
+    finished: dict[str, Any] = json.loads((request_.store / "parted" / "result.json").read_text())
+    assert train_run(again, NullReporter()).document == finished
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"ensemble": 0}, "--ensemble 0"), ({"validation": 100}, "leave out --validation")],
+)
+def test_what_makes_no_ensemble(
+    request_: TrainRequest, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        train_run(replace(request_, **change), NullReporter())
+    assert not request_.store.exists()
+
+
+def test_weights_of_another_number_of_members_are_refused(request_: TrainRequest) -> None:
+    document = train_run(request_, NullReporter()).document
+    path = Path(document["checkpoint"])
+    payload = checkpoint.load(path)
+    for header in ("format", "version"):
+        payload.pop(header)
+    checkpoint.save(path, payload | {"members": 3})
+    with pytest.raises(CheckpointError, match="don't fit"):
+        load_model(str(path), request_.store, CPU, NullReporter())
