@@ -32,6 +32,7 @@ class Prepared:
     `pixels` is uint8 (28, 28), light ink on black. `box` is left, top, right, bottom in pixels of
     the upright original. `doubt` says why this can't be one digit, from the picture alone, or is
     None. `warnings` are for the user. `steps` are named grey pictures, uint8, of the way here.
+    `touching` tells that it may be less or more than one digit: cut off, or as wide as two.
     """
 
     pixels: Pixels
@@ -39,6 +40,7 @@ class Prepared:
     doubt: str | None = None
     warnings: tuple[str, ...] = ()
     steps: tuple[tuple[str, Pixels], ...] = ()
+    touching: bool = False
 
 
 def prepare(picture: Picture, invert: Invert = "auto", keep_steps: bool = False) -> Prepared:
@@ -84,14 +86,16 @@ def _prepared(
 ) -> Prepared:
     amount = ink.amount[piece.top : piece.bottom, piece.left : piece.right]
     warnings = []
+    wide = piece.width >= TWO_DIGITS * piece.height
     if piece.was_touching:
         warnings.append("touched its neighbour and was cut off")
-    elif piece.width >= TWO_DIGITS * piece.height:
+    elif wide:
         warnings.append("wider than most digits: two that touch?")
     if ink.contrast < FAINT:
         warnings.append("very faint ink")
     pixels = fit(amount, piece.mask)
-    return Prepared(pixels, _box(picture, ink, piece), doubt, tuple(warnings), steps)
+    box = _box(picture, ink, piece)
+    return Prepared(pixels, box, doubt, tuple(warnings), steps, piece.was_touching or wide)
 
 
 def _box(picture: Picture, ink: Ink, piece: Piece) -> Box:

@@ -113,16 +113,18 @@ def predict(
     images, errors = _expand_all(arguments)
     predictions: list[Prediction] = []
     reporter.begin("predicting", len(images), "images")
-    for first in range(0, len(images), BATCH):
-        batch: list[tuple[int, str, Prepared]] = []
-        for number, image in enumerate(images[first : first + BATCH], first):
-            try:
-                batch += [(number, image, found) for found in _prepare(image, invert, multi)]
-            except ImageError as error:
-                errors.append(Unreadable(image, error.message))
-            reporter.advance(number + 1)
-        predictions += _answer(batch, loaded, target, number_format)
-    reporter.end()
+    try:
+        for first in range(0, len(images), BATCH):
+            batch: list[tuple[int, str, Prepared]] = []
+            for number, image in enumerate(images[first : first + BATCH], first):
+                try:
+                    batch += [(number, image, found) for found in _prepare(image, invert, multi)]
+                except ImageError as error:
+                    errors.append(Unreadable(image, error.message))
+                reporter.advance(number + 1)
+            predictions += _answer(batch, loaded, target, number_format, multi)
+    finally:
+        reporter.end()
     return Answers(str(loaded.path), loaded.label, predictions, errors)
 
 
@@ -153,6 +155,7 @@ def _answer(
     loaded: LoadedModel,
     device: torch.device,
     precision: str,
+    multi: bool,
 ) -> Iterator[Prediction]:
     if not batch:
         return
@@ -160,7 +163,7 @@ def _answer(
     logits = compute_logits(loaded.model, pixels, loaded.recipe, device, precision)
     for (number, image, prepared), row in zip(batch, logits, strict=True):
         probabilities = (row / loaded.recipe.temperature).softmax(0).tolist()
-        verdict = judge(probabilities, prepared.doubt)
+        verdict = judge(probabilities, prepared.doubt, multi and prepared.touching)
         digit = int(row.argmax())
         doubt = (prepared.doubt,) if prepared.doubt else ()
         yield Prediction(
