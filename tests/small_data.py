@@ -10,7 +10,12 @@ from mnistctl.events import Reporter
 
 SIZES = {"train": 2_000, "test": 500}
 # Modules that hold a reference to the real loader.
-USERS = ("mnistctl.engine.train", "mnistctl.engine.evaluate", "mnistctl.engine.look")
+USERS = (
+    "mnistctl.engine.train",
+    "mnistctl.engine.evaluate",
+    "mnistctl.engine.subject",
+    "mnistctl.engine.views.samples",
+)
 
 
 def load_small_split(name: str, split: str, data_dir: Path, reporter: Reporter) -> Split:

@@ -65,14 +65,27 @@ CheckpointArguments = Annotated[
         show_default=False,
     ),
 ]
+_CHECKPOINT_HELP = (
+    "A .pt file, a run's directory or name, latest, best or shipped"
+    " [default: the latest finished run]."
+)
 CheckpointOption = Annotated[
     str | None,
     typer.Option(
         "--checkpoint",
         "-c",
         metavar="CHECKPOINT",
-        help="A .pt file, a run's directory or name, latest, best or shipped"
-        " [default: the latest finished run].",
+        help=_CHECKPOINT_HELP,
+        show_default=False,
+    ),
+]
+CheckpointsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--checkpoint",
+        "-c",
+        metavar="CHECKPOINT",
+        help=_CHECKPOINT_HELP,
         show_default=False,
     ),
 ]

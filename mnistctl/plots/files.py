@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg", ".pdf")
 DPI = 150
+# No date and no random names inside, so that the same picture is the same file.
+_METADATA = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
 def check_format(path: Path) -> Path:
@@ -28,10 +30,12 @@ def save_figure(figure: "Figure", path: Path) -> Path:
 
     Raises UsageError for an unknown ending, MnistctlError when the path can't be written.
     """
-    check_format(path)
+    from matplotlib import rc_context
+
+    ending = check_format(path).suffix.lower()
     try:
-        with replacing(path) as file:
-            figure.savefig(file, format=path.suffix.lower()[1:], dpi=DPI)
+        with rc_context({"svg.hashsalt": "mnistctl"}), replacing(path) as file:
+            figure.savefig(file, format=ending[1:], dpi=DPI, metadata=_METADATA[ending])
     except OSError as error:
         raise MnistctlError(f"can't write {path}: {reason(error)}") from error
     return path

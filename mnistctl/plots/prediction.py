@@ -5,12 +5,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console, Group, RenderableType
+
+from mnistctl.plots.grid import TILE_GAP, thumbnail, tiles
+from mnistctl.plots.style import BLUE, GREY, SMALL, VERMILLION, bare, new_figure
+from mnistctl.plots.terminal import prediction_panel
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart by people with any kind of colour vision.
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8A8A8A"
+Steps = Sequence[tuple[str, NDArray[np.uint8]]]
+STEP_SIDE = 28
+"""Largest side of a step's picture in the terminal, columns."""
 
 
 def prediction_figure(
@@ -21,28 +28,53 @@ def prediction_figure(
     The bar of the prediction is blue where it equals `label` or no label is known, orange where
     it does not; the label's bar carries its name.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+    figure = new_figure(7.2, 3.4, title)
     picture, bars = figure.subplots(1, 2, width_ratios=(1, 1.5))
-    figure.suptitle(title)
-    picture.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    picture.set_xticks([])
-    picture.set_yticks([])
+    _draw_picture(picture, pixels)
+    _draw_bars(bars, probabilities, label)
+    return figure
+
+
+def steps_figure(steps: Steps, probabilities: Sequence[float], title: str) -> "Figure":
+    """Named pictures of the way from a file to the network, above the ten `probabilities`."""
+    figure = new_figure(max(6.0, 2.2 * len(steps)), 5.6, title)
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.25))[:, 0]
+    panels = above.subplots(1, len(steps), squeeze=False)[0]
+    for axes, (name, picture) in zip(panels, steps, strict=True):
+        _draw_picture(axes, picture)
+        axes.set_xlabel(name)
+    _draw_bars(below.subplots(), probabilities, None)
+    return figure
+
+
+def steps_panel(
+    steps: Steps, digit: int | None, probabilities: Sequence[float], console: Console
+) -> RenderableType:
+    """The same steps as thumbnails, above what `prediction_panel` shows of the last."""
+    side = min(STEP_SIDE, (console.width + TILE_GAP) // len(steps) - TILE_GAP)
+    before = steps[:-1]
+    grid = tiles([thumbnail(p, side) for _, p in before], [name for name, _ in before], console)
+    return Group(grid, prediction_panel(steps[-1][1], digit, probabilities, console))
+
+
+def _draw_picture(axes: "Axes", pixels: NDArray[np.uint8]) -> None:
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    bare(axes)
+
+
+def _draw_bars(axes: "Axes", probabilities: Sequence[float], label: int | None) -> None:
     digits = range(10)
     predicted = max(digits, key=lambda digit: probabilities[digit])
-    hit = BLUE if label in (None, predicted) else ORANGE
-    colours = [hit if digit == predicted else GREY for digit in digits]
-    bars.barh(digits, probabilities, color=colours)
+    hit = BLUE if label in (None, predicted) else VERMILLION
+    axes.barh(digits, probabilities, color=[hit if k == predicted else GREY for k in digits])
     names = [f"{digit} (label)" if digit == label else str(digit) for digit in digits]
-    bars.set_yticks(list(digits), names)
-    bars.invert_yaxis()
-    bars.set_xlim(0, 1.18)
-    bars.set_xticks([0, 0.25, 0.5, 0.75, 1.0])
-    bars.set_xlabel("probability")
-    bars.spines[["top", "right"]].set_visible(False)
-    bars.spines["bottom"].set_bounds(0, 1)
+    axes.set_yticks(list(digits), names)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.18)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0])
+    axes.set_xlabel("probability")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines["bottom"].set_bounds(0, 1)
     for digit in digits:
         text = f"{100 * probabilities[digit]:.1f} %"
-        bars.text(probabilities[digit] + 0.01, digit, text, va="center", fontsize=8)
-    return figure
+        axes.text(probabilities[digit] + 0.01, digit, text, va="center", fontsize=SMALL)
