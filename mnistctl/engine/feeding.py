@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mnistctl.data.augment import augment
 from mnistctl.data.batches import Stream, derive_seed, epoch_order, share_of
+from mnistctl.data.degrade import degrade
 from mnistctl.data.nondigits import drawn_nondigits
 from mnistctl.engine.distributed import Ranks
 from mnistctl.engine.inference import pixels_to_input, scale_pixels
@@ -85,8 +86,11 @@ class Feed:
         recipe = self.config.recipe
         if not recipe.augments(epoch - 1):
             return pixels_to_input(images, recipe)
-        generator = self._generator(stream, epoch, step)
-        return scale_pixels(augment(images, recipe.augmentation, generator, first, total), recipe)
+        ranges, generator = recipe.augmentation, self._generator(stream, epoch, step)
+        seen = augment(images, ranges, generator, first, total)
+        if ranges.degrade:
+            seen = degrade(seen, ranges.degrade, generator, first, total)
+        return scale_pixels(seen, recipe)
 
     def _generator(self, stream: Stream, epoch: int, step: int) -> torch.Generator:
         seed = derive_seed(self.config.seed, stream, epoch, step)

@@ -59,3 +59,8 @@ def compact_3() -> Compact:
 def compact_5() -> Compact:
     """Five convolutions, 108,810 parameters."""
     return Compact((32, 32, 64, 64, 64), pooled=(5,), strided=(3,))
+
+
+def compact_5_wide() -> Compact:
+    """Five convolutions of half as many channels again, 239,242 parameters."""
+    return Compact((48, 48, 96, 96, 96), pooled=(5,), strided=(3,))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mnistctl.data.augment import apply_maps, draw_maps
+from mnistctl.data.augment import apply_maps, augment, draw_bends, draw_maps
 from mnistctl.recipes import Augmentation
 
 IMAGES = torch.randint(256, (6, 28, 28), dtype=torch.uint8, generator=torch.Generator())
@@ -40,6 +40,25 @@ def test_ranges_are_kept() -> None:
 def test_each_range_changes_the_images(field: str) -> None:
     seen = apply_maps(IMAGES, maps_of(Augmentation(**{field: 0.5 if field != "rotate" else 20})))
     assert (seen[:, 0] - IMAGES.float()).abs().mean() > 1
+
+
+def test_a_bend_moves_pixels_by_what_it_says() -> None:
+    bends = torch.zeros(6, 2, 5, 5)
+    bends[:, 0] = 3.0  # the same everywhere: three pixels to the left
+    seen = apply_maps(IMAGES, maps_of(Augmentation()), bends)[:, 0]
+    assert torch.allclose(seen[:, :, :25], IMAGES[:, :, 3:].float(), atol=0.05)
+    drawn = draw_bends(Augmentation(elastic=0.7), 5_000, torch.Generator().manual_seed(5))
+    assert float(drawn.std()) == pytest.approx(0.7, abs=0.01)
+
+
+def test_a_share_of_a_batch_gets_its_part() -> None:
+    everything = Augmentation(10, 0.1, 0.1, 2, elastic=0.5)
+    whole, part = (
+        augment(IMAGES[first:end], everything, torch.Generator().manual_seed(2), first, 6)
+        for first, end in ((0, 6), (2, 5))
+    )
+    assert torch.allclose(part, whole[2:5], atol=1e-4)
+    assert not torch.allclose(part, whole[:3], atol=1)
 
 
 def test_same_seed_same_maps() -> None:
