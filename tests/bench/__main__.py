@@ -7,6 +7,8 @@ import typer
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help=__doc__)
 DataDir = Annotated[Path, typer.Option("--data-dir", envvar="MNISTCTL_DATA")]
+DIGITS = Path(__file__).parents[3] / "shared" / "digits"
+Store = Annotated[Path, typer.Option("--store", envvar="MNISTCTL_STORE")]
 
 
 @app.callback(invoke_without_command=True)
@@ -26,14 +28,18 @@ def everything(
 @app.command()
 def study(
     recipe: Annotated[str, typer.Option("--recipe", help="Which recipe to train.")],
-    seeds: Annotated[int, typer.Option(help="How many seeds, from 0 on.")] = 5,
+    runs: Annotated[int, typer.Option(help="How many runs, one seed each.")] = 5,
+    first: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    ensemble: Annotated[int, typer.Option(help="Train ensembles of this many seeds.")] = 1,
     device: Annotated[str, typer.Option(help="As for mnistctl train.")] = "auto",
     data_dir: DataDir = Path("data"),
+    store: Annotated[Path, typer.Option(help="Where the runs are kept.")] = Path("runs"),
 ) -> None:
     """Accuracy over seeds: every run's figures are appended to results/accuracy.jsonl."""
     from tests.bench.study import study as run_study
 
-    run_study(recipe, range(seeds), data_dir, device)
+    seeds = range(first, first + runs * ensemble, ensemble)
+    run_study(recipe, seeds, ensemble, data_dir, device, store)
 
 
 @app.command()
@@ -46,6 +52,37 @@ def temperature(
     from tests.bench.study import temperature as run_temperature
 
     run_temperature(recipe, range(seeds), data_dir)
+
+
+@app.command()
+def corruptions(
+    checkpoint: Annotated[
+        list[str] | None,
+        typer.Option("--checkpoint", "-c", help="As for mnistctl evaluate; repeatable."),
+    ] = None,
+    store: Store = Path("runs"),
+    data_dir: DataDir = Path("data"),
+) -> None:
+    """Accuracy on damaged test images, a column a checkpoint; to results/corruptions.jsonl."""
+    from tests.bench.corruptions import measure
+
+    measure(checkpoint or [], store, data_dir)
+
+
+@app.command()
+def photos(
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", "-c", help="As for mnistctl predict.")
+    ] = None,
+    digits: Annotated[
+        Path, typer.Option("--digits", help="Pictures, and INDEX.tsv: file, label, kind.")
+    ] = DIGITS,
+    store: Store = Path("runs"),
+) -> None:
+    """Strangers' digits and drawn non-digits through predict; to results/photos.jsonl."""
+    from tests.bench.photos import measure
+
+    measure(checkpoint, digits, store)
 
 
 if __name__ == "__main__":

@@ -3,52 +3,74 @@
 import json
 import statistics
 from pathlib import Path
+from typing import Any
 
 from mnistctl.data.dataset import Split, load_split
-from mnistctl.device import choose_device, choose_precision, torch_device
+from mnistctl.device import choose_precision, torch_device
 from mnistctl.engine.calibration import calibration_error, confidence_gaps, fit_temperature
+from mnistctl.engine.ensemble import train_run
 from mnistctl.engine.inference import compute_logits
+from mnistctl.engine.plan import TrainRequest
 from mnistctl.events import NullReporter
 from mnistctl.recipes import get_recipe
-from tests.bench.figures import RESULTS, machine
-from tests.bench.ours import correct_of, train_once
+from mnistctl.store.runs import MEMBERS_NAME
+from tests.bench.figures import append, machine
+from tests.bench.ours import train_once
 
 
-def study(recipe_name: str, seeds: range, data_dir: Path, device_name: str) -> None:
+def study(
+    recipe_name: str, seeds: range, ensemble: int, data_dir: Path, device_name: str, store: Path
+) -> None:
     """Train `recipe_name` on all 60,000 images with each seed and test the last epoch once.
 
-    Appends a line a run to results/accuracy.jsonl and prints mean and standard deviation.
+    The runs stay in `store`; those already there are not trained again, a stopped one goes on.
+    With `ensemble` N each run is an ensemble of N, and its members are recorded, too. Appends a
+    line a run to results/accuracy.jsonl and prints mean and standard deviation.
     """
-    recipe = get_recipe(recipe_name)
-    chosen = choose_device(device_name).value
-    device, precision = torch_device(chosen), choose_precision("auto", chosen).value
-    train, test = (
-        load_split("mnist", name, data_dir, NullReporter()) for name in ("train", "test")
-    )
-    kind, accuracies = machine(), []
+    accuracies = []
     for seed in seeds:
-        state, seconds = train_once(recipe, train, device, precision, seed)
-        correct = correct_of(state, recipe, test, precision)
+        name = f"{recipe_name}-seed-{seed}" + (f"-of-{ensemble}" if ensemble > 1 else "")
+        begun = (store / name).exists()
+        request = TrainRequest(
+            store=store,
+            data_dir=data_dir,
+            recipe=recipe_name,
+            device=device_name,
+            seed=None if begun else seed,
+            ensemble=None if begun else ensemble,
+            name=name,
+            resume=name if begun else None,
+        )
+        document = train_run(request, NullReporter()).document
+        directory = Path(document["run_dir"])
+        for member in sorted((directory / MEMBERS_NAME).glob("*/result.json")):
+            record(json.loads(member.read_text()), 1)
+        record(document, ensemble)
+        correct = document["test"]["correct"]
         accuracies.append(correct / 100)
-        line = {
-            "recipe": recipe_name,
-            "seed": seed,
-            "correct": correct,
-            "train_loss": state.history[-1]["train_loss"],
-            "epochs": recipe.epochs,
-            "device": chosen,
-            "precision": precision,
-            "train_seconds": round(seconds, 3),
-            "machine": kind,
-        }
-        with (RESULTS / "accuracy.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        print(f"{recipe_name} seed {seed}: {correct} of 10,000 in {seconds:.1f} s", flush=True)
+        seconds = document["train_seconds"]
+        print(f"{name}: {correct} of 10,000 in {seconds:.1f} s", flush=True)
     spread = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
     print(
         f"{recipe_name}: n={len(accuracies)} mean {statistics.mean(accuracies):.3f} SD {spread:.3f}"
         f" min {min(accuracies):.2f} max {max(accuracies):.2f}"
     )
+
+
+def record(document: dict[str, Any], ensemble: int) -> None:
+    """Append the result of a run, or of an ensemble of so many, to results/accuracy.jsonl."""
+    line = {
+        "recipe": document["recipe"],
+        "seed": document["seed"],
+        "ensemble": ensemble,
+        "correct": document["test"]["correct"],
+        "epochs": document["epochs"],
+        "device": document["device"],
+        "precision": document["precision"],
+        "train_seconds": round(document["train_seconds"], 3),
+        "machine": machine(),
+    }
+    append("accuracy", line)
 
 
 def temperature(recipe_name: str, seeds: range, data_dir: Path) -> None:
@@ -60,7 +82,7 @@ def temperature(recipe_name: str, seeds: range, data_dir: Path) -> None:
     images, labels = whole.images[50_000:], whole.labels[50_000:]
     for seed in seeds:
         state, _ = train_once(recipe, part, device, precision, seed)
-        logits = compute_logits(state.model, images, recipe, device, precision)
+        logits = compute_logits(state.result, images, recipe, device, precision)
         fitted = fit_temperature(logits, labels)
         error = calibration_error(confidence_gaps(logits, labels, fitted), len(labels))
         print(f"{recipe_name} seed {seed}: temperature {fitted:.3f}, calibration error {error:.4f}")

@@ -1,0 +1,211 @@
+"""The benchmarks themselves: damaged images, scores and tables, on cases worked out by hand."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mnistctl.data import synthetic
+from mnistctl.engine.loading import LoadedModel
+from mnistctl.models.registry import build
+from mnistctl.recipes import RECIPES
+from tests.bench import figures
+from tests.bench.corruptions import by_severity, mean_accuracy, table
+from tests.bench.damage import CORRUPTIONS, NUM_SEVERITIES, corrupt, corrupt_at
+from tests.bench.figures import append, identity, markdown, show_share, wilson
+from tests.bench.photos import (
+    Reading,
+    accuracy_counts,
+    read_index,
+    resized,
+    trade,
+    verdict_counts,
+    verdict_table,
+)
+
+NOISE = ("gaussian noise", "impulse noise", "low contrast", "occlusion")
+"""Corruptions that change the ground, too, not the ink alone."""
+
+
+@pytest.fixture(scope="module")
+def digits() -> Tensor:
+    """Drawn digits, uint8 (60, 28, 28)."""
+    return synthetic.load("test")[0][:60]
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_corruption_keeps_form_and_seed(name: str, digits: Tensor) -> None:
+    before = digits.clone()
+    damaged = corrupt(name, digits)
+    assert torch.equal(digits, before)
+    assert (damaged.shape, damaged.dtype) == (digits.shape, torch.uint8)
+    assert torch.equal(damaged, corrupt(name, digits))
+    assert (damaged != digits).flatten(1).any(1).all()
+    for severity in range(NUM_SEVERITIES):
+        own = damaged[severity::NUM_SEVERITIES]
+        assert torch.equal(own, corrupt_at(name, severity, digits[severity::NUM_SEVERITIES]))
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_severity_grows(name: str, digits: Tensor) -> None:
+    distance = [
+        (corrupt_at(name, severity, digits).float() - digits).abs().mean().item()
+        for severity in range(NUM_SEVERITIES)
+    ]
+    assert distance == sorted(distance)
+    assert distance[2] > 1.2 * distance[0]
+
+
+@pytest.mark.parametrize("name", [name for name in CORRUPTIONS if name not in NOISE])
+def test_most_ink_stays_in_view(name: str, digits: Tensor) -> None:
+    ink = digits.float().sum((1, 2))
+    strongest = corrupt_at(name, 2, digits).float().sum((1, 2))
+    limits = {"thin strokes": (0.2, 1.0), "thick strokes": (1.0, 2.5), "scale": (0.2, 1.6)}
+    low, high = limits.get(name, (0.85, 1.1))
+    share = strongest.sum() / ink.sum()
+    assert low < share < high
+    assert (strongest > 0.1 * ink).all()
+
+
+@pytest.mark.parametrize("name", ["gaussian noise", "impulse noise", "rotation", "occlusion"])
+def test_other_seed_other_damage(name: str, digits: Tensor) -> None:
+    assert not torch.equal(corrupt(name, digits, seed=0), corrupt(name, digits, seed=1))
+
+
+def bar(width: int) -> Tensor:
+    """A white upright bar `width` pixels wide, uint8 (1, 28, 28)."""
+    image = torch.zeros(1, 28, 28, dtype=torch.uint8)
+    image[:, 4:24, 10 : 10 + width] = 255
+    return image
+
+
+def test_known_damage() -> None:
+    def width(image: Tensor) -> float:
+        return float(image[0, 14].float().sum()) / 255
+
+    assert width(corrupt_at("thick strokes", 2, bar(4))) == pytest.approx(4 + 2 * 1.0, abs=0.2)
+    assert width(corrupt_at("thin strokes", 2, bar(6))) == pytest.approx(6 - 2 * 1.0, abs=0.2)
+    assert width(corrupt_at("thin strokes", 2, bar(1))) > 0.3  # not wiped out
+    level = corrupt_at("low contrast", 0, bar(4))
+    assert int(level.max()) - int(level.min()) == pytest.approx(0.5 * 255, abs=1)
+    hit = corrupt_at("impulse noise", 2, torch.full((50, 28, 28), 100, dtype=torch.uint8))
+    assert (hit != 100).float().mean().item() == pytest.approx(0.2, abs=0.01)
+    assert set(hit.unique().tolist()) == {0, 100, 255}
+    noise = corrupt_at("gaussian noise", 0, torch.full((50, 28, 28), 128, dtype=torch.uint8))
+    assert noise.float().std().item() == pytest.approx(40, rel=0.03)
+    covered = corrupt_at("occlusion", 2, torch.zeros(50, 28, 28, dtype=torch.uint8)) > 0
+    assert covered.sum((1, 2)).tolist() == [49] * 50
+    dot = torch.zeros(50, 28, 28, dtype=torch.uint8)
+    dot[:, 13:15, 13:15] = 255
+    moved = corrupt_at("shift", 1, dot).float()
+    steps = torch.arange(28.0) - 13.5
+    mass = moved.sum((1, 2))
+    across, down = ((moved.sum(axis) * steps).sum(1) / mass for axis in (1, 2))
+    assert torch.allclose(torch.hypot(across, down), torch.tensor(4.0), atol=0.1)
+
+
+def test_corruption_scores_weigh_all_alike() -> None:
+    right = torch.tensor([1.0, 0, 1, 1, 0, 1, 1])  # severities 0 1 2 0 1 2 0
+    assert by_severity(right) == [1.0, 0.0, 1.0]
+    found = dict.fromkeys(CORRUPTIONS, [1.0, 0.5, 0.0])
+    found["blur"] = [1.0, 1.0, 1.0]
+    count = len(CORRUPTIONS)
+    assert mean_accuracy(found) == pytest.approx((0.5 * (count - 1) + 1) / count)
+    lines = table(["a", "b"], [0.99, 0.98], [found, found]).splitlines()
+    assert lines[0] == "| corruption | a | b |"
+    assert lines[2] == "| none | 99.00 | 98.00 |"
+    assert "| blur | 100.00 | 100.00 |" in lines
+    assert lines[-1] == "| **mean error** | **45.45** | **45.45** |"
+    assert len(lines) == count + 5
+
+
+READINGS = [
+    Reading("photo", 3, 3, 0.99, "digit"),
+    Reading("photo", 3, 5, 0.96, "digit"),
+    Reading("scan", 7, 7, 0.90, "uncertain"),
+    Reading("scan", 7, None, 0.99, "not-a-digit"),
+    Reading("scan", 1, None, 0.0, "unreadable"),
+]
+LETTERS = [
+    Reading("letter", None, 5, 0.97, "digit"),
+    Reading("letter", None, None, 0.3, "not-a-digit"),
+]
+
+
+def test_photo_scores() -> None:
+    plain, polar = [True, False, False, False, True], [True] * 5
+    counts = accuracy_counts(READINGS, plain, polar)
+    assert list(counts) == ["all", "photo", "scan"]
+    assert counts["all"] == {"n": 5, "predict": 2, "resize": 2, "resize_polarity": 5}
+    assert counts["scan"] == {"n": 3, "predict": 1, "resize": 1, "resize_polarity": 3}
+    verdicts = verdict_counts(READINGS)
+    assert verdicts["all"] == {"digit": 2, "uncertain": 1, "not-a-digit": 1, "unreadable": 1}
+    assert verdict_counts(LETTERS)["letter"] == {"digit": 1, "not-a-digit": 1}
+    shown = verdict_table({"digits": verdicts}).splitlines()
+    assert shown[2] == f"| digits: all | 5 | 2 | 1 | 1 | {show_share(2, 5)} |"
+
+
+def test_trade_counts_each_side_of_the_threshold() -> None:
+    # A picture that its own ink speaks against is no digit at any confidence.
+    rows = [trade(READINGS, LETTERS, LETTERS[:1], threshold) for threshold in (0.8, 0.95, 0.98)]
+    assert [row["digits_lost"] for row in rows] == [0.4, 0.6, 0.8]
+    assert [row["non_digits_called_digit"] for row in rows] == [0.5, 0.5, 0.0]
+    assert [row["new_non_digits_called_digit"] for row in rows] == [1.0, 1.0, 0.0]
+
+
+def test_resizing_and_polarity(tmp_path: Path) -> None:
+    image = Image.new("RGB", (280, 280), (250, 250, 250))
+    image.paste((10, 10, 10), (120, 40, 160, 240))
+    image.save(tmp_path / "one.png")
+    as_it_is, inverted = (resized(tmp_path / "one.png", find) for find in (False, True))
+    assert as_it_is.shape == (28, 28)
+    assert (as_it_is[0, 0], inverted[0, 0]) == (250, 5)
+    assert (inverted == 255 - as_it_is).all()
+    Image.fromarray(inverted).save(tmp_path / "light.png")
+    assert (resized(tmp_path / "light.png", True) == inverted).all()
+
+
+def test_index_is_read_and_kinds_are_grouped(tmp_path: Path) -> None:
+    lines = ["file\tlabel\tkind\ttier", "a.png\t3\tcanvas\tstress", "b.jpg\t0\tscan\tstandard"]
+    (tmp_path / "INDEX.tsv").write_text("\n".join(lines) + "\n")
+    assert read_index(tmp_path) == [
+        (tmp_path / "a.png", 3, "drawing"),
+        (tmp_path / "b.jpg", 0, "scan"),
+    ]
+
+
+def test_wilson_interval() -> None:
+    # 8 of 10: (0.8 + 3.8415/20 +- 1.96 sqrt(0.016 + 3.8415/400)) / 1.38415
+    assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert show_share(8, 10) == "80.0 % (49.0-94.3)"
+
+
+def test_results_are_appended_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
+    for number in range(2):
+        append("some", {"number": number})
+    lines = (tmp_path / "results" / "some.jsonl").read_text().splitlines()
+    assert [json.loads(line)["number"] for line in lines] == [0, 1]
+
+
+def test_identity_is_that_of_the_weights() -> None:
+    def hashed(seed: int, layout: torch.memory_format) -> str:
+        torch.manual_seed(seed)
+        model = build("cnn-small").to(memory_format=layout)
+        loaded = LoadedModel(model, RECIPES["cnn-small"], "mnist", Path("x.pt"), "x.pt")
+        known = identity(loaded)
+        assert (known["recipe"], known["parameters"]) == ("cnn-small", 21_840)
+        return str(known["weights_sha256"])
+
+    first = hashed(0, torch.contiguous_format)
+    assert first == hashed(0, torch.channels_last)
+    assert first != hashed(1, torch.contiguous_format)
+
+
+def test_markdown_table() -> None:
+    assert markdown(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
