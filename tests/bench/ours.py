@@ -8,7 +8,8 @@ import torch
 from mnistctl.data.dataset import Split
 from mnistctl.device import synchronize
 from mnistctl.engine.distributed import Ranks
-from mnistctl.engine.fit import FitData, Hooks, LabelledImages, fit
+from mnistctl.engine.feeding import LabelledImages
+from mnistctl.engine.fit import FitData, Hooks, fit
 from mnistctl.engine.inference import compute_logits
 from mnistctl.engine.state import TrainingState, new_state
 from mnistctl.engine.stopping import StopRequest
@@ -76,5 +77,5 @@ def evaluation_rate(recipe: Recipe, data: Split, device: torch.device, precision
 def correct_of(state: TrainingState, recipe: Recipe, data: Split, precision: str) -> int:
     """How many of `data` the trained network gets right."""
     device = next(state.model.parameters()).device
-    logits = compute_logits(state.model, data.images, recipe, device, precision)
+    logits = compute_logits(state.result, data.images, recipe, device, precision)
     return int((logits.argmax(1) == data.labels).sum())
