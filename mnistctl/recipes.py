@@ -206,7 +206,7 @@ RECIPES: dict[str, Recipe] = {
             warmup=0.2,
             label_smoothing=0.05,
             augmentation=Augmentation(
-                rotate=10, scale=0.1, shear=0.1, shift=1.5, elastic=0.4, degrade=0.3
+                rotate=15, scale=0.15, shear=0.2, shift=2.5, elastic=0.3, degrade=0.3
             ),
             average_decay=0.998,
             nondigits=40,

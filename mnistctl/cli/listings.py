@@ -40,15 +40,14 @@ def show_recipes(output: Output) -> None:
 def show_runs(output: Output, store: Path) -> None:
     """A table of the runs in `store`, oldest first; each one's checkpoint is verified."""
     from mnistctl.errors import CheckpointError
-    from mnistctl.store.rotation import load_newest
+    from mnistctl.store.rotation import epochs_saved
     from mnistctl.store.runs import RunInfo, list_runs
 
     def verified(run: RunInfo) -> tuple[RunInfo, int]:
         try:
-            payload = load_newest(run.directory).payload
+            return run, epochs_saved(run)
         except CheckpointError:
             return replace(run, state="damaged"), 0
-        return run, int(payload["training"]["epochs_done"]) if payload else 0
 
     runs = [verified(run) for run in list_runs(store)]
     rows: list[dict[str, Any]] = []
@@ -60,6 +59,7 @@ def show_runs(output: Output, store: Path) -> None:
                 "state": run.state,
                 "recipe": run.config.recipe.name if run.config else None,
                 "dataset": run.config.dataset if run.config else None,
+                "members": run.config.ensemble if run.config else 1,
                 "epochs_done": epochs_done,
                 "epochs": run.config.recipe.epochs if run.config else None,
                 "test_accuracy": test["accuracy"] if test else None,
@@ -79,10 +79,11 @@ def show_runs(output: Output, store: Path) -> None:
         table.add_column(heading)
     for row in rows:
         accuracy = row["test_accuracy"]
+        members = f" x{row['members']}" if row["members"] > 1 else ""
         table.add_row(
             row["name"],
             row["state"],
-            row["recipe"] or "?",
+            f"{row['recipe'] or '?'}{members}",
             row["dataset"] or "?",
             f"{row['epochs_done']}/{row['epochs']}",
             percent(accuracy) if accuracy is not None else "-",

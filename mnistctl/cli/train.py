@@ -135,7 +135,10 @@ def train_command(
             f"Validation: {percent(held_out['accuracy'])} of {held_out['total']:,} images,"
             f" best in epoch {held_out['epoch']}"
         )
-    test = document["test"]
+    test, members = document["test"], document.get("members")
+    if members:
+        each = [percent(member["test"]["accuracy"]) for member in members]
+        output.line(f"Members, each by itself: {', '.join(each)}")
     output.line(
         f"Test: {test['correct']:,} of {test['total']:,} ({percent(test['accuracy'])}),"
         f" loss {test['loss']:.4f}"

@@ -10,7 +10,7 @@ from mnistctl.errors import CheckpointError
 from mnistctl.files import sync_file, temporary_beside
 from mnistctl.store import checkpoint
 from mnistctl.store.config import RunConfig
-from mnistctl.store.runs import BEST_NAME, LAST_NAME, PREVIOUS_NAME
+from mnistctl.store.runs import BEST_NAME, LAST_NAME, PREVIOUS_NAME, RunInfo
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,20 @@ def load_newest(directory: Path, config: RunConfig | None = None) -> Newest:
             "start it anew under another --name",
         )
     return Newest(None, directory / LAST_NAME, problems)
+
+
+def epochs_saved(run: RunInfo) -> int:
+    """Whole epochs that the run's newest valid checkpoint holds; of an ensemble all, or none yet.
+
+    Raises CheckpointError when there are checkpoints, and none is valid.
+    """
+    if run.config is None or run.config.ensemble == 1:
+        payload = load_newest(run.directory, run.config).payload
+        return int(payload["training"]["epochs_done"]) if payload else 0
+    if not (run.directory / LAST_NAME).exists():
+        return 0
+    checkpoint.load(run.directory / LAST_NAME)
+    return run.config.recipe.epochs
 
 
 def load_best(directory: Path, config: RunConfig | None) -> dict[str, Any]:

@@ -85,5 +85,17 @@ def photos(
     measure(checkpoint, digits, store)
 
 
+@app.command()
+def ship(
+    run: Annotated[str, typer.Argument(help="The run whose weights are to be the shipped ones.")],
+    store: Store = Path("runs"),
+    data_dir: DataDir = Path("data"),
+) -> None:
+    """Write the weights that the package ships, and their card."""
+    from tests.bench.ship import ship as write_shipped
+
+    write_shipped(run, store, data_dir)
+
+
 if __name__ == "__main__":
     app()

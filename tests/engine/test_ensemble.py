@@ -25,6 +25,8 @@ from mnistctl.models.ensemble import Ensemble
 from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint
 from mnistctl.store.find import find
+from mnistctl.store.rotation import epochs_saved
+from mnistctl.store.runs import describe
 
 CPU = torch.device("cpu")
 
@@ -104,11 +106,13 @@ def test_a_stopped_ensemble_goes_on_to_the_same_bits(
     assert "train --resume parted --store" in stop.value.hint
     with pytest.raises(CheckpointError, match="not all its members"):
         find("parted", request_.store)
+    assert epochs_saved(describe(request_.store / "parted")) == 0
     again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="parted")
     parted = train_run(again, NullReporter()).document
     ours, theirs = (checkpoint.load(Path(d["checkpoint"]))["weights"] for d in (parted, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert parted["test"] == whole["test"]
+    assert epochs_saved(describe(request_.store / "parted")) == 1
     finished: dict[str, Any] = json.loads((request_.store / "parted" / "result.json").read_text())
     assert train_run(again, NullReporter()).document == finished
 

@@ -1,0 +1,116 @@
+"""Makes the weights that the package ships from a trained run, and the card beside them."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mnistctl.data.dataset import dataset_hash
+from mnistctl.engine.evaluate import Evaluation, evaluate
+from mnistctl.events import NullReporter
+from mnistctl.recipes import get_recipe
+from mnistctl.store import checkpoint
+from mnistctl.store.config import RunConfig
+from mnistctl.store.find import SHIPPED, find
+from tests.bench.figures import machine
+
+CARD = """\
+# shipped.pt
+
+| | |
+|---|---|
+| recipe | `{recipe}`: {summary} |
+| command | `{command}` |
+| networks | {members}, {parameters:,} parameters in all, stored as 16-bit floats |
+| trained on | the 60,000 training images of MNIST, the last epoch; SHA-256 of the data set {data} |
+| test accuracy | {correct:,} of 10,000 ({accuracy:.2f} %), `mnistctl evaluate shipped` |
+| calibration error | {calibration:.2f} % on the test set |
+| temperature | {temperature:g}, fitted on held-out training images |
+| size | {size:,} bytes |
+| date | {date}, torch {torch} |
+
+Nothing was selected on the test set. The package's README has the figures on photographs,
+non-digits and damaged images.
+"""
+
+
+def ship(run: str, store: Path, data_dir: Path) -> None:
+    """Write mnistctl/weights/shipped.pt, and README.md beside it, from `run`.
+
+    Weights of two and more dimensions are rounded to 16-bit floats. The recipe's temperature is
+    that of the package now, as it may have been fitted after the run began.
+    """
+    found = find(run, store)
+    config = RunConfig.from_dict(found.payload["config"])
+    temperature = get_recipe(config.recipe.name).temperature
+    recipe = replace(config.recipe, temperature=temperature)
+    command = f"mnistctl train --recipe {recipe.name} --seed {config.seed}"
+    if config.ensemble > 1:
+        command += f" --ensemble {config.ensemble}"
+    config = replace(config, recipe=recipe, command=command)
+    members = found.payload.get("members", 1)
+    weights = {name: _smaller(tensor) for name, tensor in found.payload["weights"].items()}
+    payload: dict[str, Any] = {
+        "run": "shipped",
+        "recipe": recipe.to_dict(),
+        "dataset": config.dataset,
+        "config": config.to_dict(),
+        "metrics": {},
+        "members": members,
+        "weights": weights,
+    }
+    SHIPPED.parent.mkdir(exist_ok=True)
+    checkpoint.save(SHIPPED, payload)
+    parameters = sum(tensor.numel() for name, tensor in weights.items() if not _is_statistic(name))
+    card = _card(recipe.summary, command, members, parameters, temperature, _tested(data_dir))
+    SHIPPED.with_name("README.md").write_text(card)
+    print(card)
+
+
+def _tested(data_dir: Path) -> Evaluation:
+    return evaluate(
+        "shipped",
+        store=Path("runs"),
+        data_dir=data_dir,
+        dataset="mnist",
+        split="test",
+        device="cpu",
+        precision=None,
+        reporter=NullReporter(),
+    )
+
+
+def _smaller(tensor: Tensor) -> Tensor:
+    return tensor.half() if tensor.dim() > 1 else tensor
+
+
+def _is_statistic(name: str) -> bool:
+    return name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+
+
+def _card(
+    summary: str,
+    command: str,
+    members: int,
+    parameters: int,
+    temperature: float,
+    tested: Evaluation,
+) -> str:
+    scores = tested.scores
+    return CARD.format(
+        recipe=tested.recipe,
+        summary=summary,
+        command=command,
+        members=members,
+        parameters=parameters,
+        data=dataset_hash("mnist"),
+        correct=scores.correct,
+        accuracy=100 * scores.accuracy,
+        calibration=100 * scores.calibration_error,
+        temperature=temperature,
+        size=SHIPPED.stat().st_size,
+        date=datetime.now(UTC).date().isoformat(),
+        torch=machine()["torch"],
+    )
