@@ -161,10 +161,10 @@ def _answer(
         return
     pixels = torch.from_numpy(np.stack([prepared.pixels for _, _, prepared in batch]))
     logits = compute_logits(loaded.model, pixels, loaded.recipe, device, precision)
-    for (number, image, prepared), row in zip(batch, logits, strict=True):
-        probabilities = (row / loaded.recipe.temperature).softmax(0).tolist()
+    answers = (logits / loaded.recipe.temperature).softmax(1).tolist()
+    digits = logits.argmax(1).tolist()
+    for (number, image, prepared), probabilities, digit in zip(batch, answers, digits, strict=True):
         verdict = judge(probabilities, prepared.doubt, multi and prepared.touching)
-        digit = int(row.argmax())
         doubt = (prepared.doubt,) if prepared.doubt else ()
         yield Prediction(
             image=image,
