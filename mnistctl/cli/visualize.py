@@ -193,9 +193,10 @@ def _render(
         save_figure(kind.figure(view, title), out)
     output.document({"kind": name} | view.to_dict() | {"output": str(out) if out else None})
     if output.human:
-        output.line(title)
+        console = output.console()
+        # In a terminal broken between words; in a pipe one line.
+        console.print(title, markup=False, soft_wrap=not console.is_terminal)
         if not output.quiet and not drawn:
-            console = output.console()
             console.print(kind.panel(view, console))
         if out is not None:
             output.line(f"Written: {out}")

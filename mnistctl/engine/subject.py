@@ -14,6 +14,7 @@ from mnistctl.engine.hardware import choose_hardware
 from mnistctl.engine.inference import compute_logits
 from mnistctl.engine.loading import LoadedModel, load_model
 from mnistctl.events import Reporter
+from mnistctl.models.ensemble import Ensemble
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,12 @@ class Subject:
 
     def network(self) -> nn.Module:
         """One network whose layers can be looked at: of an ensemble the first member."""
-        members = getattr(self.loaded.model, "members", None)
-        if not isinstance(members, nn.ModuleList):
-            return self.loaded.model
-        self.reporter.say(f"{self.loaded.label} has {len(members)} members: this is the first")
-        return members[0]
+        model = self.loaded.model
+        if not isinstance(model, Ensemble):
+            return model
+        size = len(model.members)
+        self.reporter.say(f"{self.loaded.label} has {size} members: these are the first one's")
+        return model.members[0]
 
 
 def find_hardware(device: str | None, precision: str | None, reporter: Reporter) -> Hardware:

@@ -55,6 +55,7 @@ def chart(title: str, series: Sequence[Series], x_label: str, console: Console) 
         style = Style(color=COLOURS[number % len(COLOURS)])
         text.append(" " * (LABEL_WIDTH + 2) + marks[number % len(marks)], style)
         text.append(f" {own.name}\n")
+    text.rstrip()
     return text
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Points = Sequence[tuple[float, float]]
 X_LABEL = "epochs"
+LEGEND_INCHES = 0.6
+"""Height of a run's three lines in the legend."""
 
 
 class Run(NamedTuple):
@@ -31,11 +33,20 @@ class Run(NamedTuple):
 def curves_figure(runs: Sequence[Run], title: str) -> "Figure":
     """Loss, and beneath it accuracy where it was measured after epochs; a colour for each run."""
     measured = any(len(points) > 1 for run in runs for points in _accuracies(run))
-    figure = new_figure(8.0, 6.6 if measured else 4.2, title)
+    legend = LEGEND_INCHES * len(runs)
+    height = max(6.6, 2 * legend) if measured else max(4.2, legend)
+    figure = new_figure(8.0, height, title)
     panels = figure.subplots(2 if measured else 1, 1, sharex=True, squeeze=False)[:, 0]
     for run, colour in zip(runs, cycle(LINES)):
-        name = run.name if measured else f"{run.name}{_final(run)}"
-        _line(panels[0], run.batch_loss, colour, f"{name}\nbatch", linewidth=0.8, alpha=0.55)
+        final = "" if measured else _final(run)
+        _line(
+            panels[0],
+            run.batch_loss,
+            colour,
+            f"{run.name}, batch{final}",
+            linewidth=0.8,
+            alpha=0.55,
+        )
         _line(panels[0], run.epoch_loss, colour, "mean of epoch", marker="o")
         if measured:
             validation, test = map(_percent, _accuracies(run))
@@ -78,7 +89,7 @@ def _accuracies(run: Run) -> tuple[Points, Points]:
 
 
 def _final(run: Run) -> str:
-    return f", test {100 * run.test_accuracy[-1][1]:.2f} %" if run.test_accuracy else ""
+    return f"\ntest {100 * run.test_accuracy[-1][1]:.2f} %" if run.test_accuracy else ""
 
 
 def _percent(points: Points) -> Points:

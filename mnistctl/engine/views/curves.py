@@ -10,7 +10,7 @@ from mnistctl.engine.views.request import ViewRequest
 from mnistctl.errors import CheckpointError
 from mnistctl.store.find import find_run
 from mnistctl.store.metrics import read_metrics
-from mnistctl.store.runs import RunInfo, describe, is_run
+from mnistctl.store.runs import MEMBERS_NAME, RunInfo, describe, is_run, list_runs
 
 Points = list[tuple[float, float]]
 
@@ -69,9 +69,14 @@ def view_curves(request: ViewRequest) -> CurvesView:
 def find_runs(request: ViewRequest) -> list[Path]:
     """The runs' directories; a checkpoint file stands for the run it lies in.
 
-    Raises CheckpointError.
+    An ensemble stands for its members, which are runs of their own. Raises CheckpointError.
     """
-    return [_directory(name, request.store) for name in request.checkpoints or ("latest",)]
+    found = []
+    for name in request.checkpoints or ("latest",):
+        directory = _directory(name, request.store)
+        members = list_runs(directory / MEMBERS_NAME)
+        found += sorted(run.directory for run in members) or [directory]
+    return found
 
 
 def read_curves(directories: list[Path]) -> CurvesView:
@@ -98,7 +103,7 @@ def _curves(run: RunInfo) -> Curves:
         test = [point for point in test if point[0] != last]
         test.append((last, run.result["test"]["accuracy"]))
     return Curves(
-        name=run.name,
+        name=_name(run),
         directory=run.directory,
         state=run.state,
         epochs=run.config.recipe.epochs if run.config else None,
@@ -107,6 +112,11 @@ def _curves(run: RunInfo) -> Curves:
         validation_accuracy=_column(epochs, "validation_accuracy"),
         test_accuracy=test,
     )
+
+
+def _name(run: RunInfo) -> str:
+    above = run.directory.parent
+    return f"{above.parent.name}/{run.name}" if above.name == MEMBERS_NAME else run.name
 
 
 def _column(records: list[dict[str, Any]], key: str) -> Points:
