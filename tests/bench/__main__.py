@@ -75,7 +75,13 @@ def photos(
         str | None, typer.Option("--checkpoint", "-c", help="As for mnistctl predict.")
     ] = None,
     digits: Annotated[
-        Path, typer.Option("--digits", help="Pictures, and INDEX.tsv: file, label, kind.")
+        Path,
+        typer.Option(
+            "--digits",
+            exists=True,
+            file_okay=False,
+            help="Pictures, and INDEX.tsv: file, label, kind.",
+        ),
     ] = DIGITS,
     store: Store = Path("runs"),
 ) -> None:

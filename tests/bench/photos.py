@@ -26,7 +26,7 @@ GROUPS = {"canvas": "drawing", "photo-preprocessed": "photo"}
 """Kinds of the index that count as another one."""
 VERDICTS = ("digit", "uncertain", "not-a-digit")
 THRESHOLDS = (0.80, 0.90, SURE, 0.98, 0.99, 0.995)
-NUM_NONDIGITS, NONDIGIT_SEED = 40, 2
+NUM_NONDIGITS, NONDIGIT_SEED = 100, 2
 """Pictures of each kind; the seed is of this benchmark alone."""
 
 
