@@ -1,9 +1,4 @@
-"""Small batch-normalised networks for this package's own recipes.
-
-The image is folded 2x2 into four channels first (pixel unshuffle, as in Shi et al.,
-arXiv:1609.05158, backwards): convolutions over one channel at full size would take most of the
-time and do little of the work.
-"""
+"""Small batch-normalised networks for this package's own recipes."""
 
 from collections.abc import Collection, Sequence
 
@@ -17,15 +12,25 @@ class Compact(nn.Module):
     """3x3 convolutions with batch normalisation and one linear layer.
 
     `channels` are the convolutions' outputs. Those whose 1-based numbers are in `pooled` are
-    followed by a 2x2 maximum, those in `strided` move by two pixels; two of the one or other
-    kind bring 14x14 down to 3x3. Layers are called conv1 bn1 conv2 bn2 ... fc1.
+    followed by a 2x2 maximum, those in `strided` move by two pixels. Layers are called
+    conv1 bn1 conv2 bn2 ... fc1.
+
+    With `fold` the image is folded 2x2 into four channels first (pixel unshuffle, as in Shi et
+    al., arXiv:1609.05158, backwards): convolutions over one channel at full size take much time
+    and do little of the work. Two pooled or strided layers then bring 14x14 down to 3x3; without
+    `fold` three bring 28x28 there.
     """
 
     def __init__(
-        self, channels: Sequence[int], pooled: Collection[int], strided: Collection[int] = ()
+        self,
+        channels: Sequence[int],
+        pooled: Collection[int],
+        strided: Collection[int] = (),
+        fold: bool = True,
     ) -> None:
         super().__init__()
-        inputs = 4
+        self.fold = fold
+        inputs = 4 if fold else 1
         for number, outputs in enumerate(channels, 1):
             stride = 2 if number in strided else 1
             conv = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
@@ -38,9 +43,10 @@ class Compact(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 1, 28, 28) -> logits (n, 10)."""
-        # `pixel_unshuffle` in channels_last layout, and for no images at all: a process whose share
-        # of a small batch is empty takes part all the same.
-        x = x.reshape(-1, 14, 2, 14, 2).permute(0, 1, 3, 2, 4).flatten(3).permute(0, 3, 1, 2)
+        if self.fold:
+            # `pixel_unshuffle` in channels_last layout, and for no images at all: a process whose
+            # share of a small batch is empty takes part all the same.
+            x = x.reshape(-1, 14, 2, 14, 2).permute(0, 1, 3, 2, 4).flatten(3).permute(0, 3, 1, 2)
         for number in range(1, self.num_convolutions + 1):
             x = self.get_submodule(f"conv{number}")(x)
             if number in self.pooled:
@@ -61,6 +67,6 @@ def compact_5() -> Compact:
     return Compact((32, 32, 64, 64, 64), pooled=(5,), strided=(3,))
 
 
-def compact_5_wide() -> Compact:
-    """Five convolutions of half as many channels again, 239,242 parameters."""
-    return Compact((48, 48, 96, 96, 96), pooled=(5,), strided=(3,))
+def compact_6() -> Compact:
+    """Six convolutions, the first at full size, 112,442 parameters."""
+    return Compact((16, 32, 32, 64, 64, 64), pooled=(6,), strided=(2, 4), fold=False)

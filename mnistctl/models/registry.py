@@ -15,7 +15,7 @@ NETWORK_CLASSES: dict[str, Callable[[], nn.Module]] = {
     "cnn-dropout": CNNDropout,
     "compact-3": compact.compact_3,
     "compact-5": compact.compact_5,
-    "compact-5-wide": compact.compact_5_wide,
+    "compact-6": compact.compact_6,
 }
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
