@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from mnistctl.plots.grid import TILE, TILE_GAP, draw_images, grid_size, thumbnail, tiles
 from mnistctl.plots.style import new_figure
@@ -15,17 +16,21 @@ if TYPE_CHECKING:
 
 Images = NDArray[np.uint8]
 COLUMNS, INCHES = 8, 0.95
+NONE = "no such image"
 
 
 def samples_figure(
     images: Images, captions: Sequence[str], title: str, columns: int = COLUMNS
 ) -> "Figure":
     """Images (n, 28, 28) in rows of `columns`, each over its caption of one or two lines."""
-    columns = min(columns, len(images)) or 1
-    lines = max(caption.count("\n") + 1 for caption in captions)
-    width, height = grid_size(len(images), columns, lines, INCHES)
+    columns = min(columns, max(1, len(images)))
+    lines = max((caption.count("\n") + 1 for caption in captions), default=0)
+    width, height = grid_size(max(1, len(images)), columns, lines, INCHES)
     figure = new_figure(max(4.0, width), height, title)
-    draw_images(figure.subplots(), list(images), captions, columns)
+    axes = figure.subplots()
+    draw_images(axes, list(images), captions, columns)
+    if not len(images):
+        axes.text(0.5, 0.5, NONE, ha="center", transform=axes.transAxes)
     return figure
 
 
@@ -47,6 +52,8 @@ def augmented_figure(
 
 def samples_panel(images: Images, captions: Sequence[str], console: Console) -> RenderableType:
     """The images as thumbnails."""
+    if not len(images):
+        return Text(NONE)
     return tiles([thumbnail(image) for image in images], captions, console)
 
 

@@ -49,6 +49,7 @@ FIGURES: dict[str, Callable[[str], Figure]] = {
     "samples": lambda t: samples.samples_figure(images(80), ["7  #59999"] * 80, t),
     "errors": lambda t: samples.samples_figure(images(24), ["4 read as 9\n99.9 % #59999"] * 24, t),
     "one sample": lambda t: samples.samples_figure(images(1), ["4 read as 9\n99.9 % #0"], t),
+    "no sample": lambda t: samples.samples_figure(images(0), [], t),
     "augmented": lambda t: samples.augmented_figure(
         images(10), images(70).reshape(10, 7, 28, 28), ["7  #59999"] * 10, t
     ),

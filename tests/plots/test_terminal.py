@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from drawn import console_of, screen_of, widest_line
 from results_made import CONFUSION, bins, images, layers, run
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 
 from mnistctl.plots import (
     calibration,
@@ -43,6 +43,7 @@ PANELS: dict[str, Callable[[Console], RenderableType]] = {
     ),
     "samples": lambda c: samples.samples_panel(images(30), ["7  #59999"] * 30, c),
     "errors": lambda c: samples.samples_panel(images(7), ["4 read as 9\n99.9 % #59999"] * 7, c),
+    "no sample": lambda c: Group(samples.samples_panel(images(0), [], c), "and what is beneath it"),
     "augmented": lambda c: samples.augmented_panel(
         images(2), images(14).reshape(2, 7, 28, 28), ["7  #59999"] * 2, c
     ),

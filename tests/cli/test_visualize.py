@@ -1,0 +1,366 @@
+"""`visualize`: every kind, its numbers, where things are printed, and what it refuses."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import small_data
+from PIL import Image
+from rich.console import Console
+from typer.testing import CliRunner
+
+from mnistctl.cli import app, visualize_follow
+from mnistctl.cli.output import Output
+from mnistctl.cli.visualize import USES
+from mnistctl.cli.visualize_kinds import KINDS
+from mnistctl.store.lock import locked
+from mnistctl.store.metrics import METRICS_NAME
+
+KEYS = {
+    "prediction": {"checkpoint", "index", "label", "prediction", "confidence", "probabilities"},
+    "samples": {"dataset", "split", "order", "augmented", "samples"},
+    "confusion": {"checkpoint", "accuracy", "per_class", "confusion", "worst_pairs"},
+    "errors": {"checkpoint", "accuracy", "num_errors", "errors"},
+    "curves": {"runs"},
+    "filters": {"checkpoint", "layer", "num_filters", "filters"},
+    "activations": {"checkpoint", "index", "label", "layers"},
+    "saliency": {"checkpoint", "method", "digit", "score", "baseline_score", "attribution"},
+    "calibration": {"checkpoint", "accuracy", "calibration_error", "temperature", "bins"},
+    "embedding": {"checkpoint", "accuracy", "explained_variance", "x", "y", "labels"},
+    "compare": {"a", "b", "both_right", "only_a", "only_b", "both_wrong", "p_value", "better"},
+}
+WORDS = {kind: [kind, "-c", "wide"] for kind in KEYS}
+WORDS |= {"samples": ["samples"], "compare": ["compare", "-c", "wide", "-c", "flat"]}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A store with a run of `fast` called wide and one of `mlp`, the latest, called flat."""
+    store = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in small_data.USERS:
+            patch.setattr(f"{name}.load_split", small_data.load_small_split)
+        for recipe, name, rate in (("fast", "wide", "0.001"), ("mlp", "flat", "0.001")):
+            words = ["train", "--recipe", recipe, "--epochs", "1", "--lr", rate, "--quiet"]
+            result = CliRunner().invoke(app, [*words, "--store", str(store), "--name", name])
+            assert result.exit_code == 0, result.stderr
+        yield store
+
+
+@pytest.fixture
+def store(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy in the present directory, where commands look for runs."""
+    shutil.copytree(trained, "runs")
+    return Path("runs")
+
+
+def run(*words: str, code: int = 0) -> Any:
+    result = CliRunner().invoke(app, ["visualize", *words])
+    assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
+    return result
+
+
+def document(*words: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(*words, "--json").stdout)
+    return found
+
+
+def test_every_kind_has_its_row() -> None:
+    assert list(USES) == list(KINDS) == list(KEYS)
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_every_kind_in_json_and_as_a_file(kind: str, store: Path) -> None:
+    Path("x.png").write_bytes(b"an older picture")
+    found = document(*WORDS[kind], "--output", "x.png")
+    assert found.keys() >= KEYS[kind] | {"kind", "output"}
+    assert (found["kind"], found["output"]) == (kind, "x.png")
+    with Image.open("x.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 3
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_every_kind_in_a_pipe(kind: str, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = run(*WORDS[kind]).stdout
+    title, *drawing = shown.splitlines()
+    assert len(drawing) > 1
+    assert max(map(len, drawing)) <= 60
+    assert "\x1b" not in shown
+    assert run(*WORDS[kind], "--quiet").stdout == title + "\n"
+
+
+def test_prediction_is_the_kind_without_a_name(store: Path) -> None:
+    assert document("--index", "3") == document("prediction", "--index", "3")
+    assert document()["index"] == 0
+    shown = run("--index", "0").stdout
+    assert shown.startswith("mnist test image 0: label ")
+    assert "<- label" in shown
+
+
+def test_numbers_are_those_of_evaluate(store: Path) -> None:
+    said = json.loads(CliRunner().invoke(app, ["evaluate", "wide", "--json"]).stdout)
+    for key in ("confusion", "accuracy", "correct", "total", "loss", "per_class"):
+        assert document("confusion", "-c", "wide")[key] == said[key]
+    calibration = document("calibration", "-c", "wide")
+    assert calibration["calibration_error"] == pytest.approx(said["calibration_error"])
+    assert sum(own["count"] for own in calibration["bins"]) == said["total"]
+    gaps = [
+        own["count"] * abs(own["confidence"] - own["accuracy"])
+        for own in calibration["bins"]
+        if own["count"]
+    ]
+    assert sum(gaps) / said["total"] == pytest.approx(said["calibration_error"])
+    errors = document("errors", "-c", "wide", "--count", "400")
+    assert errors["num_errors"] == said["total"] - said["correct"]
+    embedding = document("embedding", "-c", "wide")
+    pairs = zip(embedding["labels"], embedding["predictions"], strict=True)
+    assert sum(a == b for a, b in pairs) == said["correct"]
+    assert len(embedding["x"]) == said["total"]
+    worst = document("confusion", "-c", "wide")["worst_pairs"]
+    assert all(said["confusion"][p["label"]][p["prediction"]] == p["count"] for p in worst)
+    assert [p["count"] for p in worst] == sorted((p["count"] for p in worst), reverse=True)
+
+
+def test_errors_are_most_confident_first_and_really_wrong(store: Path) -> None:
+    errors = document("errors", "-c", "flat", "--count", "9")["errors"]
+    confidences = [own["confidence"] for own in errors]
+    assert confidences == sorted(confidences, reverse=True)
+    assert len(errors) == 9
+    for own in errors[:2]:
+        looked = document("--index", str(own["index"]), "-c", "flat")
+        assert (looked["label"], looked["prediction"]) == (own["label"], own["prediction"])
+        assert looked["confidence"] == pytest.approx(own["confidence"], abs=1e-4)
+        assert own["label"] != own["prediction"]
+    digit = errors[0]["label"]
+    only = document("errors", "-c", "flat", "--digit", str(digit))
+    assert {own["label"] for own in only["errors"]} == {digit}
+    assert only["num_errors"] < document("errors", "-c", "flat")["num_errors"]
+
+
+def test_comparing_counts_every_image_once(store: Path) -> None:
+    found = document("compare", "-c", "wide", "-c", "flat", "--count", "3")
+    parts = [found[key] for key in ("both_right", "only_a", "only_b", "both_wrong")]
+    assert sum(parts) == found["total"] == 500
+    assert parts[0] + parts[1] == found["a"]["correct"]
+    assert parts[0] + parts[2] == found["b"]["correct"]
+    assert len(found["disagreements"]) == 3
+    assert all(own["prediction_a"] != own["prediction_b"] for own in found["disagreements"])
+    better = "A" if found["better"] == "a" else "B"
+    assert f"{better} is better than" in run("compare", "-c", "wide", "-c", "flat").stdout
+    same = document("compare", "-c", "wide", "-c", "wide")
+    assert (same["p_value"], same["better"], same["num_disagreements"]) == (1.0, None, 0)
+    assert "chance alone could do that" in run("compare", "-c", "wide", "-c", "wide").stdout
+
+
+def test_samples_by_class_random_and_augmented() -> None:
+    by_class = document("samples", "--count", "23")["samples"]
+    assert [own["label"] for own in by_class[:4]] == [0, 0, 0, 1]
+    assert len(by_class) == 23
+    data = small_data.load_small_split("mnist", "test", Path(), None)  # type: ignore[arg-type]
+    assert all(int(data.labels[own["index"]]) == own["label"] for own in by_class)
+    one, other = document("samples", "--seed", "1"), document("samples", "--seed", "2")
+    assert one == document("samples", "--seed", "1") != other
+    sevens = document("samples", "--digit", "7", "--split", "train", "--count", "5")
+    assert {own["label"] for own in sevens["samples"]} == {7}
+    assert len(document("samples", "--augmented", "standard")["samples"]) == 10
+    shown = run("samples", "--augmented", "standard", "--count", "2").stdout
+    assert shown.count("augmented") == 2 * 4  # at 80 columns beside each original
+    assert not Path("runs").exists()
+
+
+def test_saliency_by_either_method(store: Path) -> None:
+    found = document("saliency", "-c", "wide", "--index", "2")
+    total = float(np.sum(found["attribution"]))
+    assert total == pytest.approx(found["score"] - found["baseline_score"], abs=1e-2)
+    assert found["digit"] == found["prediction"]
+    cam = document("saliency", "-c", "wide", "--method", "gradcam", "--digit", "5")
+    assert (cam["digit"], cam["baseline_score"]) == (5, None)
+    assert np.min(cam["attribution"]) >= 0
+    error = run("saliency", "-c", "flat", "--method", "gradcam", code=1).stderr
+    assert "Grad-CAM needs convolutions" in error
+    assert "use --method integrated-gradients" in error
+
+
+def test_a_file_with_each_step_to_the_network(store: Path) -> None:
+    page = np.full((120, 90, 3), 230, np.uint8)
+    page[30:90, 40:48] = (20, 30, 120)
+    Image.fromarray(page).save("one.png")
+    Image.fromarray(np.full((50, 50), 255, np.uint8)).save("blank.png")
+    found = document("--image", "one.png", "-o", "steps.svg")
+    assert found["steps"] == ["image", "ink", "strokes", "28x28"]
+    assert found["image"] == "one.png"
+    assert "index" not in found
+    said = CliRunner().invoke(app, ["predict", "one.png", "--json"]).stdout
+    (answer,) = json.loads(said)["predictions"]
+    for key in ("probabilities", "verdict", "warnings", "box"):
+        assert found[key] == answer[key]
+    shown = run("--image", "one.png").stdout
+    assert shown.startswith("one.png: ")
+    assert "strokes" in shown
+    blank = run("--image", "blank.png").stdout
+    assert blank.startswith("blank.png: not a digit: no ink found")
+    for kind in ("activations", "saliency"):
+        assert document(kind, "--image", "one.png", "-c", "wide")["image"] == "one.png"
+
+
+def test_layers_of_a_network_without_convolutions(store: Path) -> None:
+    found = document("filters", "-c", "flat", "--count", "3")
+    assert (found["layer"], found["num_filters"]) == ("fc1", 128)
+    assert np.shape(found["filters"]) == (3, 28, 28)
+    assert "visualize filters" in run("activations", "-c", "flat", code=1).stderr
+
+
+def test_curves_hold_what_was_logged(store: Path) -> None:
+    lines = (store / "wide" / METRICS_NAME).read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    for argument in ("wide", "runs/wide", "runs/wide/last.pt"):
+        (found,) = document("curves", "-c", argument)["runs"]
+        assert [y for _, y in found["batch_loss"]] == [r["loss"] for r in records if "loss" in r]
+        assert found["epoch_loss"] == [[1.0, records[-1]["train_loss"]]]
+    assert found["test_accuracy"][0][1] == document("confusion", "-c", "wide")["accuracy"]
+    assert [own["name"] for own in document("curves", "-c", "wide", "-c", "flat")["runs"]] == [
+        "wide",
+        "flat",
+    ]
+    (store / "wide" / METRICS_NAME).unlink()
+    assert "run 'wide' has no metrics" in run("curves", "-c", "wide", code=1).stderr
+
+
+def test_curves_of_an_ensemble_are_its_members(store: Path) -> None:
+    shutil.copytree(store / "flat", store / "wide" / "members" / "seed-1")
+    shutil.copytree(store / "flat", store / "wide" / "members" / "seed-0")
+    names = [own["name"] for own in document("curves", "-c", "wide")["runs"]]
+    assert names == ["wide/seed-0", "wide/seed-1"]
+
+
+@pytest.fixture
+def growing(store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """The run `wide` as if it were being trained; called, it logs a loss and ends."""
+    monkeypatch.setattr(visualize_follow, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(visualize_follow, "PATIENCE", 0.2)
+    directory = store / "wide"
+    result = (directory / "result.json").read_bytes()
+    (directory / "result.json").unlink()
+    (directory / METRICS_NAME).write_text('{"epoch": 1, "step": 1, "loss": 0.75}\n')
+    begun, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locked(directory) as free:
+            assert free
+            begun.set()
+            done.wait(20)
+            with (directory / METRICS_NAME).open("a") as file:
+                file.write('{"epoch": 1, "step": 2, "loss": 0.5}\n')
+            time.sleep(0.1)
+            (directory / "result.json").write_bytes(result)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    begun.wait(20)
+    yield done.set
+    done.set()
+    thread.join()
+
+
+def test_following_prints_lines_where_there_is_no_terminal(growing: Callable[[], None]) -> None:
+    assert document("curves", "-c", "wide")["runs"][0]["state"] == "running"
+    timer = threading.Timer(0.2, growing)
+    timer.start()
+    lines = run("curves", "-c", "wide", "--follow").stdout.splitlines()
+    assert [line.partition("loss ")[2] for line in lines[:2]] == ["0.7500", "0.5000"]
+    assert lines[-1] == "curves of wide (finished)"
+
+
+def test_following_redraws_in_a_terminal(
+    growing: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=70, highlight=False)
+    monkeypatch.setattr(visualize_follow, "is_terminal", lambda stream: True)
+    monkeypatch.setattr(Output, "console", lambda self: console)
+    timer = threading.Timer(0.2, growing)
+    timer.start()
+    run("curves", "-c", "wide", "--follow", "-o", "x.png")
+    drawn = screen.getvalue()
+    assert drawn.count("epochs") >= 2
+    assert "curves of wide (finished)" in drawn
+    assert Path("x.png").exists()
+
+
+def test_ctrl_c_ends_following(growing: Callable[[], None]) -> None:
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    assert "interrupted" in run("curves", "-c", "wide", "--follow", code=130).stderr
+
+
+def test_following_a_run_that_stopped_ends(store: Path, growing: Callable[[], None]) -> None:
+    shutil.copytree(store / "wide", store / "left")
+    result = run("curves", "-c", "left", "--follow")
+    assert "left (interrupted" in result.stdout
+
+
+def test_show_says_that_there_is_no_display(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    result = run("filters", "-c", "wide", "--show", "--quiet")
+    assert result.stderr == (
+        "no window: there is no display here (DISPLAY is not set); --output FILE draws a file\n"
+    )
+
+
+BAD = {
+    ("erors",): (2, "unknown kind 'erors'; did you mean 'errors'?"),
+    ("samples", "--method", "gradcam"): (2, "'samples' has no use for --method"),
+    ("confusion", "--index", "0"): (2, "'confusion' has no use for --index"),
+    ("samples", "-c", "wide"): (2, "'samples' has no use for --checkpoint"),
+    ("filters", "--split", "test"): (2, "'filters' has no use for --split"),
+    ("--follow",): (2, "'prediction' has no use for --follow"),
+    ("compare", "-c", "wide"): (2, "takes two checkpoints, not 1"),
+    ("compare",): (2, "takes two checkpoints, not 0"),
+    ("errors", "-c", "wide", "-c", "flat"): (2, "takes one checkpoint, not 2"),
+    ("curves", "--follow", "--json"): (2, "--json is one document"),
+    ("samples", "--count", "0"): (2, "--count 0: 1 to 400"),
+    ("samples", "--digit", "10"): (2, "--digit 10: 0 to 9"),
+    ("samples", "--seed", "-1"): (2, "--seed -1"),
+    ("samples", "--augmented", "fast"): (2, "recipes that augment: standard"),
+    ("samples", "--augmented", "standart"): (2, "did you mean 'standard'"),
+    ("samples", "--dataset", "mnits"): (2, "did you mean 'mnist'"),
+    ("saliency", "--method", "grad-cam"): (2, "did you mean 'gradcam'"),
+    ("saliency", "--index", "10000"): (2, "images 0 to 9999"),
+    ("errors", "-o", "x.bmp"): (2, ".png, .svg, .pdf"),
+    ("--image", "x.png", "--index", "3"): (2, "--index is out of place"),
+    ("--image", "missing.png"): (1, "can't open missing.png"),
+    ("curves", "-c", "nothing"): (1, "no run called 'nothing'"),
+    ("errors", "-c", "missing.pt"): (1, "missing.pt does not exist"),
+    ("errors", "-o", "no/such/x.png", "-c", "wide"): (1, "can't write no/such/x.png"),
+    ("activations", "-c", "flat"): (1, "needs convolutions"),
+}
+
+
+@pytest.mark.parametrize("words", BAD, ids=" ".join)
+def test_bad_input_is_one_or_two_lines(words: tuple[str, ...], store: Path) -> None:
+    code, text = BAD[words]
+    result = run(*words, code=code)
+    error = result.stderr[result.stderr.index("error: ") :]
+    assert text in error
+    assert len(error.splitlines()) <= 2
+    assert "\x1b" not in result.stderr
+
+
+def test_networks_of_two_data_sets_need_one_to_compare_on(store: Path) -> None:
+    words = ["train", "--recipe", "mlp", "--epochs", "1", "--quiet", "--name", "drawn"]
+    CliRunner().invoke(app, [*words, "--dataset", "synthetic"])
+    both = ("compare", "-c", "wide", "-c", "drawn")
+    assert "e.g. --dataset mnist" in run(*both, code=2).stderr
+    assert document(*both, "--dataset", "mnist")["total"] == 500
