@@ -185,6 +185,7 @@ RECIPES: dict[str, Recipe] = {
             schedule="one-cycle",
             warmup=0.2,
             label_smoothing=0.05,
+            temperature=0.525,
             augmentation=Augmentation(rotate=10, scale=0.1, shear=0.1, shift=1.5),
             plain_epochs=1,
             average_decay=0.998,

@@ -61,13 +61,13 @@ CheckpointArguments = Annotated[
     typer.Argument(
         metavar="CHECKPOINT",
         help="Each a .pt file, a run's directory or name, latest, best or shipped"
-        " [default: the latest finished run].",
+        " [default: the latest finished run, else shipped].",
         show_default=False,
     ),
 ]
 _CHECKPOINT_HELP = (
     "A .pt file, a run's directory or name, latest, best or shipped"
-    " [default: the latest finished run]."
+    " [default: the latest finished run, else shipped]."
 )
 CheckpointOption = Annotated[
     str | None,

@@ -30,14 +30,10 @@ def find(argument: str | None, store: Path) -> Found:
     A bare word is a run of the store before it is a file or directory of that name.
     Raises CheckpointError with the candidates when nothing, or more than one thing, fits.
     """
-    if argument is None and SHIPPED.exists() and not _finished(store):
+    if argument == "shipped" or (argument is None and not _finished(store)):
         return _of_file(SHIPPED, "shipped weights")
     if argument is None or argument == "latest":
         return _of_run(_latest(store).directory, " (latest)")
-    if argument == "shipped" and not SHIPPED.exists():
-        raise CheckpointError("this build has no shipped weights", "train some: mnistctl train")
-    if argument == "shipped":
-        return _of_file(SHIPPED, "shipped weights")
     if argument == "best":
         return _of_run(_best(store).directory, " (best validation accuracy)")
     path = _path(argument)

@@ -67,7 +67,6 @@ def test_shipped_is_the_last_resort(store: Path, tmp_path: Path) -> None:
         ("link", "symbolic link"),
         ("", "can't name"),
         ("a\0b", "can't name"),
-        ("shipped", "no shipped weights"),
     ],
 )
 def test_refusals(argument: str, message: str, store: Path) -> None:
@@ -82,9 +81,8 @@ def test_candidates_are_named(store: Path) -> None:
     assert caught.value.hint == "runs: first-1, first-2, second"
 
 
-def test_empty_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(find, "SHIPPED", tmp_path / "shipped.pt")
-    for argument in (None, "latest", "best"):
+def test_empty_store(tmp_path: Path) -> None:
+    for argument in ("latest", "best"):
         with pytest.raises(CheckpointError, match="no finished run"):
             find.find(argument, tmp_path / "runs")
     with pytest.raises(CheckpointError, match="no run in the store"):
