@@ -13,8 +13,8 @@ def judge(probabilities: Sequence[float], doubt: str | None, touching: bool = Fa
     """The verdict from ten probabilities (0..1) and what the image alone speaks against.
 
     `doubt` says why it can't be a digit. A piece `touching` its neighbour is at best uncertain: of
-    half a digit a network is often sure. The maximum softmax probability as a rejection rule is Hendrycks and Gimpel's baseline
-    (arXiv:1610.02136).
+    half a digit a network is often sure. The maximum softmax probability as a rejection rule is
+    Hendrycks and Gimpel's baseline (arXiv:1610.02136).
     """
     confidence = max(probabilities)
     if doubt is not None or confidence < NO_DIGIT:
