@@ -8,12 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mnistctl.engine.inference import autocast, pixels_to_input
-from mnistctl.engine.views.answers import Answers, asked_answers
+from mnistctl.engine.views.answers import Answers, answers_of
 from mnistctl.engine.views.layers import penultimate
 from mnistctl.engine.views.request import ViewRequest
 
-BATCH = 500
 NUM_DIRECTIONS = 8
 """Directions that the randomised method follows; two are kept."""
 
@@ -40,21 +38,13 @@ class EmbeddingView:
 
 def view_embedding(request: ViewRequest) -> EmbeddingView:
     """Raises CheckpointError, DataError or DeviceError."""
-    answers = asked_answers(request)
-    points, explained = principal_components(_features(answers))
+    subject = request.subject()
+    with penultimate(subject.network()) as collected:
+        answers = answers_of(subject)
+    # Where an answer is the mean over shifts, a batch goes through once a shift, at first as it is.
+    passes = sum(map(len, collected)) // answers.total
+    points, explained = principal_components(torch.cat(collected[::passes]))
     return EmbeddingView(answers, points.numpy(), explained)
-
-
-@torch.inference_mode()
-def _features(answers: Answers) -> Tensor:
-    """What the last linear layer is given of each image, float32 (n, features)."""
-    subject = answers.subject
-    network, where = subject.network(), subject.hardware
-    with penultimate(network) as collected, autocast(where.device, where.precision):
-        for first in range(0, answers.total, BATCH):
-            batch = answers.data.images[first : first + BATCH]
-            network(pixels_to_input(batch.to(where.device), subject.loaded.recipe))
-    return torch.cat(collected)
 
 
 def principal_components(features: Tensor) -> tuple[Tensor, tuple[float, float]]:
