@@ -206,6 +206,7 @@ RECIPES: dict[str, Recipe] = {
             schedule="one-cycle",
             warmup=0.2,
             label_smoothing=0.05,
+            temperature=0.49,
             augmentation=Augmentation(
                 rotate=15, scale=0.15, shear=0.2, shift=2.5, elastic=0.3, degrade=0.3
             ),
