@@ -51,10 +51,20 @@ def steps_panel(
     steps: Steps, digit: int | None, probabilities: Sequence[float], console: Console
 ) -> RenderableType:
     """The same steps as thumbnails, above what `prediction_panel` shows of the last."""
-    side = min(STEP_SIDE, (console.width + TILE_GAP) // len(steps) - TILE_GAP)
     before = steps[:-1]
-    grid = tiles([thumbnail(p, side) for _, p in before], [name for name, _ in before], console)
-    return Group(grid, prediction_panel(steps[-1][1], digit, probabilities, console))
+    panel = prediction_panel(steps[-1][1], digit, probabilities, console)
+    if not before:
+        return panel
+    side = min(STEP_SIDE, (console.width + TILE_GAP) // len(before) - TILE_GAP)
+    small = [_brightened(thumbnail(picture, side)) for _, picture in before]
+    return Group(tiles(small, [name for name, _ in before], console), panel)
+
+
+def _brightened(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """With 255 for the brightest: thin strokes fade when they are made small."""
+    brightest = max(1, int(pixels.max()))
+    stretched: NDArray[np.uint8] = np.rint(pixels * (255 / brightest)).astype(np.uint8)
+    return stretched
 
 
 def _draw_picture(axes: "Axes", pixels: NDArray[np.uint8]) -> None:

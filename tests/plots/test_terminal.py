@@ -41,6 +41,7 @@ PANELS: dict[str, Callable[[Console], RenderableType]] = {
         [0.1] * 10,
         c,
     ),
+    "one step": lambda c: prediction.steps_panel([("28x28", images(1)[0])], 3, [0.1] * 10, c),
     "samples": lambda c: samples.samples_panel(images(30), ["7  #59999"] * 30, c),
     "errors": lambda c: samples.samples_panel(images(7), ["4 read as 9\n99.9 % #59999"] * 7, c),
     "no sample": lambda c: Group(samples.samples_panel(images(0), [], c), "and what is beneath it"),
