@@ -91,6 +91,25 @@ class Recipe:
         return cls(**data)
 
 
+_STANDARD = Recipe(
+    name="standard",
+    summary="99.6 % in under a minute: five convolutions, augmentation, 108,810 parameters",
+    network="compact-5",
+    pixel_mean=0.1307,
+    pixel_std=0.3081,
+    batch_size=250,
+    optimizer="adam",
+    learning_rate=0.008,
+    betas=(0.9, 0.95),
+    weight_decay=0.02,
+    schedule="one-cycle",
+    warmup=0.2,
+    label_smoothing=0.05,
+    temperature=0.525,
+    augmentation=Augmentation(rotate=10, scale=0.1, shear=0.1, shift=1.5),
+    epochs=6,
+)
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
@@ -153,59 +172,22 @@ RECIPES: dict[str, Recipe] = {
             temperature=0.42,
             epochs=1,
         ),
-        Recipe(
-            name="standard",
-            summary="99.6 % in under a minute: five convolutions, augmentation, 108,810 parameters",
-            network="compact-5",
-            pixel_mean=0.1307,
-            pixel_std=0.3081,
-            batch_size=250,
-            optimizer="adam",
-            learning_rate=0.008,
-            betas=(0.9, 0.95),
-            weight_decay=0.02,
-            schedule="one-cycle",
-            warmup=0.2,
-            label_smoothing=0.05,
-            temperature=0.525,
-            augmentation=Augmentation(rotate=10, scale=0.1, shear=0.1, shift=1.5),
-            epochs=6,
-        ),
-        Recipe(
+        _STANDARD,
+        replace(
+            _STANDARD,
             name="accurate",
             summary="as good as it gets: six convolutions, averaged weights, 112,442 parameters",
             network="compact-6",
-            pixel_mean=0.1307,
-            pixel_std=0.3081,
-            batch_size=250,
-            optimizer="adam",
-            learning_rate=0.008,
-            betas=(0.9, 0.95),
-            weight_decay=0.02,
-            schedule="one-cycle",
-            warmup=0.2,
-            label_smoothing=0.05,
-            temperature=0.525,
-            augmentation=Augmentation(rotate=10, scale=0.1, shear=0.1, shift=1.5),
             plain_epochs=1,
             average_decay=0.998,
             test_shifts=True,
             epochs=12,
         ),
-        Recipe(
+        replace(
+            _STANDARD,
             name="robust",
             summary="for photographs: bears noise, doubts what is no digit, 112,442 parameters",
             network="compact-6",
-            pixel_mean=0.1307,
-            pixel_std=0.3081,
-            batch_size=250,
-            optimizer="adam",
-            learning_rate=0.008,
-            betas=(0.9, 0.95),
-            weight_decay=0.02,
-            schedule="one-cycle",
-            warmup=0.2,
-            label_smoothing=0.05,
             temperature=0.49,
             augmentation=Augmentation(
                 rotate=15, scale=0.15, shear=0.2, shift=2.5, elastic=0.3, degrade=0.3
