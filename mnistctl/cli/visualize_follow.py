@@ -35,7 +35,7 @@ def follow_curves(request: ViewRequest, output: Output) -> CurvesView:
 
 def _redraw(read: Callable[[], CurvesView], output: Output) -> None:
     kind, console = KINDS["curves"], output.console()
-    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+    with Live(console=console, auto_refresh=False) as live:
         for view in _until_ended(read):
             if all(run.batch_loss or run.epoch_loss for run in view.runs):
                 live.update(kind.panel(view, console), refresh=True)

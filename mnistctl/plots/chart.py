@@ -13,7 +13,7 @@ from mnistctl.plots.terminal import has_blocks
 
 COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442")
 MARKS, ASCII_MARKS = "●○▲△■□", "*o+x#@"
-HEIGHT = 12
+HEIGHT, LEAST_HEIGHT = 12, 4
 LABEL_WIDTH = 7
 
 
@@ -25,7 +25,9 @@ class Series:
     points: Sequence[tuple[float, float]]
 
 
-def chart(title: str, series: Sequence[Series], x_label: str, console: Console) -> Text:
+def chart(
+    title: str, series: Sequence[Series], x_label: str, console: Console, height: int = HEIGHT
+) -> Text:
     """The points of all series as marks over one pair of axes, with a legend.
 
     Every series has a mark and a colour of its own; later ones lie on top.
@@ -35,21 +37,22 @@ def chart(title: str, series: Sequence[Series], x_label: str, console: Console) 
     points = np.array([point for own in series for point in own.points], float)
     (left, low), (right, high) = points.min(0), points.max(0)
     left = min(left, 0.0)
-    cells = [[(" ", "")] * columns for _ in range(HEIGHT)]
+    cells = [[(" ", "")] * columns for _ in range(height)]
     for number, own in enumerate(series):
         mark, colour = marks[number % len(marks)], COLOURS[number % len(COLOURS)]
         for x, y in own.points:
             column = _place(x, left, right, columns)
-            cells[HEIGHT - 1 - _place(y, low, high, HEIGHT)][column] = (mark, colour)
+            cells[height - 1 - _place(y, low, high, height)][column] = (mark, colour)
     text = Text(f"{title}\n", no_wrap=True, overflow="crop")
     for row, line in enumerate(cells):
-        value = high - (high - low) * row / (HEIGHT - 1)
-        label = f"{value:.4g}" if row % 4 == 0 or row == HEIGHT - 1 else ""
+        value = high - (high - low) * row / (height - 1)
+        label = f"{value:.4g}" if row % 4 == 0 or row == height - 1 else ""
         text.append(f"{label:>{LABEL_WIDTH}} {'│' if has_blocks(console) else '|'}")
         for mark, colour in line:
             text.append(mark, Style(color=colour) if colour else None)
         text.append("\n")
-    ends = f"{left:g}{x_label:^{columns - len(f'{left:g}{right:g}')}}{right:g}"
+    first, last = f"{left:.3g}", f"{right:.3g}"
+    ends = f"{first}{x_label:^{columns - len(first + last)}}{last}"
     text.append(" " * (LABEL_WIDTH + 2) + ends + "\n")
     for number, own in enumerate(series):
         style = Style(color=COLOURS[number % len(COLOURS)])

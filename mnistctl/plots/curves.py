@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from mnistctl.plots.chart import Series, chart
+from mnistctl.plots.chart import HEIGHT, LEAST_HEIGHT, Series, chart
 from mnistctl.plots.style import LINES, SMALL, new_figure
 
 if TYPE_CHECKING:
@@ -68,18 +68,22 @@ def curves_figure(runs: Sequence[Run], title: str) -> "Figure":
 def curves_panel(runs: Sequence[Run], console: Console) -> RenderableType:
     """The same with characters."""
     loss = [Series(run.name, run.batch_loss or run.epoch_loss) for run in runs]
-    parts: list[RenderableType] = []
     drawn = [series for series in loss if series.points]
-    if drawn:
-        parts.append(chart("loss", drawn, X_LABEL, console))
     accuracy = [
         Series(f"{run.name}, {part}", _percent(points))
         for run in runs
         for part, points in zip(("validation", "test"), _accuracies(run), strict=True)
         if points
     ]
-    if any(len(series.points) > 1 for series in accuracy):
-        parts.append(chart("accuracy, %", accuracy, X_LABEL, console))
+    several = any(len(series.points) > 1 for series in accuracy)
+    charts = [("loss", drawn), ("accuracy, %", accuracy if several else [])]
+    # All of it on one screen, so that it can be redrawn in place.
+    used = 2 + sum(2 + len(series) for _, series in charts if series) + len(accuracy)
+    room = (console.height - used) // (2 if several else 1) if console.is_terminal else HEIGHT
+    height = max(LEAST_HEIGHT, min(HEIGHT, room))
+    parts: list[RenderableType] = [
+        chart(title, series, X_LABEL, console, height) for title, series in charts if series
+    ]
     parts += [Text(f"{s.name}: {s.points[-1][1]:.2f} %") for s in accuracy]
     return Group(*parts)
 

@@ -123,6 +123,15 @@ def test_half_blocks_show_both_rows_of_pixels() -> None:
     assert "38;2;200;0;0" in screen_of(terminal.image_text(red, console_of(80)), console_of(80))
 
 
+@pytest.mark.parametrize("height", [20, 24, 60])
+def test_curves_fit_on_one_screen(height: int) -> None:
+    console = console_of(80)
+    console.height = height
+    screen = screen_of(curves.curves_panel([run("standard-1")], console), console)
+    assert len(screen.splitlines()) < height
+    assert screen.count("epochs") == 2
+
+
 def test_curve_is_drawn_where_its_points_are() -> None:
     console = console_of(60, colours=False)
     falling = curves.Run("x", [(0.0, 2.0), (1.0, 1.0)], [], [], [])
