@@ -108,17 +108,7 @@ def scores_text(scores: "Scores") -> str:
 
 def show_confusion(output: Output, scores: "Scores") -> None:
     """The confusion matrix with each digit's accuracy, as a table."""
-    from rich.table import Table
+    from mnistctl.plots.confusion import confusion_table
 
-    table = Table(title="label (rows) against prediction (columns)", box=None, pad_edge=False)
-    table.add_column("", style="bold")
-    for digit in range(10):
-        table.add_column(str(digit), justify="right", header_style="bold")
-    table.add_column("accuracy", justify="right")
-    for digit, row in enumerate(scores.confusion):
-        cells = [
-            f"[bold]{n}[/]" if k == digit else (str(n) if n else "[dim].[/]")
-            for k, n in enumerate(row)
-        ]
-        table.add_row(str(digit), *cells, percent(scores.per_class[digit]))
-    output.console().print(table)
+    console = output.console()
+    console.print(confusion_table(scores.confusion, scores.per_class, console))

@@ -35,7 +35,9 @@ _ANY_KIND = {"kind", "out", "show", "json", "quiet", "debug"}
 KindArgument = Annotated[
     str,
     typer.Argument(
-        metavar="[KIND]", help=f"One of: {', '.join(USES)} [default: prediction].", show_default=""
+        metavar="[KIND]",
+        help=f"One of: {', '.join(USES)} [default: prediction].",
+        show_default=False,
     ),
 ]
 Index = Annotated[

@@ -67,7 +67,15 @@ def _two(text: str) -> str:
 def confusion_panel(
     confusion: Counts, per_class: Sequence[float], pairs: Sequence[str], console: Console
 ) -> RenderableType:
-    """The matrix as a table, with each digit's accuracy where the console has room for it."""
+    """The matrix as a table, and the worst confusions in words."""
+    worst = f"most often: {', '.join(pairs)}" if pairs else "nothing was read wrongly"
+    return Group(confusion_table(confusion, per_class, console), Text(worst))
+
+
+def confusion_table(
+    confusion: Counts, per_class: Sequence[float], console: Console
+) -> RenderableType:
+    """The matrix, with each digit's accuracy (0..1) where the console has room for it."""
     cell = max(len(str(count)) for row in confusion for count in row) + 1
     roomy = console.width >= 1 + 10 * cell + 10
     table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, collapse_padding=True)
@@ -82,5 +90,4 @@ def confusion_panel(
             for k, count in enumerate(row)
         ]
         table.add_row(str(label), *cells, *([f"{100 * per_class[label]:.2f} %"] if roomy else []))
-    worst = f"most often: {', '.join(pairs)}" if pairs else "nothing was read wrongly"
-    return Group(Text("label (rows) against prediction (columns)"), table, Text(worst))
+    return Group(Text("label (rows) against prediction (columns)"), table)

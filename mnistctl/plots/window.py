@@ -30,7 +30,5 @@ def show_window(figure: "Figure", title: str) -> str | None:
     canvas = backend.FigureCanvasTkAgg(figure, master=root)
     backend.NavigationToolbar2Tk(canvas, root).update()
     canvas.get_tk_widget().pack(fill="both", expand=True)
-    root.protocol("WM_DELETE_WINDOW", root.quit)
     root.mainloop()
-    root.destroy()
     return None

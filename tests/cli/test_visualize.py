@@ -319,6 +319,15 @@ def test_show_says_that_there_is_no_display(store: Path, monkeypatch: pytest.Mon
     )
 
 
+def test_a_display_that_does_not_answer(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tkinter")
+    monkeypatch.setenv("DISPLAY", "127.0.0.1:59")
+    monkeypatch.setattr("sys.platform", "linux")
+    result = run("filters", "-c", "wide", "--show", "--quiet")
+    assert result.stderr.startswith("no window: the display can't be used (")
+    assert len(result.stderr.splitlines()) == 1
+
+
 BAD = {
     ("erors",): (2, "unknown kind 'erors'; did you mean 'errors'?"),
     ("samples", "--method", "gradcam"): (2, "'samples' has no use for --method"),
