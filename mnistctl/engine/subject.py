@@ -72,7 +72,7 @@ class Subject:
         if not isinstance(model, Ensemble):
             return model
         size = len(model.members)
-        self.reporter.say(f"{self.loaded.label} has {size} members: these are the first one's")
+        self.reporter.say(f"Looking into the first of the {size} members")
         return model.members[0]
 
 

@@ -135,5 +135,5 @@ def test_of_an_ensemble_the_first_member_is_looked_at() -> None:
     hardware, listener = Hardware(torch.device("cpu"), "fp32"), Listener()
     subject = Subject(loaded, hardware, "mnist", "test", Path("data"), listener)
     assert subject.network() is members[0]
-    assert "2 members" in listener.said
+    assert listener.said == "Looking into the first of the 2 members"
     assert subject.name == "x"
