@@ -142,14 +142,13 @@ def visualize_command(
         method=method,
         reporter=output.reporter(),
     )
-    drawn = follow and not quiet
-    if drawn:
+    if follow:
         from mnistctl.cli.visualize_follow import follow_curves
 
         view = follow_curves(request, output)
     else:
         view = KINDS[kind].view(request)
-    _render(kind, KINDS[kind], view, output, out, show, drawn)
+    _render(kind, KINDS[kind], view, output, out, show, follow)
 
 
 def _check_usage(ctx: typer.Context, kind: str, checkpoints: list[str]) -> None:

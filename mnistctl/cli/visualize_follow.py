@@ -8,7 +8,7 @@ from rich.live import Live
 
 from mnistctl.cli.output import Output, is_terminal
 from mnistctl.cli.visualize_kinds import KINDS
-from mnistctl.engine.views.curves import Curves, CurvesView, find_runs, read_curves, view_curves
+from mnistctl.engine.views.curves import Curves, CurvesView, find_runs, logged_curves, read_curves
 from mnistctl.engine.views.request import ViewRequest
 
 POLL_SECONDS = 0.5
@@ -17,20 +17,23 @@ PATIENCE = 3.0
 
 
 def follow_curves(request: ViewRequest, output: Output) -> CurvesView:
-    """Draw anew on a terminal, else print each new loss as a line; the curves at the end.
+    """Draw anew on a terminal, else print each new loss as a line, or just wait when quiet.
 
-    Raises CheckpointError for what is no run, or one that ended without metrics.
+    Returns the curves at the end. Raises CheckpointError for what is no run, or one that ended without metrics.
     """
     directories = find_runs(request)
 
     def read() -> CurvesView:
         return read_curves(directories)
 
-    if is_terminal(sys.stdout):
+    if output.quiet:
+        for _ in _until_ended(read):
+            pass
+    elif is_terminal(sys.stdout):
         _redraw(read, output)
     else:
         _print_lines(read, output)
-    return view_curves(request)
+    return logged_curves(directories)
 
 
 def _redraw(read: Callable[[], CurvesView], output: Output) -> None:

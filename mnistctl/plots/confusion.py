@@ -1,6 +1,7 @@
 """The confusion matrix: counts, and the worst confusions by name."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,8 +49,7 @@ def confusion_figure(
     axes.set_xticks(range(10))
     axes.set_yticks(range(10))
     axes.set_ylabel("label")
-    worst = f"most often: {', '.join(pairs)}" if pairs else "nothing was read wrongly"
-    axes.set_xlabel(f"prediction\n\n{worst}" if len(worst) < 75 else f"prediction\n\n{_two(worst)}")
+    axes.set_xlabel(f"prediction\n\n{_worst(pairs, 64)}")
     right = axes.secondary_yaxis("right")
     right.set_yticks(range(10), [f"{100 * share:.1f} %" for share in per_class], fontsize=SMALL)
     right.set_ylabel("accuracy of the label", fontsize=SMALL)
@@ -57,19 +57,20 @@ def confusion_figure(
     return figure
 
 
-def _two(text: str) -> str:
-    """Two lines, broken at the comma nearest the middle."""
-    commas = [place for place, letter in enumerate(text) if letter == ","]
-    middle = min(commas, key=lambda place: abs(place - len(text) // 2))
-    return f"{text[: middle + 1]}\n{text[middle + 2 :]}"
+def _worst(pairs: Sequence[str], width: int) -> str:
+    """The worst confusions in lines of at most `width` letters, broken between pairs alone."""
+    if not pairs:
+        return "nothing was read wrongly"
+    whole = [pair.replace(" ", "\0") for pair in pairs]
+    return fill(f"most often: {', '.join(whole)}", width).replace("\0", " ")
 
 
 def confusion_panel(
     confusion: Counts, per_class: Sequence[float], pairs: Sequence[str], console: Console
 ) -> RenderableType:
     """The matrix as a table, and the worst confusions in words."""
-    worst = f"most often: {', '.join(pairs)}" if pairs else "nothing was read wrongly"
-    return Group(confusion_table(confusion, per_class, console), Text(worst))
+    worst = Text(_worst(pairs, console.width))
+    return Group(confusion_table(confusion, per_class, console), worst)
 
 
 def confusion_table(

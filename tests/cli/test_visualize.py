@@ -282,6 +282,12 @@ def test_following_prints_lines_where_there_is_no_terminal(growing: Callable[[],
     assert lines[-1] == "curves of wide (finished)"
 
 
+def test_following_quietly_waits_for_the_end(growing: Callable[[], None]) -> None:
+    threading.Timer(0.2, growing).start()
+    result = run("curves", "-c", "wide", "--follow", "--quiet")
+    assert result.stdout == "curves of wide (finished)\n"
+
+
 def test_following_redraws_in_a_terminal(
     growing: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,14 @@ def test_curve_is_drawn_where_its_points_are() -> None:
     assert marked[1].rstrip().endswith("●")
 
 
+def test_worst_pairs_are_broken_between_pairs() -> None:
+    console = console_of(60, colours=False)
+    screen = screen_of(PANELS["confusion"](console), console)
+    worst = screen[screen.index("most often") :].splitlines()
+    assert len(worst) > 1
+    assert all(line.rstrip().endswith((",", "(1234)")) for line in worst)
+
+
 def test_scatter_shows_the_commonest_digit_and_crosses() -> None:
     points = np.array([[0, 0], [0, 0], [0, 0], [1, 1], [1, 1]], float)
     labels, wrong = np.array([3, 3, 5, 7, 7]), np.array([False, False, False, False, True])

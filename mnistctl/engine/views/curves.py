@@ -56,7 +56,12 @@ def view_curves(request: ViewRequest) -> CurvesView:
 
     Raises CheckpointError for what is no run, or one without metrics.
     """
-    view = read_curves(find_runs(request))
+    return logged_curves(find_runs(request))
+
+
+def logged_curves(directories: list[Path]) -> CurvesView:
+    """What the runs have logged. Raises CheckpointError where one has logged nothing."""
+    view = read_curves(directories)
     for run in view.runs:
         if not run.batch_loss and not run.epoch_loss:
             raise CheckpointError(
