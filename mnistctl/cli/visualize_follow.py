@@ -19,7 +19,8 @@ PATIENCE = 3.0
 def follow_curves(request: ViewRequest, output: Output) -> CurvesView:
     """Draw anew on a terminal, else print each new loss as a line, or just wait when quiet.
 
-    Returns the curves at the end. Raises CheckpointError for what is no run, or one that ended without metrics.
+    Returns the curves at the end. Raises CheckpointError for what is no run, and for one that
+    ended without metrics.
     """
     directories = find_runs(request)
 
