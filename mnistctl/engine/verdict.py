@@ -5,7 +5,7 @@ from typing import Literal
 
 Verdict = Literal["digit", "uncertain", "not-a-digit"]
 
-SURE = 0.95
+SURE = 0.9
 NO_DIGIT = 0.7
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mnistctl.data.dataset import dataset_hash
 from mnistctl.engine.evaluate import Evaluation, evaluate
+from mnistctl.errors import UsageError
 from mnistctl.events import NullReporter
 from mnistctl.recipes import get_recipe
 from mnistctl.store import checkpoint
@@ -27,7 +28,7 @@ CARD = """\
 | trained on | the 60,000 training images of MNIST, the last epoch; SHA-256 of the data set {data} |
 | test accuracy | {correct:,} of 10,000 ({accuracy:.2f} %), `mnistctl evaluate shipped` |
 | calibration error | {calibration:.2f} % on the test set |
-| temperature | {temperature:g}, fitted on held-out training images |
+| temperature | {temperature:g}, fitted for one network on held-out training images |
 | size | {size:,} bytes |
 | date | {date}, torch {torch} |
 
@@ -44,8 +45,10 @@ def ship(run: str, store: Path, data_dir: Path) -> None:
     """
     found = find(run, store)
     config = RunConfig.from_dict(found.payload["config"])
-    temperature = get_recipe(config.recipe.name).temperature
-    recipe = replace(config.recipe, temperature=temperature)
+    recipe = get_recipe(config.recipe.name)
+    trained = replace(config.recipe, temperature=recipe.temperature, summary=recipe.summary)
+    if config.validation or trained != recipe:
+        raise UsageError(f"{run} is not `mnistctl train --recipe {recipe.name}` on all images")
     command = f"mnistctl train --recipe {recipe.name} --seed {config.seed}"
     if config.ensemble > 1:
         command += f" --ensemble {config.ensemble}"
@@ -64,14 +67,16 @@ def ship(run: str, store: Path, data_dir: Path) -> None:
     SHIPPED.parent.mkdir(exist_ok=True)
     checkpoint.save(SHIPPED, payload)
     parameters = sum(tensor.numel() for name, tensor in weights.items() if not _is_statistic(name))
-    card = _card(recipe.summary, command, members, parameters, temperature, _tested(data_dir))
+    card = _card(
+        recipe.summary, command, members, parameters, recipe.temperature, _tested(data_dir)
+    )
     SHIPPED.with_name("README.md").write_text(card)
     print(card)
 
 
 def _tested(data_dir: Path) -> Evaluation:
     return evaluate(
-        "shipped",
+        ["shipped"],
         store=Path("runs"),
         data_dir=data_dir,
         dataset="mnist",
@@ -79,7 +84,7 @@ def _tested(data_dir: Path) -> Evaluation:
         device="cpu",
         precision=None,
         reporter=NullReporter(),
-    )
+    )[0]
 
 
 def _smaller(tensor: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from mnistctl.engine.inference import compute_logits
 from mnistctl.engine.plan import TrainRequest
 from mnistctl.events import NullReporter
 from mnistctl.recipes import get_recipe
-from mnistctl.store.runs import MEMBERS_NAME
+from mnistctl.store.runs import MEMBERS_NAME, RESULT_NAME
 from tests.bench.figures import append, machine
 from tests.bench.ours import train_once
 
@@ -30,7 +30,7 @@ def study(
     accuracies = []
     for seed in seeds:
         name = f"{recipe_name}-seed-{seed}" + (f"-of-{ensemble}" if ensemble > 1 else "")
-        begun = (store / name).exists()
+        begun, known = (store / name).exists(), (store / name / RESULT_NAME).exists()
         request = TrainRequest(
             store=store,
             data_dir=data_dir,
@@ -42,10 +42,10 @@ def study(
             resume=name if begun else None,
         )
         document = train_run(request, NullReporter()).document
-        directory = Path(document["run_dir"])
-        for member in sorted((directory / MEMBERS_NAME).glob("*/result.json")):
-            record(json.loads(member.read_text()), 1)
-        record(document, ensemble)
+        if not known:
+            for member in sorted((store / name / MEMBERS_NAME).glob(f"*/{RESULT_NAME}")):
+                record(json.loads(member.read_text()), 1)
+            record(document, ensemble)
         correct = document["test"]["correct"]
         accuracies.append(correct / 100)
         seconds = document["train_seconds"]
