@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mnistctl.data.dataset import load_split
 from mnistctl.device import torch_device
-from mnistctl.engine.distributed import Ranks, from_environment, joined
+from mnistctl.engine.distributed import Ranks, from_environment, joined, wait_for_all
 from mnistctl.engine.evaluate import score
 from mnistctl.engine.loading import network_with
 from mnistctl.engine.plan import (
@@ -23,19 +23,20 @@ from mnistctl.engine.plan import (
     resumed_config,
 )
 from mnistctl.engine.train import TrainResult, finished_result, train
-from mnistctl.errors import Interrupted, Terminated
+from mnistctl.errors import CheckpointError, Interrupted, Terminated
 from mnistctl.events import NullReporter, Reporter
 from mnistctl.models.ensemble import member_name
 from mnistctl.models.registry import num_parameters
 from mnistctl.store import checkpoint
 from mnistctl.store.config import RunConfig
 from mnistctl.store.find import find_run
-from mnistctl.store.rotation import load_newest
+from mnistctl.store.rotation import epochs_saved, is_ensemble, load_newest
 from mnistctl.store.runs import (
     CONFIG_NAME,
     LAST_NAME,
     MEMBERS_NAME,
     RESULT_NAME,
+    RunInfo,
     create_run,
     describe,
     is_run,
@@ -55,34 +56,44 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
     """
     ranks = from_environment()
     old = find_run(request.resume, request.store) if request.resume is not None else None
-    size = old.config.ensemble if old and old.config else request.ensemble or 1
-    if size == 1:
+    if request.ensemble in (None, 1) if old is None else not _was_ensemble(old):
         return train(request, reporter)
     if not ranks.is_first:
         reporter = NullReporter()
+    alone = Ranks(local_rank=ranks.local_rank)
     if old is None:
-        config = new_config(request, Ranks(local_rank=ranks.local_rank), reporter)
+        config = new_config(request, alone, reporter)
     else:
         config = extended_config(old, request, reporter)
-        if finished := finished_result(old, config, reporter):
+        whole = (old.directory / LAST_NAME).exists() and epochs_saved(old) == config.recipe.epochs
+        if whole and (finished := finished_result(old, config, reporter)):
             return finished
-        config = resumed_config(config, request, Ranks(local_rank=ranks.local_rank), reporter)
+        config = resumed_config(config, request, alone, reporter)
     with joined(ranks, torch_device(config.device)):
+        if ranks.is_first:  # one process fetches what is missing
+            load_split(config.dataset, "train", request.data_dir, reporter)
         directory = _shared_directory(request, config, old.directory if old else None, ranks)
-        reporter.say(f"Run {directory.name} in {directory}: {size} members")
+        wait_for_all()
+    reporter.say(f"Run {directory.name} in {directory}: {config.ensemble} members")
     with writing(directory) if ranks.is_first else contextlib.nullcontext():
         write_json(directory, CONFIG_NAME, config.to_dict())
         results = _train_members(directory, request, config, ranks, reporter)
         return _combine(directory, request, config, results, reporter)
 
 
+def _was_ensemble(run: RunInfo) -> bool:
+    return is_ensemble(run.directory) or bool(run.config and run.config.ensemble > 1)
+
+
 def _shared_directory(
     request: TrainRequest, config: RunConfig, old: Path | None, ranks: Ranks
 ) -> Path:
     """The ensemble's directory, made by rank 0 for all."""
-    found: list[Path | None] = [old]
+    found = [old]
     if old is None and ranks.is_first:
-        found = [create_run(request.store, config, request.name)]
+        directory = create_run(request.store, config, request.name)
+        (directory / MEMBERS_NAME).mkdir()
+        found = [directory]
     if dist.is_initialized():
         dist.broadcast_object_list(found, src=0)
     assert found[0] is not None
@@ -93,28 +104,52 @@ def _train_members(
     directory: Path, request: TrainRequest, config: RunConfig, ranks: Ranks, reporter: Reporter
 ) -> list[dict[str, Any]]:
     """Train the members that fall to this process; on rank 0, the results of all of them."""
-    seeds = range(config.seed, config.seed + config.ensemble)
-    for number, seed in list(enumerate(seeds, 1))[ranks.rank :: ranks.world_size]:
-        name = _member(seed)
-        reporter.say(f"Member {number} of {config.ensemble}, seed {seed}")
-        begun = is_run(directory / MEMBERS_NAME / name)
-        own = replace(
-            request,
+    members = list(enumerate(_members(directory, config), 1))
+    for number, (name, own) in members[ranks.rank :: ranks.world_size]:
+        reporter.say(f"Member {number} of {config.ensemble}, seed {own.seed}")
+        run = directory / MEMBERS_NAME / name
+        begun = is_run(run)
+        if begun and _final_weights(run, own) is None:
+            (run / RESULT_NAME).unlink(missing_ok=True)  # that of weights since lost, or of less
+        asked = TrainRequest(
             store=directory / MEMBERS_NAME,
-            recipe=config.recipe.name,
-            epochs=config.recipe.epochs,
-            batch_size=config.recipe.batch_size,
-            learning_rate=config.recipe.learning_rate,
-            dataset=config.dataset,
-            precision=config.precision,
-            seed=seed,
-            ensemble=None,
+            data_dir=request.data_dir,
+            device=request.device,
+            epochs=own.recipe.epochs,
+            log_every=request.log_every,
+            checkpoint_every=request.checkpoint_every,
+            test_every_epoch=request.test_every_epoch,
             name=name,
             resume=name if begun else None,
         )
         with _naming_the_ensemble(directory, request, ranks, number):
-            train(own, reporter, Ranks(local_rank=ranks.local_rank))
+            train(asked, reporter, Ranks(local_rank=ranks.local_rank), own)
     return list(_all_results(directory, config)) if ranks.is_first else []
+
+
+def _members(directory: Path, config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
+    """Name and configuration of each member's run."""
+    for seed in range(config.seed, config.seed + config.ensemble):
+        yield f"seed-{seed}", replace(config, seed=seed, ensemble=1)
+
+
+def _final_weights(run: Path, config: RunConfig) -> dict[str, Tensor] | None:
+    """The weights of a member after its last epoch; None when it isn't there yet, or no more.
+
+    Raises CheckpointError when it has checkpoints, and none of them is good.
+    """
+    try:
+        payload = load_newest(run, config).payload
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"a member can't go on: {error.message}",
+            f"remove {run}, then --resume the ensemble: the member is trained again",
+        ) from error
+    training = payload["training"] if payload else {"epochs_done": 0}
+    if payload is None or training["epochs_done"] < config.recipe.epochs or training["step"]:
+        return None
+    weights: dict[str, Tensor] = payload["weights"]
+    return weights
 
 
 @contextlib.contextmanager
@@ -131,8 +166,8 @@ def _naming_the_ensemble(
 
 def _all_results(directory: Path, config: RunConfig) -> Iterator[dict[str, Any]]:
     """Every member's result; those that other processes train are waited for."""
-    for seed in range(config.seed, config.seed + config.ensemble):
-        run = describe(directory / MEMBERS_NAME / _member(seed))
+    for name, _ in _members(directory, config):
+        run = describe(directory / MEMBERS_NAME / name)
         while run.state != "finished" or run.result is None:
             time.sleep(POLL_SECONDS)  # torchrun ends this process when that one fails
             run = describe(run.directory)
@@ -150,10 +185,11 @@ def _combine(
     if not results:
         return TrainResult({})
     weights: dict[str, Tensor] = {}
-    for index, seed in enumerate(range(config.seed, config.seed + config.ensemble)):
-        member = load_newest(directory / MEMBERS_NAME / _member(seed)).payload
-        assert member is not None
-        weights |= {member_name(index, name): t for name, t in member["weights"].items()}
+    for index, (name, own) in enumerate(_members(directory, config)):
+        member = _final_weights(directory / MEMBERS_NAME / name, own)
+        if member is None:
+            raise CheckpointError(f"member {name} has lost its last checkpoint", "--resume the run")
+        weights |= {member_name(index, key): value for key, value in member.items()}
     payload = {
         "run": directory.name,
         "recipe": config.recipe.to_dict(),
@@ -192,7 +228,3 @@ def _combine(
     }
     write_json(directory, RESULT_NAME, document)
     return TrainResult(document)
-
-
-def _member(seed: int) -> str:
-    return f"seed-{seed}"

@@ -45,7 +45,8 @@ def load_model(
             f"{found.path} is a bare state dict: taken as {recipe.network},"
             f" pixels (x - {recipe.pixel_mean}) / {recipe.pixel_std}"
         )
-    model = network_with(recipe.network, weights, found.path, found.payload.get("members", 1))
+    members = found.payload.get("members", 1) if own else 1
+    model = network_with(recipe.network, weights, found.path, members)
     return LoadedModel(model.to(device).eval(), recipe, dataset, found.path, found.label)
 
 

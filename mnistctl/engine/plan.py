@@ -61,9 +61,12 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
     dataset = check_dataset(request.dataset or DEFAULT_DATASET)
     if request.name is not None:
         check_name(request.name)
+    ensemble = 1 if request.ensemble is None else request.ensemble
+    if not 1 <= ensemble <= MAX_MEMBERS:
+        raise UsageError(f"--ensemble {ensemble}: 1 to {MAX_MEMBERS} members")
     seed = request.seed or 0
-    if not 0 <= seed < 1 << 63:
-        raise UsageError(f"--seed {seed}: 0 to 2**63 - 1")
+    if not 0 <= seed <= (1 << 63) - ensemble:
+        raise UsageError(f"--seed {seed}: 0 to 2**63 - {ensemble}")
     validation, size = request.validation or 0, SPLIT_SIZES["train"]
     if not 0 <= validation < size:
         raise UsageError(
@@ -75,9 +78,6 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
             f"--batch-size {recipe.batch_size} is larger than the {size - validation}"
             " images to train on"
         )
-    ensemble = 1 if request.ensemble is None else request.ensemble
-    if not 1 <= ensemble <= MAX_MEMBERS:
-        raise UsageError(f"--ensemble {ensemble}: 1 to {MAX_MEMBERS} members")
     if ensemble > 1 and validation:
         raise UsageError("--ensemble trains on all images: leave out --validation")
     device, precision = choose_hardware(request.device, request.precision, ranks, reporter)

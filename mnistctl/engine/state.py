@@ -40,7 +40,7 @@ class TrainingState:
     @property
     def result(self) -> nn.Module:
         """The network that this run has to show: the averaged one where there is one."""
-        return self.averaged or self.model
+        return self.model if self.averaged is None else self.averaged
 
     def best_epoch(self) -> dict[str, Any] | None:
         """The record of highest validation accuracy (the earliest of equals); None without."""

@@ -66,11 +66,17 @@ class _Job:
     reporter: Reporter
 
 
-def train(request: TrainRequest, reporter: Reporter, ranks: Ranks | None = None) -> TrainResult:
+def train(
+    request: TrainRequest,
+    reporter: Reporter,
+    ranks: Ranks | None = None,
+    config: RunConfig | None = None,
+) -> TrainResult:
     """Train one network as a new run, or continue one, and test it once at the end.
 
     Under torchrun every process calls this; rank 0 alone reports and saves. `ranks` is the
-    process's place among those that train together, None: all that torchrun started.
+    process's place among those that train together, None: all that torchrun started. `config` is
+    that of a new run, None: what the request asks for.
     Raises UsageError, DataError, DeviceError, CheckpointError; Interrupted or Terminated when a
     signal stopped the run, after it was saved.
     """
@@ -79,7 +85,7 @@ def train(request: TrainRequest, reporter: Reporter, ranks: Ranks | None = None)
         reporter = NullReporter()
     run = None
     if request.resume is None:
-        config = new_config(request, ranks, reporter)
+        config = config or new_config(request, ranks, reporter)
     else:
         run = find_run(request.resume, request.store)
         config = extended_config(run, request, reporter)

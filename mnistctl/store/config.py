@@ -77,7 +77,10 @@ def checked_recipe(data: Any) -> Recipe:
     _check_fields(recipe)
     if recipe.network not in NETWORKS:
         raise ValueError(f"a known network, not '{recipe.network}'")
-    if min(recipe.epochs, recipe.batch_size) < 1 or recipe.learning_rate <= 0:
+    positive = min(recipe.learning_rate, recipe.temperature, recipe.pixel_std) > 0
+    counts = min(recipe.epochs, recipe.batch_size) >= 1
+    extras = min(recipe.nondigits, recipe.plain_epochs) >= 0 and 0 <= recipe.average_decay < 1
+    if not (positive and counts and extras):
         raise ValueError("a recipe that can train")
     return recipe
 

@@ -1,12 +1,12 @@
 """From what a person types to a checkpoint file: path, run, prefix, `latest`, `best`, `shipped`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mnistctl.errors import CheckpointError
 from mnistctl.store import checkpoint
-from mnistctl.store.rotation import load_best, load_newest
+from mnistctl.store.rotation import is_ensemble, load_best, load_newest
 from mnistctl.store.runs import BEST_NAME, LAST_NAME, RunInfo, describe, is_run, list_runs
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "shipped.pt"
@@ -132,11 +132,9 @@ def _of_run(directory: Path, how: str = "") -> Found:
     if directory.is_symlink():
         raise CheckpointError(f"run {directory} is a symbolic link: refused", _REAL_PATH)
     label = f"run {directory.resolve().name}{how}"
+    if is_ensemble(directory):
+        return _of_ensemble(directory, label)
     config = describe(directory).config
-    if config is not None and config.ensemble > 1:
-        if not (directory / LAST_NAME).exists():
-            raise CheckpointError(f"{directory}: not all its members are trained", "--resume it")
-        return _of_file(directory / LAST_NAME, f"{label}, {config.ensemble} members")
     if (directory / BEST_NAME).exists():
         return Found(directory / BEST_NAME, load_best(directory, config), label)
     newest = load_newest(directory)
@@ -146,3 +144,13 @@ def _of_run(directory: Path, how: str = "") -> Found:
         )
     notes = tuple(f"{problem}; using {newest.path.name} instead" for problem in newest.problems)
     return Found(newest.path, newest.payload, label, notes)
+
+
+def _of_ensemble(directory: Path, label: str) -> Found:
+    if not (directory / LAST_NAME).exists():
+        raise CheckpointError(
+            f"{directory}: its members are not all trained and put together",
+            f"finish it: mnistctl train --resume {directory.name} --store {directory.parent}",
+        )
+    found = _of_file(directory / LAST_NAME, label)
+    return replace(found, label=f"{label}, {found.payload.get('members', 1)} members")

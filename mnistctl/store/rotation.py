@@ -10,7 +10,7 @@ from mnistctl.errors import CheckpointError
 from mnistctl.files import sync_file, temporary_beside
 from mnistctl.store import checkpoint
 from mnistctl.store.config import RunConfig
-from mnistctl.store.runs import BEST_NAME, LAST_NAME, PREVIOUS_NAME, RunInfo
+from mnistctl.store.runs import BEST_NAME, LAST_NAME, MEMBERS_NAME, PREVIOUS_NAME, RunInfo
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,17 @@ def epochs_saved(run: RunInfo) -> int:
 
     Raises CheckpointError when there are checkpoints, and none is valid.
     """
-    if run.config is None or run.config.ensemble == 1:
+    if not is_ensemble(run.directory):
         payload = load_newest(run.directory, run.config).payload
         return int(payload["training"]["epochs_done"]) if payload else 0
     if not (run.directory / LAST_NAME).exists():
         return 0
-    checkpoint.load(run.directory / LAST_NAME)
-    return run.config.recipe.epochs
+    return int(checkpoint.load(run.directory / LAST_NAME)["recipe"]["epochs"])
+
+
+def is_ensemble(directory: Path) -> bool:
+    """Whether a run is an ensemble: its members' runs in a directory, their weights in last.pt."""
+    return (directory / MEMBERS_NAME).is_dir()
 
 
 def load_best(directory: Path, config: RunConfig | None) -> dict[str, Any]:
@@ -103,6 +107,8 @@ def load_best(directory: Path, config: RunConfig | None) -> dict[str, Any]:
 def saved_config(directory: Path) -> RunConfig | None:
     """The configuration in a run's newest valid checkpoint: for a run whose config.json is lost."""
     try:
+        if is_ensemble(directory):
+            return RunConfig.from_dict(checkpoint.load(directory / LAST_NAME)["config"])
         payload = load_newest(directory).payload
         return RunConfig.from_dict(payload["config"]) if payload else None
     except (CheckpointError, KeyError, TypeError, ValueError):

@@ -27,6 +27,7 @@ def test_average_follows_its_recurrence() -> None:
 
 def test_statistics_are_those_of_the_averaged_weights() -> None:
     model, other = small_network(0), small_network(1)
+    model.get_buffer("bn1.running_mean").fill_(0.5)
     average = Average(model, 0.9)
     average.load([p.detach() for p in other.parameters()])
     batches = [torch.randn(50, 1, 28, 28) for _ in range(3)]
@@ -43,7 +44,4 @@ def test_statistics_are_those_of_the_averaged_weights() -> None:
     assert first.running_mean is not None
     assert torch.allclose(first.running_mean, seen.mean((0, 2, 3)), atol=1e-5)
     # The trained network keeps its own.
-    own = model.get_submodule("bn1")
-    assert isinstance(own, BatchNorm)
-    assert own.running_mean is not None
-    assert own.running_mean.abs().max() == 0
+    assert bool((model.get_buffer("bn1.running_mean") == 0.5).all())

@@ -1,6 +1,7 @@
 """An ensemble trains its members as the runs they are, answers as one, and survives a stop."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from mnistctl.engine.train import train
 from mnistctl.errors import CheckpointError, Interrupted, UsageError
 from mnistctl.events import NullReporter, StepReport
 from mnistctl.models.ensemble import Ensemble
+from mnistctl.models.registry import build
 from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint
 from mnistctl.store.find import find
@@ -104,7 +106,7 @@ def test_a_stopped_ensemble_goes_on_to_the_same_bits(
         train_run(replace(request_, name="parted", log_every=5), Stopper())
     assert "member 2" in stop.value.message
     assert "train --resume parted --store" in stop.value.hint
-    with pytest.raises(CheckpointError, match="not all its members"):
+    with pytest.raises(CheckpointError, match="not all trained"):
         find("parted", request_.store)
     assert epochs_saved(describe(request_.store / "parted")) == 0
     again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="parted")
@@ -117,9 +119,58 @@ def test_a_stopped_ensemble_goes_on_to_the_same_bits(
     assert train_run(again, NullReporter()).document == finished
 
 
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def test_a_damaged_member_goes_on_from_its_previous_checkpoint(request_: TrainRequest) -> None:
+    document = train_run(replace(request_, epochs=2, name="e"), NullReporter()).document
+    directory = request_.store / "e"
+    before = checkpoint.load(directory / "last.pt")["weights"]
+    (directory / "last.pt").unlink()
+    flip(directory / "members" / "seed-4" / "last.pt")
+    again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="e")
+    after = train_run(again, NullReporter()).document
+    weights = checkpoint.load(directory / "last.pt")["weights"]
+    assert all(torch.equal(weights[name], before[name]) for name in before)
+    assert after["test"] == document["test"]
+    for name in ("last.pt", "previous.pt"):
+        flip(directory / "members" / "seed-4" / name)
+    (directory / "last.pt").unlink()
+    with pytest.raises(CheckpointError, match="a member can't go on") as lost:
+        train_run(again, NullReporter())
+    assert f"remove {directory / 'members' / 'seed-4'}" in lost.value.hint
+
+
+def test_members_begun_later_follow_the_runs_recipe(
+    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_run(replace(request_, name="e"), NullReporter()).document
+    before = checkpoint.load(Path(whole["checkpoint"]))["weights"]
+    (request_.store / "e" / "last.pt").unlink()
+    shutil.rmtree(request_.store / "e" / "members" / "seed-4")
+    monkeypatch.setitem(RECIPES, "mlp", replace(RECIPES["mlp"], label_smoothing=0.3))
+    again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="e")
+    train_run(again, NullReporter())
+    after = checkpoint.load(Path(whole["checkpoint"]))["weights"]
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_a_damaged_configuration_does_not_hide_the_weights(request_: TrainRequest) -> None:
+    train_run(replace(request_, name="e"), NullReporter())
+    (request_.store / "e" / "config.json").write_text("{")
+    assert find("e", request_.store).label == "run e, 2 members"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"ensemble": 0}, "--ensemble 0"), ({"validation": 100}, "leave out --validation")],
+    [
+        ({"ensemble": 0}, "--ensemble 0"),
+        ({"validation": 100}, "leave out --validation"),
+        ({"seed": (1 << 63) - 1}, "--seed"),
+    ],
 )
 def test_what_makes_no_ensemble(
     request_: TrainRequest, change: dict[str, Any], message: str
@@ -127,6 +178,13 @@ def test_what_makes_no_ensemble(
     with pytest.raises(UsageError, match=message):
         train_run(replace(request_, **change), NullReporter())
     assert not request_.store.exists()
+
+
+@pytest.mark.parametrize("members", ["abc", None, 10**9, 3])
+def test_a_bare_state_dicts_members_mean_nothing(members: Any, tmp_path: Path) -> None:
+    path = tmp_path / "foreign.pt"
+    torch.save({"state_dict": build("mlp").state_dict(), "members": members}, path)
+    assert not isinstance(load_model(str(path), tmp_path, CPU, NullReporter()).model, Ensemble)
 
 
 def test_weights_of_another_number_of_members_are_refused(request_: TrainRequest) -> None:
