@@ -10,8 +10,8 @@ def choose_hardware(
 ) -> tuple[str, str]:
     """Names of the device and precision to use; None means auto.
 
-    Says what was chosen and why. Raises UsageError for an unknown name, DeviceError for what
-    isn't there.
+    Says what was chosen and why. For a CPU the process keeps its freed memory from here on.
+    Raises UsageError for an unknown name, DeviceError for what isn't there.
     """
     chosen = choose_device(device or "auto", ranks.local_rank)
     number_format = choose_precision(precision or "auto", chosen.value)
