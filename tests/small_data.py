@@ -12,6 +12,7 @@ SIZES = {"train": 2_000, "test": 500}
 # Modules that hold a reference to the real loader.
 USERS = (
     "mnistctl.engine.train",
+    "mnistctl.engine.ensemble",
     "mnistctl.engine.evaluate",
     "mnistctl.engine.subject",
     "mnistctl.engine.views.samples",

@@ -8,8 +8,16 @@ from rich.live import Live
 
 from mnistctl.cli.output import Output, is_terminal
 from mnistctl.cli.visualize_kinds import KINDS
-from mnistctl.engine.views.curves import Curves, CurvesView, find_runs, logged_curves, read_curves
+from mnistctl.engine.views.curves import (
+    Curves,
+    CurvesView,
+    find_runs,
+    logged_curves,
+    read_curves,
+    with_members,
+)
 from mnistctl.engine.views.request import ViewRequest
+from mnistctl.store.runs import describe
 
 POLL_SECONDS = 0.5
 PATIENCE = 3.0
@@ -22,32 +30,35 @@ def follow_curves(request: ViewRequest, output: Output) -> CurvesView:
     Returns the curves at the end. Raises CheckpointError for what is no run, and for one that
     ended without metrics.
     """
-    directories = find_runs(request)
+    asked = find_runs(request)
 
     def read() -> CurvesView:
-        return read_curves(directories)
+        return read_curves(with_members(asked))
+
+    def training() -> bool:
+        return any(describe(directory).state == "running" for directory in asked)
 
     if output.quiet:
-        for _ in _until_ended(read):
+        for _ in _until_ended(read, training):
             pass
     elif is_terminal(sys.stdout):
-        _redraw(read, output)
+        _redraw(_until_ended(read, training), output)
     else:
-        _print_lines(read, output)
-    return logged_curves(directories)
+        _print_lines(_until_ended(read, training), output)
+    return logged_curves(with_members(asked))
 
 
-def _redraw(read: Callable[[], CurvesView], output: Output) -> None:
+def _redraw(views: Iterator[CurvesView], output: Output) -> None:
     kind, console = KINDS["curves"], output.console()
     with Live(console=console, auto_refresh=False) as live:
-        for view in _until_ended(read):
+        for view in views:
             if all(run.batch_loss or run.epoch_loss for run in view.runs):
                 live.update(kind.panel(view, console), refresh=True)
 
 
-def _print_lines(read: Callable[[], CurvesView], output: Output) -> None:
+def _print_lines(views: Iterator[CurvesView], output: Output) -> None:
     printed: dict[str, int] = {}
-    for view in _until_ended(read):
+    for view in views:
         for run in view.runs:
             lines = _lines(run)
             for line in lines[printed.get(run.name, 0) :]:
@@ -63,15 +74,21 @@ def _lines(run: Curves) -> list[str]:
     return [f"{run.name} {text}" for _, _, text in sorted([*batches, *epochs])]
 
 
-def _until_ended(read: Callable[[], CurvesView]) -> Iterator[CurvesView]:
-    """The curves every half second, until no run is being trained any more."""
+def _until_ended(
+    read: Callable[[], CurvesView], training: Callable[[], bool]
+) -> Iterator[CurvesView]:
+    """The curves every half second, until nothing is being trained any more.
+
+    An ensemble is being trained, as `training` tells, also between two of its members.
+    """
     last_running = time.monotonic()
     while True:
+        busy = training()
         view = read()
         yield view
-        if all(run.state in ("finished", "damaged") for run in view.runs):
+        if not busy and all(run.state in ("finished", "damaged") for run in view.runs):
             return
-        if view.running:
+        if busy or view.running:
             last_running = time.monotonic()
         elif time.monotonic() - last_running > PATIENCE:
             return

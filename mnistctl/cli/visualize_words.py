@@ -15,6 +15,8 @@ from mnistctl.engine.views.prediction import PredictionView
 from mnistctl.engine.views.saliency import SaliencyView
 from mnistctl.engine.views.samples import SamplesView
 
+LEAST_P = 1e-12
+
 
 def prediction_title(view: PredictionView) -> str:
     """Which image, and what it was taken for."""
@@ -114,9 +116,12 @@ def calibration_title(view: CalibrationView) -> str:
 def embedding_title(view: EmbeddingView) -> str:
     """How many images, and how many are read wrongly."""
     wrong = view.answers.total - view.answers.correct
-    return f"{_on(view.answers)}: {view.answers.total:,} images as its last layer sees them" + (
-        f", {wrong} read wrongly"
+    members = getattr(view.answers.subject.loaded.model, "members", ())
+    layer = (
+        "its last layer" if not members else f"the last layer of its first member of {len(members)}"
     )
+    images = f"{view.answers.total:,} images as {layer} sees them"
+    return f"{_on(view.answers)}: {images}, {wrong} read wrongly"
 
 
 def compare_title(view: CompareView) -> str:
@@ -133,7 +138,8 @@ def compare_title(view: CompareView) -> str:
 def conclusion(view: CompareView) -> str:
     """What the paired test says, in words."""
     counts, p = view.counts, view.p_value
-    value = f"p = {p:.2g}" if p < LEVEL else f"p = {p:.2f}"
+    value = f"p = {p:.2g}" if p < LEVEL else f"p = {p:.3f}"
+    value = value if p >= LEAST_P else f"p < {LEAST_P:g}"
     sure = f"McNemar's exact test, {value}"
     if view.better is None:
         return (
@@ -141,4 +147,4 @@ def conclusion(view: CompareView) -> str:
             f" chance alone could do that ({sure})"
         )
     better, other = ("A", "B") if view.better == "a" else ("B", "A")
-    return f"{better} is better than {other}, by more than chance would do ({sure})"
+    return f"{better} is right more often than {other}: by chance that would be rare ({sure})"

@@ -52,10 +52,10 @@ def grad_cam(
 ) -> Attribution:
     """Selvaraju et al., "Grad-CAM", arXiv:1610.02391.
 
-    The rectified feature maps of the convolution `conv` (of the batch normalisation `norm` behind
-    it, in evaluation mode) are added up, each weighted by the mean gradient of the logit of
-    `digit`; what is left above 0 is enlarged to the size of `image`, float32
-    (1, 1, height, width).
+    The feature maps of the convolution `conv` (of the batch normalisation `norm` behind it, in
+    evaluation mode), before the activation function, are added up, each weighted by the mean
+    gradient of the logit of `digit` to it; what is left above 0 is enlarged to the size of
+    `image`, float32 (1, 1, height, width).
     """
     kept: list[Tensor] = []
 
@@ -71,7 +71,7 @@ def grad_cam(
         if norm is not None:
             gradient, maps = gradient / _slope(norm), norm(maps)
         weights = gradient.mean((2, 3), keepdim=True)
-        heat = relu((weights * relu(maps)).sum(1, keepdim=True))
+        heat = relu((weights * maps).sum(1, keepdim=True))
         size = list(image.shape[2:])
         values = interpolate(heat, size, mode="bilinear", align_corners=False)
     return Attribution(values[0, 0].float().cpu(), float(score.detach()), None)

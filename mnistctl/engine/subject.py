@@ -13,6 +13,7 @@ from mnistctl.engine.distributed import Ranks
 from mnistctl.engine.hardware import choose_hardware
 from mnistctl.engine.inference import compute_logits
 from mnistctl.engine.loading import LoadedModel, load_model
+from mnistctl.errors import CheckpointError
 from mnistctl.events import Reporter
 from mnistctl.models.ensemble import Ensemble
 
@@ -58,9 +59,14 @@ class Subject:
     def logits(self, images: Tensor) -> Tensor:
         """Float32 (n, 10) on the CPU, of uint8 images (n, 28, 28)."""
         own, where = self.loaded, self.hardware
-        return compute_logits(
+        logits = compute_logits(
             own.model, images, own.recipe, where.device, where.precision, self.reporter
         )
+        if not bool(logits.isfinite().all()):
+            raise CheckpointError(
+                f"{own.path}: the network's answers are no numbers", "its training diverged"
+            )
+        return logits
 
     def confidences(self, logits: Tensor) -> Tensor:
         """Probabilities as people are shown them, (n, 10): after the recipe's temperature."""

@@ -102,5 +102,5 @@ def _percent(points: Points) -> Points:
 
 def _line(axes: "Axes", points: Points, colour: str, label: str, **style: object) -> None:
     if points:
-        x, y = zip(*points, strict=True)
+        x, y = zip(*sorted(points), strict=True)
         axes.plot(x, y, color=colour, label=label, **style)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mnistctl.plots.style import SMALL, bare, colours_of
+from mnistctl.plots.style import SIGNED, SMALL, bare, colours_of
 from mnistctl.plots.terminal import has_colours, image_text
 
 if TYPE_CHECKING:
@@ -106,11 +106,11 @@ def heat_pixels(
 ) -> NDArray[np.uint8]:
     """Values up to `limit` either side of 0 as pixels: in colours, or as shades of their size.
 
-    Maps of values that are never negative begin at 0.
+    A colour map of values either side of 0 begins at -limit, others at 0.
     """
     if not has_colours(console):
         share = np.abs(values) / (limit or 1.0)
         grey: NDArray[np.uint8] = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
         return grey
-    low = -limit if values.min() < 0 else 0.0
+    low = -limit if colour_map == SIGNED else 0.0
     return colours_of(values, low, limit, colour_map)

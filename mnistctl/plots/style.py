@@ -30,7 +30,9 @@ def new_figure(width: float, height: float, title: str) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    lines = fill(title, int(width * _CHARACTERS_PER_INCH))
+    # A file's name may hold what no font shows, or what breaks an SVG.
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in title)
+    lines = fill(shown, int(width * _CHARACTERS_PER_INCH))
     # A dollar sign in a file's name would start a formula.
     figure.suptitle(lines.replace("$", r"\$"), fontsize=TITLE_SIZE)
     return figure

@@ -157,7 +157,7 @@ def test_comparing_counts_every_image_once(store: Path) -> None:
     assert len(found["disagreements"]) == 3
     assert all(own["prediction_a"] != own["prediction_b"] for own in found["disagreements"])
     better = "A" if found["better"] == "a" else "B"
-    assert f"{better} is better than" in run("compare", "-c", "wide", "-c", "flat").stdout
+    assert f"{better} is right more often than" in run("compare", "-c", "wide", "-c", "flat").stdout
     same = document("compare", "-c", "wide", "-c", "wide")
     assert (same["p_value"], same["better"], same["num_disagreements"]) == (1.0, None, 0)
     assert "chance alone could do that" in run("compare", "-c", "wide", "-c", "wide").stdout

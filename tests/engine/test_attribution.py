@@ -96,3 +96,21 @@ def test_grad_cam_sees_batch_normalisation_as_part_of_the_layer() -> None:
     whole = grad_cam(nn.Sequential(folded, *head).eval(), folded, None, image, 5)
     assert whole.values.max() > 0
     assert torch.allclose(apart.values, whole.values, atol=1e-5)
+
+
+def test_grad_cam_weighs_what_each_channel_answers() -> None:
+    """Two channels, unlike in weight and in where they are active, against the formula."""
+    torch.manual_seed(3)
+    conv = nn.Conv2d(1, 2, 3, padding=1)
+    head = nn.Linear(2, 10)
+    network = nn.Sequential(conv, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head).eval()
+    image = torch.rand(1, 1, 28, 28) - 0.3
+    with torch.no_grad():
+        head.weight[4] = torch.tensor([2.0, -1.0])
+        maps = conv(image)
+        active = (maps > 0).float().mean((2, 3), keepdim=True) / 784
+        weights = head.weight[4].view(1, 2, 1, 1) * active
+        expected = (weights * maps).sum(1).clamp(min=0)[0]
+    found = grad_cam(network, conv, None, image, 4).values
+    assert expected.max() > 0
+    assert torch.allclose(found, expected, atol=1e-8)

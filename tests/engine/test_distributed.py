@@ -64,6 +64,19 @@ def test_two_ranks_equal_one(recipe: str, batch_size: int) -> None:
     assert both["summary"]["n"] == 2
 
 
+def test_members_of_an_ensemble_are_spread_over_ranks() -> None:
+    words = ["train", "--recipe", "mlp", "--epochs", "1", "--ensemble", "3", "--json"]
+    words += ["--device", "cpu", "--precision", "fp32", "--name"]
+    two = json.loads(run([*TORCHRUN, *words, "two"]).stdout)
+    one = json.loads(run([PROGRAM, *words, "one"]).stdout)
+    assert [member["seed"] for member in two["members"]] == [0, 1, 2]
+    assert two["test"]["correct"] == pytest.approx(one["test"]["correct"], abs=1)
+    weights = [checkpoint.load(Path(d["checkpoint"]))["weights"] for d in (one, two)]
+    assert len(weights[0]) == 18
+    for name, value in weights[0].items():
+        assert (value - weights[1][name]).abs().max() < 1e-4, name
+
+
 def test_rank_0_alone_prints() -> None:
     done = run([*TORCHRUN, "train", "--recipe", "mlp", "--epochs", "1", "--device", "cpu"])
     assert done.stdout.count("Test: ") == 1

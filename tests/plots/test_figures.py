@@ -30,7 +30,7 @@ LONG = "a-run-of-" + "$very_" * 14 + "long-name on mnist test: 9,941 of 10,000 r
 def compared(count: int, title: str) -> Figure:
     captions = ["label 4\nA 4  B 9\n#9999"] * count
     numbers = {"both_right": 9900, "only_a": 40, "only_b": 20, "both_wrong": 40}
-    sentence = "A is better than B, by more than chance would do (McNemar's exact test, p = 0.01)"
+    sentence = "A is right more often than B: by chance that would be rare (p = 0.01)"
     return compare.compare_figure(numbers, images(count), captions, sentence, title)
 
 

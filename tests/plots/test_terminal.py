@@ -26,7 +26,9 @@ POINTS, LABELS = GENERATOR.normal(size=(2_000, 2)), GENERATOR.integers(0, 10, 2_
 WRONG = np.arange(2_000) % 100 == 0
 WIDE = np.zeros((90, 768, 3), np.uint8) + 200
 COUNTS = {"both_right": 9900, "only_a": 40, "only_b": 20, "both_wrong": 40}
-SENTENCE = "A is better than B, by more than chance would do (McNemar's exact test, p = 0.0088)"
+SENTENCE = (
+    "A is right more often than B: by chance that would be rare (McNemar's exact test, p = 0.0088)"
+)
 
 PANELS: dict[str, Callable[[Console], RenderableType]] = {
     "prediction": lambda c: terminal.prediction_panel(images(1)[0], 4, [0.1] * 10, c, 4),

@@ -1,7 +1,7 @@
 """How runs learned: loss and accuracy from their metrics, also while they are still learning."""
 
+import math
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def view_curves(request: ViewRequest) -> CurvesView:
 
     Raises CheckpointError for what is no run, or one without metrics.
     """
-    return logged_curves(find_runs(request))
+    return logged_curves(with_members(find_runs(request)))
 
 
 def logged_curves(directories: list[Path]) -> CurvesView:
@@ -74,11 +74,15 @@ def logged_curves(directories: list[Path]) -> CurvesView:
 def find_runs(request: ViewRequest) -> list[Path]:
     """The runs' directories; a checkpoint file stands for the run it lies in.
 
-    An ensemble stands for its members, which are runs of their own. Raises CheckpointError.
+    Raises CheckpointError.
     """
+    return [_directory(name, request.store) for name in request.checkpoints or ("latest",)]
+
+
+def with_members(directories: list[Path]) -> list[Path]:
+    """`directories`, each ensemble replaced by the runs of its members begun until now."""
     found = []
-    for name in request.checkpoints or ("latest",):
-        directory = _directory(name, request.store)
+    for directory in directories:
         members = list_runs(directory / MEMBERS_NAME)
         found += sorted(run.directory for run in members) or [directory]
     return found
@@ -129,11 +133,11 @@ def _column(records: list[dict[str, Any]], key: str) -> Points:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+    return type(value) in (int, float) and abs(value) < math.inf
 
 
 def _steps_per_epoch(run: RunInfo, records: list[dict[str, Any]]) -> int:
     if run.config is not None:
         images = SPLIT_SIZES["train"] - run.config.validation
-        return ceil(images / run.config.recipe.batch_size)
+        return math.ceil(images / run.config.recipe.batch_size)
     return max((r["step"] for r in records if "step" in r), default=1) or 1

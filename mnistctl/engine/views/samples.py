@@ -17,6 +17,7 @@ from mnistctl.recipes import RECIPES, Augmentation, Recipe, get_recipe
 
 DEFAULT_COUNT = 80
 DEFAULT_ORIGINALS = 10
+MAX_ORIGINALS = 50
 NUM_VARIANTS = 7
 """Augmented versions beside each original."""
 
@@ -58,6 +59,8 @@ def view_samples(request: ViewRequest) -> SamplesView:
     name = request.dataset or DEFAULT_DATASET
     data = load_split(name, request.split, request.data_dir, request.reporter)
     count = request.count or (DEFAULT_ORIGINALS if recipe else DEFAULT_COUNT)
+    if recipe and count > MAX_ORIGINALS:
+        raise UsageError(f"--count {count}: 1 to {MAX_ORIGINALS} with --augmented")
     chosen = _chosen(data, count, request.digit, request.seed)
     images = data.images[chosen]
     return SamplesView(
