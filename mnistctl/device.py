@@ -127,8 +127,8 @@ def keep_freed_memory() -> None:
     """Let the C library keep what is freed for the next batch, instead of returning it each time.
 
     A training step frees and takes the same hundreds of megabytes again; giving them back to the
-    system between costs page faults, a tenth to a quarter of the time on a CPU. glibc only; nothing
-    happens elsewhere.
+    system between costs page faults, which made trainings 1.1 to 1.8 times as long. glibc only;
+    nothing happens elsewhere.
     """
     import ctypes
     import sys
