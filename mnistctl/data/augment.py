@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
+from mnistctl.data.degrade import degrade
 from mnistctl.recipes import Augmentation
 
 SIDE = 28
@@ -66,13 +67,17 @@ def augment(
     first: int = 0,
     total: int | None = None,
 ) -> Tensor:
-    """Images (n, 28, 28) uint8, each under a map of its own: float32 (n, 1, 28, 28), 0..255.
+    """Images (n, 28, 28) uint8 as training changes them: float32 (n, 1, 28, 28), 0..255.
 
-    They are those from `first` on in a batch of `total` (None: the whole batch), for which the
-    random numbers are drawn, on the CPU: every device and share sees the same.
+    Each is seen under a map of its own; a share of them is then damaged (`data.degrade`). They
+    are those from `first` on in a batch of `total` (None: the whole batch), for which the random
+    numbers are drawn, on the CPU: every device and share sees the same.
     """
     total = len(images) if total is None else total
     own = slice(first, first + len(images))
     maps = draw_maps(augmentation, total, generator)[own]
     bends = draw_bends(augmentation, total, generator)[own] if augmentation.elastic else None
-    return apply_maps(images, maps, bends)
+    seen = apply_maps(images, maps, bends)
+    if augmentation.degrade:
+        seen = degrade(seen, augmentation.degrade, generator, first, total)
+    return seen

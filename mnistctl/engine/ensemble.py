@@ -190,17 +190,9 @@ def _combine(
         if member is None:
             raise CheckpointError(f"member {name} has lost its last checkpoint", "--resume the run")
         weights |= {member_name(index, key): value for key, value in member.items()}
-    payload = {
-        "run": directory.name,
-        "recipe": config.recipe.to_dict(),
-        "dataset": config.dataset,
-        "config": config.to_dict(),
-        "metrics": {},
-        "members": config.ensemble,
-        "weights": weights,
-    }
     path = directory / LAST_NAME
-    checkpoint.save(path, payload)
+    payload = checkpoint.payload_of(directory.name, config, {}, weights)
+    checkpoint.save(path, payload | {"members": config.ensemble})
     device = torch_device(config.device)
     model = network_with(config.recipe.network, weights, path, config.ensemble).to(device)
     test = load_split(config.dataset, "test", request.data_dir, reporter)

@@ -7,11 +7,9 @@ from torch import Tensor
 
 from mnistctl.data.augment import augment
 from mnistctl.data.batches import Stream, derive_seed, epoch_order, share_of
-from mnistctl.data.degrade import degrade
 from mnistctl.data.nondigits import drawn_nondigits
 from mnistctl.engine.distributed import Ranks
 from mnistctl.engine.inference import pixels_to_input, scale_pixels
-from mnistctl.recipes import Augmentation
 from mnistctl.store.config import RunConfig
 
 NUM_DRAWN = 1_500
@@ -88,7 +86,7 @@ class Feed:
         if not recipe.augments(epoch - 1):
             return pixels_to_input(images, recipe)
         generator = self._generator(stream, epoch, step)
-        seen = augmented(images, recipe.augmentation, generator, first, total)
+        seen = augment(images, recipe.augmentation, generator, first, total)
         return scale_pixels(seen, recipe)
 
     def _generator(self, stream: Stream, epoch: int, step: int) -> torch.Generator:
@@ -103,20 +101,3 @@ class Feed:
         turned = images[torch.isin(labels, labels.new_tensor(TURNED))][: NUM_DRAWN // 6]
         mirrored = images[torch.isin(labels, labels.new_tensor(MIRRORED))][: NUM_DRAWN // 6]
         return torch.cat([drawn, turned.rot90(1, (1, 2)), mirrored.flip(2)])
-
-
-def augmented(
-    images: Tensor,
-    ranges: Augmentation,
-    generator: torch.Generator,
-    first: int = 0,
-    total: int | None = None,
-) -> Tensor:
-    """Images (n, 28, 28) uint8 as training changes them: float32 (n, 1, 28, 28), 0..255.
-
-    They are those from `first` on in a batch of `total` (None: the whole batch).
-    """
-    seen = augment(images, ranges, generator, first, total)
-    if ranges.degrade:
-        seen = degrade(seen, ranges.degrade, generator, first, total)
-    return seen

@@ -51,14 +51,9 @@ class Saver:
             return
         self.log.sync()
         history = self.state.history
-        payload = {
-            "run": self.directory.name,
-            "recipe": self.config.recipe.to_dict(),
-            "dataset": self.config.dataset,
-            "config": self.config.to_dict(),
-            "metrics": history[-1] if history else {},
-            "weights": to_cpu(self.state.result.state_dict()),
-        }
+        metrics = history[-1] if history else {}
+        weights = to_cpu(self.state.result.state_dict())
+        payload = checkpoint.payload_of(self.directory.name, self.config, metrics, weights)
         save_last(self.directory, payload | {"training": training}, self.last_is_good)
         self.last_is_good = True
         if self.state.just_ended_best_epoch():

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mnistctl.errors import CheckpointError
 from mnistctl.files import reason, write_atomic
-from mnistctl.store.config import checked_recipe
+from mnistctl.store.config import RunConfig, checked_recipe
 from mnistctl.store.survey import Refused, survey
 
 FORMAT = "mnistctl-checkpoint"
@@ -54,6 +54,20 @@ def save(
             f"can't save {path}: {reason(error)}",
             "what was saved before is intact; make room, then continue it with --resume",
         ) from error
+
+
+def payload_of(
+    run: str, config: RunConfig, metrics: dict[str, Any], weights: dict[str, Tensor]
+) -> dict[str, Any]:
+    """What every checkpoint of a run holds, for `save`; `metrics` is the record of its epoch."""
+    return {
+        "run": run,
+        "recipe": config.recipe.to_dict(),
+        "dataset": config.dataset,
+        "config": config.to_dict(),
+        "metrics": metrics,
+        "weights": weights,
+    }
 
 
 def load(path: Path) -> dict[str, Any]:

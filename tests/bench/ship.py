@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -55,17 +54,9 @@ def ship(run: str, store: Path, data_dir: Path) -> None:
     config = replace(config, recipe=recipe, command=command)
     members = found.payload.get("members", 1)
     weights = {name: _smaller(tensor) for name, tensor in found.payload["weights"].items()}
-    payload: dict[str, Any] = {
-        "run": "shipped",
-        "recipe": recipe.to_dict(),
-        "dataset": config.dataset,
-        "config": config.to_dict(),
-        "metrics": {},
-        "members": members,
-        "weights": weights,
-    }
+    payload = checkpoint.payload_of("shipped", config, {}, weights)
     SHIPPED.parent.mkdir(exist_ok=True)
-    checkpoint.save(SHIPPED, payload)
+    checkpoint.save(SHIPPED, payload | {"members": members})
     parameters = sum(tensor.numel() for name, tensor in weights.items() if not _is_statistic(name))
     card = _card(
         recipe.summary, command, members, parameters, recipe.temperature, _tested(data_dir)

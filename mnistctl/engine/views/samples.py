@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mnistctl.data.augment import augment
 from mnistctl.data.dataset import Split, load_split
 from mnistctl.data.names import DEFAULT_DATASET
-from mnistctl.engine.feeding import augmented
 from mnistctl.engine.views.request import ViewRequest
 from mnistctl.errors import MnistctlError, UsageError
 from mnistctl.recipes import RECIPES, Augmentation, Recipe, get_recipe
@@ -106,6 +106,6 @@ def _chosen(data: Split, count: int, digit: int | None, seed: int | None) -> Ten
 def _variants(images: Tensor, recipe: Recipe, seed: int) -> NDArray[np.uint8]:
     repeated = images.repeat_interleave(NUM_VARIANTS, 0)
     generator = torch.Generator().manual_seed(seed)
-    changed = augmented(repeated, recipe.augmentation, generator)
+    changed = augment(repeated, recipe.augmentation, generator)
     pixels: NDArray[np.uint8] = changed.round().clamp(0, 255).to(torch.uint8).numpy()
     return pixels.reshape(len(images), NUM_VARIANTS, *images.shape[1:])
