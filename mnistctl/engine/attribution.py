@@ -53,9 +53,10 @@ def grad_cam(
     """Selvaraju et al., "Grad-CAM", arXiv:1610.02391.
 
     The feature maps of the convolution `conv` (of the batch normalisation `norm` behind it, in
-    evaluation mode), before the activation function, are added up, each weighted by the mean
-    gradient of the logit of `digit` to it; what is left above 0 is enlarged to the size of
-    `image`, float32 (1, 1, height, width).
+    evaluation mode), rectified, are added up, each weighted by the mean gradient of the logit of
+    `digit` to it; what is left above 0 is enlarged to the size of `image`, float32 (1, 1, height,
+    width). The gradient is the one that passes the rectifier: 0 where a map is not active. Without
+    rectifying, a channel that is off and speaks against the digit would light the background.
     """
     kept: list[Tensor] = []
 
@@ -71,7 +72,7 @@ def grad_cam(
         if norm is not None:
             gradient, maps = gradient / _slope(norm), norm(maps)
         weights = gradient.mean((2, 3), keepdim=True)
-        heat = relu((weights * maps).sum(1, keepdim=True))
+        heat = relu((weights * relu(maps)).sum(1, keepdim=True))
         size = list(image.shape[2:])
         values = interpolate(heat, size, mode="bilinear", align_corners=False)
     return Attribution(values[0, 0].float().cpu(), float(score.detach()), None)

@@ -80,6 +80,14 @@ def test_grad_cam_is_dark_for_what_speaks_against_or_not_at_all() -> None:
     assert grad_cam(network, network.conv, None, bright_corner(), 8).values.max() == 0
 
 
+def test_grad_cam_is_dark_where_a_channel_that_speaks_against_is_off() -> None:
+    """Ink is +1 and paper -1, and the second channel is active on ink: paper shows nothing."""
+    against = OneChannel(for_first=0.0, for_second=-1.0)
+    found = grad_cam(against, against.conv, None, 1 - 2 * bright_corner(), 3)
+    assert found.score < 0
+    assert found.values.max() == 0
+
+
 def test_grad_cam_sees_batch_normalisation_as_part_of_the_layer() -> None:
     torch.manual_seed(2)
     conv, norm = nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
@@ -110,7 +118,7 @@ def test_grad_cam_weighs_what_each_channel_answers() -> None:
         maps = conv(image)
         active = (maps > 0).float().mean((2, 3), keepdim=True) / 784
         weights = head.weight[4].view(1, 2, 1, 1) * active
-        expected = (weights * maps).sum(1).clamp(min=0)[0]
+        expected = (weights * maps.clamp(min=0)).sum(1).clamp(min=0)[0]
     found = grad_cam(network, conv, None, image, 4).values
     assert expected.max() > 0
     assert torch.allclose(found, expected, atol=1e-8)
