@@ -56,6 +56,16 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
 
 
+def try_place(path: Path) -> None:
+    """Raise the OSError that writing `path` would meet, before there is anything to write."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    temporary = temporary_beside(path)
+    with open(temporary, "xb"):
+        pass
+    temporary.unlink()
+
+
 def sync_file(descriptor: int) -> None:
     """Bring an open file's bytes to the disk itself, past the drive's cache on macOS, too."""
     if _full_sync is not None:

@@ -118,10 +118,10 @@ def visualize_command(
     _check_usage(ctx, kind, checkpoints or [])
     if follow and json:
         raise UsageError("--follow goes on drawing, --json is one document", "choose one")
-    from mnistctl.plots.files import check_format
+    from mnistctl.plots.files import check_output
 
     if out is not None:
-        check_format(out)
+        check_output(out)
     from mnistctl.cli.visualize_kinds import KINDS
     from mnistctl.engine.views.request import ViewRequest
 

@@ -75,7 +75,8 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
         directory = _shared_directory(request, config, old.directory if old else None, ranks)
         wait_for_all()
     reporter.say(f"Run {directory.name} in {directory}: {config.ensemble} members")
-    with writing(directory) if ranks.is_first else contextlib.nullcontext():
+    own = writing(directory) if ranks.is_first else contextlib.nullcontext()
+    with _saying_how_to_go_on(directory, request, ranks), own:
         write_json(directory, CONFIG_NAME, config.to_dict())
         results = _train_members(directory, request, config, ranks, reporter)
         return _combine(directory, request, config, results, reporter)
@@ -122,8 +123,10 @@ def _train_members(
             name=name,
             resume=name if begun else None,
         )
-        with _naming_the_ensemble(directory, request, ranks, number):
+        try:
             train(asked, reporter, Ranks(local_rank=ranks.local_rank), own)
+        except (Interrupted, Terminated) as error:
+            raise type(error)(f"member {number}: {error.message}") from error
     return list(_all_results(directory, config)) if ranks.is_first else []
 
 
@@ -153,15 +156,15 @@ def _final_weights(run: Path, config: RunConfig) -> dict[str, Tensor] | None:
 
 
 @contextlib.contextmanager
-def _naming_the_ensemble(
-    directory: Path, request: TrainRequest, ranks: Ranks, number: int
-) -> Iterator[None]:
-    """A stop within a member is one of the ensemble, and that is what goes on."""
+def _saying_how_to_go_on(directory: Path, request: TrainRequest, ranks: Ranks) -> Iterator[None]:
+    """A stop, of a member or between members, is one of the ensemble, and that is what goes on."""
+    hint = f"continue with: {resume_command(directory, request, ranks)}"
     try:
         yield
     except (Interrupted, Terminated) as error:
-        hint = f"continue with: {resume_command(directory, request, ranks)}"
-        raise type(error)(f"member {number}: {error.message}", hint) from error
+        raise type(error)(error.message, hint) from error
+    except KeyboardInterrupt as error:
+        raise Interrupted("interrupted; members trained so far are saved", hint) from error
 
 
 def _all_results(directory: Path, config: RunConfig) -> Iterator[dict[str, Any]]:

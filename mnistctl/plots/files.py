@@ -1,10 +1,12 @@
 """Writing a figure: the format by the file's ending, the old file replaced in one step."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnistctl.errors import MnistctlError, UsageError
-from mnistctl.files import reason, replacing
+from mnistctl.files import reason, replacing, try_place
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,27 +17,42 @@ DPI = 150
 _METADATA = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
-def check_format(path: Path) -> Path:
-    """`path` if a figure can be written under its ending. Raises UsageError when not."""
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(
-            f"can't tell the picture format of '{path}'",
-            f"end the name in one of: {', '.join(FORMATS)}",
-        )
-    return path
+def check_output(path: Path) -> None:
+    """See before a long computation that a figure can be written as `path`.
+
+    Raises UsageError for an unknown ending, MnistctlError for a place that can't be written to.
+    """
+    _ending(path)
+    with _naming(path):
+        try_place(path)
 
 
 def save_figure(figure: "Figure", path: Path) -> Path:
     """Write `figure` as `path`, replacing a file that is there atomically.
 
-    Raises UsageError for an unknown ending, MnistctlError when the path can't be written.
+    Raises what `check_output` raises.
     """
     from matplotlib import rc_context
 
-    ending = check_format(path).suffix.lower()
+    ending = _ending(path)
+    with _naming(path), rc_context({"svg.hashsalt": "mnistctl"}), replacing(path) as file:
+        figure.savefig(file, format=ending[1:], dpi=DPI, metadata=_METADATA[ending])
+    return path
+
+
+def _ending(path: Path) -> str:
+    ending = path.suffix.lower()
+    if ending not in FORMATS:
+        raise UsageError(
+            f"can't tell the picture format of '{path}'",
+            f"end the name in one of: {', '.join(FORMATS)}",
+        )
+    return ending
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
     try:
-        with rc_context({"svg.hashsalt": "mnistctl"}), replacing(path) as file:
-            figure.savefig(file, format=ending[1:], dpi=DPI, metadata=_METADATA[ending])
+        yield
     except OSError as error:
         raise MnistctlError(f"can't write {path}: {reason(error)}") from error
-    return path

@@ -358,7 +358,8 @@ BAD = {
     ("--image", "missing.png"): (1, "can't open missing.png"),
     ("curves", "-c", "nothing"): (1, "no run called 'nothing'"),
     ("errors", "-c", "missing.pt"): (1, "missing.pt does not exist"),
-    ("errors", "-o", "no/such/x.png", "-c", "wide"): (1, "can't write no/such/x.png"),
+    # Seen before the checkpoint is looked for.
+    ("errors", "-o", "no/such/x.png", "-c", "missing.pt"): (1, "can't write no/such/x.png"),
     ("activations", "-c", "flat"): (1, "needs convolutions"),
 }
 

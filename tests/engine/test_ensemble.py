@@ -119,6 +119,21 @@ def test_a_stopped_ensemble_goes_on_to_the_same_bits(
     assert train_run(again, NullReporter()).document == finished
 
 
+def test_a_ctrl_c_between_members_says_how_to_go_on(
+    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*parts: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mnistctl.engine.ensemble._combine", interrupted)
+        with pytest.raises(Interrupted, match="members trained so far are saved") as stop:
+            train_run(replace(request_, name="e"), NullReporter())
+    assert "train --resume e --store" in stop.value.hint
+    again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="e")
+    assert len(train_run(again, NullReporter()).document["members"]) == 2
+
+
 def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

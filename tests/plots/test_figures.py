@@ -22,7 +22,7 @@ from mnistctl.plots import (
     saliency,
     samples,
 )
-from mnistctl.plots.files import save_figure
+from mnistctl.plots.files import check_output, save_figure
 
 LONG = "a-run-of-" + "$very_" * 14 + "long-name on mnist test: 9,941 of 10,000 right (99.41 %)"
 
@@ -182,6 +182,12 @@ def test_a_file_that_is_there_is_replaced_whole() -> None:
         save_figure(FIGURES["one sample"]("t"), Path("x.gif"))
     with pytest.raises(MnistctlError, match="can't write no/x.png"):
         save_figure(FIGURES["one sample"]("t"), Path("no/x.png"))
+    Path("d.png").mkdir()
+    for bad in (Path("no/x.png"), Path("d.png"), Path("n" * 300 + ".png")):
+        with pytest.raises(MnistctlError, match="can't write"):
+            check_output(bad)
+    Path("d.png").rmdir()
+    check_output(path)
     assert path.read_bytes() == b"old"
     save_figure(FIGURES["one sample"]("t"), path)
     assert path.read_bytes().startswith(b"\x89PNG")
