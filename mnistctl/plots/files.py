@@ -1,6 +1,7 @@
 """Writing a figure: the format by the file's ending, the old file replaced in one step."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,8 +36,11 @@ def save_figure(figure: "Figure", path: Path) -> Path:
     from matplotlib import rc_context
 
     ending = _ending(path)
-    with _naming(path), rc_context({"svg.hashsalt": "mnistctl"}), replacing(path) as file:
-        figure.savefig(file, format=ending[1:], dpi=DPI, metadata=_METADATA[ending])
+    with _naming(path), replacing(path) as file, warnings.catch_warnings():
+        # A file's name may have letters that the font lacks: it is drawn with boxes for them.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        with rc_context({"svg.hashsalt": "mnistctl"}):
+            figure.savefig(file, format=ending[1:], dpi=DPI, metadata=_METADATA[ending])
     return path
 
 

@@ -192,3 +192,11 @@ def test_a_file_that_is_there_is_replaced_whole() -> None:
     save_figure(FIGURES["one sample"]("t"), path)
     assert path.read_bytes().startswith(b"\x89PNG")
     assert [own.name for own in Path().iterdir()] == ["x.png"]
+
+
+@pytest.mark.parametrize("ending", [".png", ".svg", ".pdf"])
+def test_letters_that_the_font_lacks_draw_in_silence(ending: str) -> None:
+    """Warnings are errors in these tests."""
+    path = Path("digit").with_suffix(ending)
+    save_figure(FIGURES["one sample"]("\u6570\u5b57.png, of a run called \u6570"), path)
+    assert path.stat().st_size > 1_000
