@@ -1,9 +1,14 @@
 """The options that several commands share: one name, help and default each."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+from mnistctl.errors import unknown
+
+if TYPE_CHECKING:
+    from mnistctl.data import ink
 
 DEBUG_KEY = "mnistctl.debug"
 
@@ -48,6 +53,14 @@ Dataset = Annotated[
     typer.Option("--dataset", metavar="NAME", help="mnist, or synthetic (needs no download)."),
 ]
 Split = Annotated[str, typer.Option("--split", metavar="NAME", help="test or train.")]
+Invert = Annotated[
+    str,
+    typer.Option(
+        "--invert",
+        metavar="WHICH",
+        help="yes: dark ink on light paper; no: light on dark; auto finds out.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, no bars.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="The result alone, no progress.")]
 Debug = Annotated[
@@ -92,3 +105,11 @@ CheckpointsOption = Annotated[
 
 DEFAULT_DATA_DIR = Path("data")
 DEFAULT_STORE = Path("runs")
+INVERT = ("auto", "yes", "no")
+
+
+def checked_invert(value: str) -> "ink.Invert":
+    """`value` of `--invert`. Raises UsageError."""
+    if value not in INVERT:
+        raise unknown("--invert value", value, INVERT)
+    return cast("ink.Invert", value)

@@ -4,19 +4,16 @@ import csv
 import sys
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mnistctl.cli import options
 from mnistctl.cli.output import Output, is_terminal, percent, start_output
-from mnistctl.errors import ExitCode, MnistctlError, UsageError, unknown
+from mnistctl.errors import ExitCode, MnistctlError, UsageError
 
 if TYPE_CHECKING:
-    from mnistctl.data.ink import Invert
     from mnistctl.engine.predict import Answers, Prediction
-
-INVERT = ("auto", "yes", "no")
 
 
 def predict_command(
@@ -28,14 +25,7 @@ def predict_command(
         ),
     ],
     checkpoint: options.CheckpointOption = None,
-    invert: Annotated[
-        str,
-        typer.Option(
-            "--invert",
-            metavar="WHICH",
-            help="yes: dark ink on light paper; no: light on dark; auto finds out.",
-        ),
-    ] = "auto",
+    invert: options.Invert = "auto",
     multi: Annotated[
         bool, typer.Option("--multi", help="Find several digits in a picture and read them.")
     ] = False,
@@ -61,8 +51,7 @@ def predict_command(
     probability and a verdict: digit, uncertain or not a digit.
     """
     output = start_output(ctx, json, quiet)
-    if invert not in INVERT:
-        raise unknown("--invert value", invert, INVERT)
+    polarity = options.checked_invert(invert)
     if as_csv and json:
         raise UsageError("--csv and --json are two forms of the same output", "choose one")
     if save_input is not None and save_input.suffix.lower() != ".png":
@@ -75,7 +64,7 @@ def predict_command(
         store=store,
         device=device,
         precision=precision,
-        invert=cast("Invert", invert),
+        invert=polarity,
         multi=multi,
         reporter=output.reporter(),
     )

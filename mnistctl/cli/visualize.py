@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _NETWORK = {"checkpoints", "device", "precision", "store"}
 _DATA = {"split", "dataset", "data_dir"}
-_ONE_IMAGE = _NETWORK | _DATA | {"index", "image"}
+_ONE_IMAGE = _NETWORK | _DATA | {"index", "image", "invert"}
 # Which parameters of the command each kind reads; the rest would be ignored, and are refused.
 USES: dict[str, set[str]] = {
     "prediction": _ONE_IMAGE,
@@ -89,6 +89,7 @@ def visualize_command(
     kind: KindArgument = "prediction",
     index: Index = 0,
     image: Image = None,
+    invert: options.Invert = "auto",
     split: options.Split = "test",
     count: Count = None,
     digit: Digit = None,
@@ -135,6 +136,7 @@ def visualize_command(
         precision=precision,
         index=index,
         image=image,
+        invert=options.checked_invert(invert),
         count=count,
         digit=digit,
         seed=seed,
@@ -163,6 +165,8 @@ def _check_usage(ctx: typer.Context, kind: str, checkpoints: list[str]) -> None:
             raise UsageError(f"'{kind}' has no use for {flags[name]}", f"it takes {', '.join(own)}")
     if "image" in given and (other := {"index", "split", "dataset", "data_dir"} & set(given)):
         raise UsageError(f"--image is no image of a data set: {flags[min(other)]} is out of place")
+    if "invert" in given and "image" not in given:
+        raise UsageError("--invert is about a picture file: give --image FILE")
     if kind == "compare" and len(checkpoints) != 2:
         raise UsageError(
             f"'compare' takes two checkpoints, not {len(checkpoints)}",

@@ -2,13 +2,13 @@
 
 import io
 import json
-import os
 import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -201,10 +201,13 @@ def test_a_file_with_each_step_to_the_network(store: Path) -> None:
     assert found["steps"] == ["image", "ink", "strokes", "28x28"]
     assert found["image"] == "one.png"
     assert "index" not in found
-    said = CliRunner().invoke(app, ["predict", "one.png", "--json"]).stdout
-    (answer,) = json.loads(said)["predictions"]
-    for key in ("probabilities", "verdict", "warnings", "box"):
-        assert found[key] == answer[key]
+    inverted = document("--image", "one.png", "--invert", "no")
+    assert inverted["probabilities"] != found["probabilities"]
+    for shown, polarity in ((found, "auto"), (inverted, "no")):
+        words = ["predict", "one.png", "--json", "--invert", polarity]
+        (answer,) = json.loads(CliRunner().invoke(app, words).stdout)["predictions"]
+        for key in ("probabilities", "verdict", "warnings", "box"):
+            assert shown[key] == answer[key]
     shown = run("--image", "one.png").stdout
     assert shown.startswith("one.png: ")
     assert "strokes" in shown
@@ -304,9 +307,13 @@ def test_following_redraws_in_a_terminal(
     assert Path("x.png").exists()
 
 
-def test_ctrl_c_ends_following(growing: Callable[[], None]) -> None:
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+def test_ctrl_c_ends_following(
+    growing: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pausing = SimpleNamespace(
+        monotonic=time.monotonic, sleep=lambda seconds: signal.raise_signal(signal.SIGINT)
+    )
+    monkeypatch.setattr(visualize_follow, "time", pausing)
     assert "interrupted" in run("curves", "-c", "wide", "--follow", code=130).stderr
 
 
@@ -355,6 +362,8 @@ BAD = {
     ("saliency", "--index", "10000"): (2, "images 0 to 9999"),
     ("errors", "-o", "x.bmp"): (2, ".png, .svg, .pdf"),
     ("--image", "x.png", "--index", "3"): (2, "--index is out of place"),
+    ("--invert", "yes"): (2, "give --image FILE"),
+    ("--image", "x.png", "--invert", "yess"): (2, "did you mean 'yes'"),
     ("--image", "missing.png"): (1, "can't open missing.png"),
     ("curves", "-c", "nothing"): (1, "no run called 'nothing'"),
     ("errors", "-c", "missing.pt"): (1, "missing.pt does not exist"),

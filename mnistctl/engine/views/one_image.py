@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mnistctl.data.image_file import read_bounded, read_image
 from mnistctl.data.image_paths import STDIN
+from mnistctl.data.ink import Invert
 from mnistctl.data.names import SPLIT_SIZES
 from mnistctl.data.photo import prepare
 from mnistctl.engine.subject import Subject
@@ -63,7 +64,7 @@ def asked_image(request: ViewRequest) -> tuple[Subject, OneImage]:
     Raises UsageError (index out of range), ImageError, CheckpointError, DataError or DeviceError.
     """
     if request.image is not None:
-        own = image_of_file(request.image)
+        own = image_of_file(request.image, request.invert)
         return request.subject(), own
     check_index(request)
     subject = request.subject()
@@ -73,12 +74,12 @@ def asked_image(request: ViewRequest) -> tuple[Subject, OneImage]:
     return subject, OneImage(name, data.images[index].numpy(), int(data.labels[index]), index)
 
 
-def image_of_file(file: str) -> OneImage:
+def image_of_file(file: str, invert: Invert) -> OneImage:
     """A picture brought to MNIST's form, with every step. Raises ImageError."""
     if file == STDIN and sys.stdin is None:
         raise ImageError("standard input is closed")
     picture = read_image(read_bounded(sys.stdin.buffer) if file == STDIN else Path(file))
-    found = prepare(picture, keep_steps=True)
+    found = prepare(picture, invert, keep_steps=True)
     steps = found.steps or (("image", picture.pixels),)
     return OneImage(
         name="standard input" if file == STDIN else Path(file).name,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mnistctl.data.ink import Invert
 from mnistctl.data.names import check_dataset
 from mnistctl.engine.subject import Subject, find_hardware, load_subject
 from mnistctl.errors import UsageError
@@ -23,6 +24,8 @@ class ViewRequest:
     index: int = 0
     image: str | None = None
     """A picture file in place of an image of the data set."""
+    invert: Invert = "auto"
+    """Of the picture file: its polarity, as `data.photo.prepare` takes it."""
     count: int | None = None
     digit: int | None = None
     seed: int | None = None
