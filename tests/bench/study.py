@@ -63,6 +63,7 @@ def record(document: dict[str, Any], ensemble: int) -> None:
         "recipe": document["recipe"],
         "seed": document["seed"],
         "ensemble": ensemble,
+        "parameters": document["parameters"],
         "correct": document["test"]["correct"],
         "epochs": document["epochs"],
         "device": document["device"],

@@ -36,7 +36,17 @@ def test_ranges_are_kept() -> None:
     assert abs(float(shifts.mean())) < 0.05
 
 
-@pytest.mark.parametrize("field", ["rotate", "scale", "shear", "shift"])
+def test_stretch_trades_width_for_height() -> None:
+    plain = maps_of(Augmentation(rotate=10, scale=0.1), 5_000)
+    stretched = maps_of(Augmentation(rotate=10, scale=0.1, stretch=0.1), 5_000)
+    assert torch.equal(stretched[:, :, 2], plain[:, :, 2])
+    width, height = (stretched[:, 0] / plain[:, 0])[:, :2].T
+    assert torch.allclose(width + height, torch.full((5_000,), 2.0), atol=1e-3)
+    assert 0.0995 < (width - 1).abs().max() < 0.101
+    assert abs(float(width.mean()) - 1) < 0.005
+
+
+@pytest.mark.parametrize("field", ["rotate", "scale", "shear", "shift", "stretch"])
 def test_each_range_changes_the_images(field: str) -> None:
     seen = apply_maps(IMAGES, maps_of(Augmentation(**{field: 0.5 if field != "rotate" else 20})))
     assert (seen[:, 0] - IMAGES.float()).abs().mean() > 1
