@@ -3,9 +3,11 @@
 Nothing here imports torch, torchvision or matplotlib until a command needs it.
 """
 
+import contextlib
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -15,29 +17,51 @@ from mnistctl import __version__
 from mnistctl.cli.download import download_command
 from mnistctl.cli.evaluate import evaluate_command
 from mnistctl.cli.options import DEBUG_KEY
-from mnistctl.cli.output import show_error
+from mnistctl.cli.output import show_error, start_output
 from mnistctl.cli.predict import predict_command
 from mnistctl.cli.train import train_command
 from mnistctl.cli.visualize import visualize_command
-from mnistctl.errors import ExitCode, Interrupted, MnistctlError
+from mnistctl.errors import ExitCode, Interrupted, MnistctlError, UsageError
+
+# Typer exports no common class of the errors in what was typed; this is click's UsageError.
+_MistypedError: Any = typer.BadParameter.__base__
 
 
 class ErrorMappingGroup(TyperGroup):
     """Runs a command and turns its known errors into lines and an exit code."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """What is left of `args` for the command. Raises typer.Exit with the error's code."""
+        if not args:
+            return super().parse_args(ctx, args)  # shows the help
+        if "--json" in args:
+            start_output(ctx, as_json=True, quiet=False)  # for an error before the command starts
+        with _shown_errors(ctx):
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """The command's return value. Raises typer.Exit with the error's code."""
-        try:
+        with _shown_errors(ctx):
             return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            known: MnistctlError = Interrupted("interrupted")
-            cause: BaseException = error
-        except MnistctlError as error:
-            known, cause = error, error
-        if ctx.meta.get(DEBUG_KEY):
-            traceback.print_exception(cause)
-        show_error(ctx, known)
-        raise typer.Exit(int(known.exit_code))
+
+
+@contextlib.contextmanager
+def _shown_errors(ctx: Any) -> Iterator[None]:
+    try:
+        yield
+        return
+    except KeyboardInterrupt as error:
+        known: MnistctlError = Interrupted("interrupted")
+        cause: BaseException = error
+    except MnistctlError as error:
+        known, cause = error, error
+    except _MistypedError as error:
+        command = (error.ctx or ctx).command_path
+        known, cause = UsageError(error.format_message(), f"see {command} --help"), error
+    if ctx.meta.get(DEBUG_KEY):
+        traceback.print_exception(cause)
+    show_error(ctx, known)
+    raise typer.Exit(int(known.exit_code))
 
 
 app = typer.Typer(
