@@ -25,6 +25,7 @@ class LoadedModel:
     dataset: str | None
     """None for a bare state dict, which doesn't say."""
     path: Path
+    name: str
     label: str
 
 
@@ -47,7 +48,9 @@ def load_model(
         )
     members = found.payload.get("members", 1) if own else 1
     model = network_with(recipe.network, weights, found.path, members)
-    return LoadedModel(model.to(device).eval(), recipe, dataset, found.path, found.label)
+    return LoadedModel(
+        model.to(device).eval(), recipe, dataset, found.path, found.name, found.label
+    )
 
 
 def network_with(

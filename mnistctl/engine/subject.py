@@ -39,9 +39,8 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """How to name the network in a picture: its run's directory, or its file."""
-        path = self.loaded.path
-        return path.resolve().parent.name if self.loaded.label.startswith("run ") else path.name
+        """How to name the network in a picture."""
+        return self.loaded.name
 
     def document(self) -> dict[str, str]:
         """What every JSON document on this subject says of it."""

@@ -7,7 +7,15 @@ from typing import Any
 from mnistctl.errors import CheckpointError
 from mnistctl.store import checkpoint
 from mnistctl.store.rotation import is_ensemble, load_best, load_newest
-from mnistctl.store.runs import BEST_NAME, LAST_NAME, RunInfo, describe, is_run, list_runs
+from mnistctl.store.runs import (
+    BEST_NAME,
+    LAST_NAME,
+    PREVIOUS_NAME,
+    RunInfo,
+    describe,
+    is_run,
+    list_runs,
+)
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "shipped.pt"
 _REAL_PATH = "give the real path"
@@ -19,8 +27,10 @@ class Found:
 
     path: Path
     payload: dict[str, Any]
+    name: str
+    """In a picture: its run's, or its file's."""
     label: str
-    """How to name it to the user, e.g. `run cnn-small-1 (latest)`."""
+    """In a sentence, e.g. `run cnn-small-1 (latest)`."""
     warnings: tuple[str, ...] = ()
 
 
@@ -31,7 +41,7 @@ def find(argument: str | None, store: Path) -> Found:
     Raises CheckpointError with the candidates when nothing, or more than one thing, fits.
     """
     if argument == "shipped" or (argument is None and not _finished(store)):
-        return _of_file(SHIPPED, "shipped weights")
+        return replace(_of_file(SHIPPED), name="shipped weights", label="shipped weights")
     if argument is None or argument == "latest":
         return _of_run(_latest(store).directory, " (latest)")
     if argument == "best":
@@ -42,7 +52,7 @@ def find(argument: str | None, store: Path) -> Found:
     if path.is_dir():
         return _of_run(path)
     if path.exists() or path.suffix in (".pt", ".pth") or len(path.parts) > 1:
-        return _of_file(path, str(path))
+        return _of_file(path)
     return _of_run(match_run(argument, store).directory)
 
 
@@ -123,34 +133,39 @@ def _best(store: Path) -> RunInfo:
     return max(scored, key=lambda pair: pair[0])[1]
 
 
-def _of_file(path: Path, label: str) -> Found:
-    return Found(path, checkpoint.load(path), label)
+def _of_file(path: Path) -> Found:
+    name = path.name
+    if name in (LAST_NAME, PREVIOUS_NAME, BEST_NAME):  # as those of every run are called
+        name = f"{path.resolve().parent.name}/{name}"
+    return Found(path, checkpoint.load(path), name, str(path))
 
 
 def _of_run(directory: Path, how: str = "") -> Found:
     """A run's model: best.pt where validation images were held out, else last.pt."""
     if directory.is_symlink():
         raise CheckpointError(f"run {directory} is a symbolic link: refused", _REAL_PATH)
-    label = f"run {directory.resolve().name}{how}"
+    name = directory.resolve().name
+    label = f"run {name}{how}"
     if is_ensemble(directory):
-        return _of_ensemble(directory, label)
+        found = _of_ensemble(directory)
+        label += f", {found.payload.get('members', 1)} members"
+        return replace(found, name=name, label=label)
     config = describe(directory).config
     if (directory / BEST_NAME).exists():
-        return Found(directory / BEST_NAME, load_best(directory, config), label)
+        return Found(directory / BEST_NAME, load_best(directory, config), name, label)
     newest = load_newest(directory)
     if newest.payload is None:
         raise CheckpointError(
             f"{directory} holds no checkpoint", "a run killed before its first one: --resume it"
         )
     notes = tuple(f"{problem}; using {newest.path.name} instead" for problem in newest.problems)
-    return Found(newest.path, newest.payload, label, notes)
+    return Found(newest.path, newest.payload, name, label, notes)
 
 
-def _of_ensemble(directory: Path, label: str) -> Found:
+def _of_ensemble(directory: Path) -> Found:
     if not (directory / LAST_NAME).exists():
         raise CheckpointError(
             f"{directory}: its members are not all trained and put together",
             f"finish it: mnistctl train --resume {directory.name} --store {directory.parent}",
         )
-    found = _of_file(directory / LAST_NAME, label)
-    return replace(found, label=f"{label}, {found.payload.get('members', 1)} members")
+    return _of_file(directory / LAST_NAME)

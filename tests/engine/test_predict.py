@@ -41,7 +41,7 @@ class Recorder(NullReporter):
 
 @pytest.fixture(autouse=True)
 def _sure(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = LoadedModel(Sure(), RECIPES["mlp"], "mnist", Path("sure.pt"), "sure.pt")
+    loaded = LoadedModel(Sure(), RECIPES["mlp"], "mnist", Path("sure.pt"), "sure", "sure.pt")
     monkeypatch.setattr(predict_module, "load_model", lambda *arguments: loaded)
 
 

@@ -131,7 +131,7 @@ def test_of_an_ensemble_the_first_member_is_looked_at() -> None:
             self.said += text
 
     members = [build("cnn-small"), build("cnn-small")]
-    loaded = LoadedModel(Ensemble(members), RECIPES["cnn-small"], None, Path("x/last.pt"), "run x")
+    loaded = LoadedModel(Ensemble(members), RECIPES["cnn-small"], None, Path("x.pt"), "x", "run x")
     hardware, listener = Hardware(torch.device("cpu"), "fp32"), Listener()
     subject = Subject(loaded, hardware, "mnist", "test", Path("data"), listener)
     assert subject.network() is members[0]

@@ -42,6 +42,16 @@ def test_every_way_to_say_it(store: Path) -> None:
     assert found(str(store / "first-2" / "last.pt"), store) == "first-2/last.pt"
 
 
+def test_names_in_pictures_tell_apart(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find.find("first-1", store).name == "first-1"
+    assert find.find(str(store / "first-2"), store).name == "first-2"
+    assert find.find(str(store / "first-2" / "last.pt"), store).name == "first-2/last.pt"
+    monkeypatch.chdir(store / "first-1")
+    assert find.find("last.pt", store).name == "first-1/last.pt"
+    (store / "first-1" / "last.pt").rename("mine.pt")
+    assert find.find("mine.pt", store).name == "mine.pt"
+
+
 def test_a_run_comes_before_a_directory_of_its_name(
     store: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -55,6 +65,7 @@ def test_shipped_is_the_last_resort(store: Path, tmp_path: Path) -> None:
     assert find.find(None, store).path.parent == store / "first-2"
     assert find.find(None, tmp_path / "no-store").label == "shipped weights"
     assert find.find("shipped", store).path == find.SHIPPED
+    assert find.find("shipped", store).name == "shipped weights"
 
 
 @pytest.mark.parametrize(
