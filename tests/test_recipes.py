@@ -38,6 +38,12 @@ def test_recipe_is_its_document(name: str) -> None:
     assert recipe.weight_decay == recipe.label_smoothing == 0
 
 
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda r: r.name)
+def test_summary_gives_the_size(recipe: Recipe) -> None:
+    size = f"{num_parameters(recipe.network):,} parameters"
+    assert size in recipe.summary or "784-128-64-10" in recipe.summary
+
+
 def test_names_equal_the_registry() -> None:
     assert tuple(NETWORK_CLASSES) == NETWORKS
     assert {recipe.network for recipe in RECIPES.values()} == set(NETWORKS)

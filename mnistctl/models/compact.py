@@ -72,6 +72,6 @@ def compact_6() -> Compact:
     return Compact((16, 32, 32, 64, 64, 64), pooled=(6,), strided=(2, 4), fold=False)
 
 
-def compact_6_wide() -> Compact:
-    """As `compact_6` with half as many channels again, 265,434 parameters."""
-    return Compact((16, 48, 48, 96, 96, 96), pooled=(6,), strided=(2, 4), fold=False)
+def compact_7() -> Compact:
+    """Seven convolutions, the first at full size, 265,434 parameters."""
+    return Compact((16, 48, 48, 48, 96, 96, 96), pooled=(7,), strided=(2, 5), fold=False)

@@ -16,7 +16,7 @@ NETWORK_CLASSES: dict[str, Callable[[], nn.Module]] = {
     "compact-3": compact.compact_3,
     "compact-5": compact.compact_5,
     "compact-6": compact.compact_6,
-    "compact-6-wide": compact.compact_6_wide,
+    "compact-7": compact.compact_7,
 }
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
