@@ -25,13 +25,13 @@ class Augmentation:
     rotate: float = 0.0
     """Largest rotation, degrees either way."""
     scale: float = 0.0
-    """Largest relative change of size: 0.1 = 0.9..1.1."""
+    """Largest relative change of size: 0.1 = 1/1.1..1/0.9."""
     shear: float = 0.0
     """Largest horizontal shear, as a slope."""
     shift: float = 0.0
     """Largest shift, pixels either way, per axis."""
     stretch: float = 0.0
-    """Largest relative change of width, height changing the other way: 0.1 = 0.9..1.1."""
+    """Largest relative change of width, height changing the other way: 0.1 = 1/1.1..1/0.9."""
     elastic: float = 0.0
     """Standard deviation of a smooth displacement, pixels per axis."""
     degrade: float = 0.0
@@ -68,7 +68,7 @@ class Recipe:
     """Divides the logits before softmax where confidence is shown; fitted on held-out images."""
     augmentation: Augmentation = Augmentation()
     plain_epochs: int = 0
-    """The last epochs, trained on the images as they are."""
+    """The last epochs, trained on the images as they are; never the first."""
     average_decay: float = 0.0
     """Of the exponential moving average of weights, a step; 0: the last weights are the result."""
     test_shifts: bool = False
@@ -78,7 +78,7 @@ class Recipe:
 
     def augments(self, epochs_done: int) -> bool:
         """Whether the epoch after `epochs_done` changes its images."""
-        last = self.epochs - self.plain_epochs
+        last = max(self.epochs - self.plain_epochs, 1)
         return self.augmentation != Augmentation() and epochs_done < last
 
     def to_dict(self) -> dict[str, Any]:
@@ -178,7 +178,7 @@ RECIPES: dict[str, Recipe] = {
         replace(
             _STANDARD,
             name="accurate",
-            summary="as good as it gets: seven convolutions, five views of an image, 265,434 parameters",
+            summary="as good as it gets: seven convolutions, shifted views, 265,434 parameters",
             network="compact-7",
             temperature=0.55,
             augmentation=replace(_STANDARD.augmentation, stretch=0.1),

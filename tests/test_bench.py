@@ -1,15 +1,21 @@
 """The benchmarks themselves: damaged images, scores and tables, on cases worked out by hand."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from small_data import load_small_split
 from torch import Tensor
 
 from mnistctl.data import synthetic
 from mnistctl.engine.loading import LoadedModel
+from mnistctl.engine.plan import TrainRequest
+from mnistctl.engine.train import train
+from mnistctl.errors import UsageError
+from mnistctl.events import NullReporter
 from mnistctl.models.registry import build
 from mnistctl.recipes import RECIPES
 from tests.bench import figures
@@ -25,6 +31,8 @@ from tests.bench.photos import (
     verdict_counts,
     verdict_table,
 )
+from tests.bench.ship import ship
+from tests.bench.study import study
 
 NOISE = ("gaussian noise", "impulse noise", "low contrast", "occlusion")
 """Corruptions that change the ground, too, not the ink alone."""
@@ -191,6 +199,51 @@ def test_results_are_appended_line_by_line(tmp_path: Path, monkeypatch: pytest.M
         append("some", {"number": number})
     lines = (tmp_path / "results" / "some.jsonl").read_text().splitlines()
     assert [json.loads(line)["number"] for line in lines] == [0, 1]
+
+
+def test_study_records_each_run_once_and_only_of_todays_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
+    for name in ("engine.train", "engine.ensemble"):
+        monkeypatch.setattr(f"mnistctl.{name}.load_split", load_small_split)
+    monkeypatch.setitem(RECIPES, "mlp", replace(RECIPES["mlp"], epochs=1))
+    arguments = ("mlp", range(3, 5), 1, tmp_path, "cpu", tmp_path / "runs")
+    study(*arguments)
+    study(*arguments)
+    lines = (tmp_path / "results" / "accuracy.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [(row["seed"], row["ensemble"], row["parameters"]) for row in rows] == [
+        (3, 1, 109_386),
+        (4, 1, 109_386),
+    ]
+    mean = sum(row["correct"] for row in rows) / 200
+    assert f"mlp: n=2 mean {mean:.3f} SD" in capsys.readouterr().out
+    monkeypatch.setitem(RECIPES, "mlp", replace(RECIPES["mlp"], momentum=0.5))
+    with pytest.raises(UsageError, match="another form of mlp"):
+        study(*arguments)
+
+
+def test_only_finished_runs_on_all_of_mnist_are_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("engine.train", "engine.ensemble"):
+        monkeypatch.setattr(f"mnistctl.{name}.load_split", load_small_split)
+    monkeypatch.setitem(RECIPES, "mlp", replace(RECIPES["mlp"], epochs=1))
+    monkeypatch.setattr("tests.bench.ship.SHIPPED", tmp_path / "weights" / "shipped.pt")
+    base = TrainRequest(store=tmp_path, data_dir=tmp_path, recipe="mlp", device="cpu")
+    for name, change in {
+        "drawn": {"dataset": "synthetic"},
+        "held-out": {"validation": 100},
+        "longer": {"epochs": 2},
+    }.items():
+        train(replace(base, name=name, **change), NullReporter())
+    train(replace(base, name="stopped"), NullReporter())
+    (tmp_path / "stopped" / "result.json").unlink()
+    for name in ("drawn", "held-out", "longer", "stopped"):
+        with pytest.raises(UsageError, match="is not `mnistctl train --recipe mlp`"):
+            ship(name, tmp_path, tmp_path)
+    assert not (tmp_path / "weights").exists()
 
 
 def test_identity_is_that_of_the_weights() -> None:

@@ -87,13 +87,14 @@ def show_several(output: Output, results: Sequence["Evaluation"]) -> float:
     )
     for result in results:
         output.line(f"{result.label}: {scores_text(result.scores)}")
+    possible = (min(max(bound, 0.0), 1.0) for bound in summary.ci95)
     mean, sd, least, most, low, high = (
         f"{100 * share:.3f}"
-        for share in (summary.mean, summary.sd, summary.min, summary.max, *summary.ci95)
+        for share in (summary.mean, summary.sd, summary.min, summary.max, *possible)
     )
     output.line(
         f"{results[0].dataset} {results[0].split}, {summary.n} checkpoints: mean {mean} %,"
-        f" SD {sd}, min {least}, max {most}, 95 % interval of the mean {low} to {high}"
+        f" SD {sd}, min {least}, max {most}, 95 % interval of the mean {low} to {high} %"
     )
     return summary.mean
 

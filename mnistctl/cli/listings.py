@@ -19,22 +19,17 @@ def show_recipes(output: Output) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("recipe", "epochs", "batch", "optimiser", "pixels", "what it is"):
+    for heading in ("recipe", "epochs", "batch", "what it is"):
         table.add_column(heading, no_wrap=heading != "what it is")
     for recipe in RECIPES.values():
-        rate = f"{recipe.learning_rate:g}"
-        momentum = f", momentum {recipe.momentum:g}" if recipe.momentum else ""
-        pixels = f"(x-{recipe.pixel_mean:g})/{recipe.pixel_std:g}" if recipe.pixel_mean else "0..1"
         table.add_row(
             recipe.name + (" *" if recipe.name == DEFAULT_RECIPE else ""),
             str(recipe.epochs),
             str(recipe.batch_size),
-            f"{recipe.optimizer} {rate}{momentum}",
-            pixels,
             recipe.summary,
         )
     output.console().print(table)
-    output.line("* the default")
+    output.line("* the default; --json shows every number")
 
 
 def show_runs(output: Output, store: Path) -> None:

@@ -143,8 +143,11 @@ def train_command(
         f"Test: {test['correct']:,} of {test['total']:,} ({percent(test['accuracy'])}),"
         f" loss {test['loss']:.4f}"
     )
+    trained = f"{document['epochs']} epoch{'' if document['epochs'] == 1 else 's'}"
+    if members:
+        trained = f"{len(members)} x {trained}"
     output.line(
-        f"Trained {document['epochs']} epochs in {document['train_seconds']:.1f} s"
+        f"Trained {trained} in {document['train_seconds']:.1f} s"
         f" ({document['images_per_second']:,.0f} images/s) on {document['dataset']}"
     )
     output.line(f"Checkpoint: {Path(document['checkpoint'])}")

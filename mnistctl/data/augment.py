@@ -36,9 +36,10 @@ def draw_maps(augmentation: Augmentation, count: int, generator: torch.Generator
     )
     maps = torch.stack(rows, 1).view(count, 2, 3)
     if augmentation.stretch:
-        wider = (torch.rand(count, 1, generator=generator) * 2.0 - 1.0) * augmentation.stretch
-        maps[:, :, 0] *= 1.0 + wider
-        maps[:, :, 1] *= 1.0 - wider
+        # Of the places that are looked at: the digit becomes narrower where they spread.
+        spread = (torch.rand(count, 1, generator=generator) * 2.0 - 1.0) * augmentation.stretch
+        maps[:, :, 0] *= 1.0 + spread
+        maps[:, :, 1] *= 1.0 - spread
     return maps
 
 

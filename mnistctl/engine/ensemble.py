@@ -65,9 +65,10 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
         config = new_config(request, alone, reporter)
     else:
         config = extended_config(old, request, reporter)
-        whole = (old.directory / LAST_NAME).exists() and epochs_saved(old) == config.recipe.epochs
-        if whole and (finished := finished_result(old, config, reporter)):
+        if _is_whole(old, config) and (finished := finished_result(old, config, reporter)):
             return finished
+        if ranks.world_size > 1 and request.device is None and config.device.startswith("cuda"):
+            request = replace(request, device="cuda")  # each process its own card
         config = resumed_config(config, request, alone, reporter)
     with joined(ranks, torch_device(config.device)):
         if ranks.is_first:  # one process fetches what is missing
@@ -84,6 +85,15 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
 
 def _was_ensemble(run: RunInfo) -> bool:
     return is_ensemble(run.directory) or bool(run.config and run.config.ensemble > 1)
+
+
+def _is_whole(run: RunInfo, config: RunConfig) -> bool:
+    """Whether an ensemble is put together with all epochs of `config`; if damaged it is to be."""
+    try:
+        saved = (run.directory / LAST_NAME).exists() and epochs_saved(run)
+    except CheckpointError:
+        return False
+    return saved == config.recipe.epochs
 
 
 def _shared_directory(
@@ -170,11 +180,17 @@ def _saying_how_to_go_on(directory: Path, request: TrainRequest, ranks: Ranks) -
 def _all_results(directory: Path, config: RunConfig) -> Iterator[dict[str, Any]]:
     """Every member's result; those that other processes train are waited for."""
     for name, _ in _members(directory, config):
-        run = describe(directory / MEMBERS_NAME / name)
-        while run.state != "finished" or run.result is None:
+        while (result := _final_result(directory / MEMBERS_NAME / name, config)) is None:
             time.sleep(POLL_SECONDS)  # torchrun ends this process when that one fails
-            run = describe(run.directory)
-        yield run.result
+        yield result
+
+
+def _final_result(run: Path, config: RunConfig) -> dict[str, Any] | None:
+    """What a finished member's run has to show; None also for that of a shorter training."""
+    info = describe(run)
+    if info.state != "finished" or not info.result:
+        return None
+    return info.result if info.result["epochs"] == config.recipe.epochs else None
 
 
 def _combine(
@@ -191,7 +207,10 @@ def _combine(
     for index, (name, own) in enumerate(_members(directory, config)):
         member = _final_weights(directory / MEMBERS_NAME / name, own)
         if member is None:
-            raise CheckpointError(f"member {name} has lost its last checkpoint", "--resume the run")
+            command = resume_command(directory, request, Ranks())
+            raise CheckpointError(
+                f"member {name} has lost its last checkpoint", f"train it again: {command}"
+            )
         weights |= {member_name(index, key): value for key, value in member.items()}
     path = directory / LAST_NAME
     payload = checkpoint.payload_of(directory.name, config, {}, weights)

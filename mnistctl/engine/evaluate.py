@@ -149,6 +149,7 @@ def evaluate(
     arguments: Sequence[str | None] = checkpoints or [None]
     models = [load_model(argument, store, target, reporter) for argument in arguments]
     _check_different(models)
+    _warn_of_unlike(models, reporter)
     name = dataset or _common_dataset(models)
     evaluations = []
     with joined(ranks, target):
@@ -191,6 +192,13 @@ def _check_different(models: Sequence[LoadedModel]) -> None:
                 "name each once",
             )
         labels[path] = loaded.label
+
+
+def _warn_of_unlike(models: Sequence[LoadedModel], reporter: Reporter) -> None:
+    """A mean with its interval takes its values for repetitions of one experiment."""
+    kinds = {(own.recipe.name, sum(p.numel() for p in own.model.parameters())) for own in models}
+    if len(kinds) > 1:
+        reporter.warn("these are not runs of one recipe: their spread is not that of its seeds")
 
 
 def _common_dataset(models: Sequence[LoadedModel]) -> str:

@@ -26,9 +26,9 @@ OLDEST_VERSION = 1
 """Formats from here on are read; `load` brings their payload to the present form."""
 SEAL = b"mnistctl-sha256:"
 DIGEST_LENGTH = 64
-MAX_BYTES = 256 << 20
-"""Larger files are refused before they are read; the largest network here takes 15 MB."""
 MAX_MEMBERS = 100
+MAX_BYTES = 512 << 20
+"""Larger files are refused before they are read; 100 of the largest network take 480 MB."""
 MAX_RECORDS = 10_000
 
 _RETRAIN = "use another checkpoint of the run, or train again"

@@ -163,9 +163,14 @@ def _of_run(directory: Path, how: str = "") -> Found:
 
 
 def _of_ensemble(directory: Path) -> Found:
+    resume = f"mnistctl train --resume {directory.name} --store {directory.parent}"
     if not (directory / LAST_NAME).exists():
+        busy = describe(directory).state == "running"
         raise CheckpointError(
             f"{directory}: its members are not all trained and put together",
-            f"finish it: mnistctl train --resume {directory.name} --store {directory.parent}",
+            "they are being trained: wait for the end" if busy else f"finish it: {resume}",
         )
-    return _of_file(directory / LAST_NAME)
+    try:
+        return _of_file(directory / LAST_NAME)
+    except CheckpointError as error:
+        raise CheckpointError(error.message, f"put it together again: {resume}") from error

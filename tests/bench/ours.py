@@ -14,8 +14,14 @@ from mnistctl.engine.inference import compute_logits
 from mnistctl.engine.state import TrainingState, new_state
 from mnistctl.engine.stopping import StopRequest
 from mnistctl.events import NullReporter, Reporter
-from mnistctl.recipes import Recipe
+from mnistctl.recipes import Recipe, get_recipe
 from mnistctl.store.config import RunConfig
+
+
+def trains_as_today(recipe: Recipe) -> bool:
+    """Whether a run's recipe computes what the package's recipe of its name computes now."""
+    today = get_recipe(recipe.name)
+    return replace(recipe, temperature=today.temperature, summary=today.summary) == today
 
 
 def bench_config(recipe: Recipe, device: torch.device, precision: str, seed: int = 0) -> RunConfig:

@@ -14,7 +14,9 @@ from mnistctl.recipes import get_recipe
 from mnistctl.store import checkpoint
 from mnistctl.store.config import RunConfig
 from mnistctl.store.find import SHIPPED, find
+from mnistctl.store.runs import describe
 from tests.bench.figures import machine
+from tests.bench.ours import trains_as_today
 
 CARD = """\
 # shipped.pt
@@ -45,9 +47,12 @@ def ship(run: str, store: Path, data_dir: Path) -> None:
     found = find(run, store)
     config = RunConfig.from_dict(found.payload["config"])
     recipe = get_recipe(config.recipe.name)
-    trained = replace(config.recipe, temperature=recipe.temperature, summary=recipe.summary)
-    if config.validation or trained != recipe:
-        raise UsageError(f"{run} is not `mnistctl train --recipe {recipe.name}` on all images")
+    whole = config.dataset == "mnist" and not config.validation
+    finished = describe(found.path.parent).state == "finished"
+    if not (whole and finished and trains_as_today(config.recipe)):
+        raise UsageError(
+            f"{run} is not `mnistctl train --recipe {recipe.name}` on all images, finished"
+        )
     command = f"mnistctl train --recipe {recipe.name} --seed {config.seed}"
     if config.ensemble > 1:
         command += f" --ensemble {config.ensemble}"

@@ -1,7 +1,6 @@
 """Accuracy over seeds: whole runs of a recipe, one JSON line each, nothing chosen."""
 
 import json
-import statistics
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,13 @@ from mnistctl.engine.calibration import calibration_error, confidence_gaps, fit_
 from mnistctl.engine.ensemble import train_run
 from mnistctl.engine.inference import compute_logits
 from mnistctl.engine.plan import TrainRequest
+from mnistctl.engine.summary import summarise
+from mnistctl.errors import UsageError
 from mnistctl.events import NullReporter
 from mnistctl.recipes import get_recipe
-from mnistctl.store.runs import MEMBERS_NAME, RESULT_NAME
+from mnistctl.store.runs import MEMBERS_NAME, RESULT_NAME, describe
 from tests.bench.figures import append, machine
-from tests.bench.ours import train_once
+from tests.bench.ours import train_once, trains_as_today
 
 
 def study(
@@ -31,6 +32,8 @@ def study(
     for seed in seeds:
         name = f"{recipe_name}-seed-{seed}" + (f"-of-{ensemble}" if ensemble > 1 else "")
         begun, known = (store / name).exists(), (store / name / RESULT_NAME).exists()
+        if begun:
+            check_recipe(store / name)
         request = TrainRequest(
             store=store,
             data_dir=data_dir,
@@ -50,11 +53,25 @@ def study(
         accuracies.append(correct / 100)
         seconds = document["train_seconds"]
         print(f"{name}: {correct} of 10,000 in {seconds:.1f} s", flush=True)
-    spread = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
-    print(
-        f"{recipe_name}: n={len(accuracies)} mean {statistics.mean(accuracies):.3f} SD {spread:.3f}"
-        f" min {min(accuracies):.2f} max {max(accuracies):.2f}"
-    )
+    if len(accuracies) > 1:
+        found = summarise(accuracies)
+        print(
+            f"{recipe_name}: n={found.n} mean {found.mean:.3f} SD {found.sd:.3f}"
+            f" min {found.min:.2f} max {found.max:.2f},"
+            f" 95 % interval of the mean {found.ci95[0]:.3f} to {found.ci95[1]:.3f}"
+        )
+
+
+def check_recipe(directory: Path) -> None:
+    """Raise UsageError for a run of a recipe that has changed since: it would count as today's."""
+    config = describe(directory).config
+    if config is None:
+        raise UsageError(f"{directory} has no config.json: remove it, or take another --store")
+    if not trains_as_today(config.recipe):
+        raise UsageError(
+            f"{directory} was trained by another form of {config.recipe.name}",
+            "take another --store",
+        )
 
 
 def record(document: dict[str, Any], ensemble: int) -> None:

@@ -1,6 +1,7 @@
 """The commands as a person types them: results, JSON keys, where things are printed, exit codes."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,15 @@ def test_several_checkpoints_have_a_line_each_and_one_for_all() -> None:
     assert [line.split(":")[0] for line in lines[:2]] == ["run a", "run b"]
     assert f"2 checkpoints: mean {100 * summary['mean']:.3f} %, SD " in lines[2]
     assert len(lines) == 3
+    low, high = re.search(r"of the mean ([\d.]+) to ([\d.]+) %", lines[2]).groups()  # type: ignore[union-attr]
+    assert 0 <= float(low) <= 100 * summary["mean"] <= float(high) <= 100
+
+
+def test_unlike_checkpoints_are_no_repetitions() -> None:
+    train("--name", "a")
+    both = ("evaluate", "a", "shipped")
+    assert "not runs of one recipe" in run(*both).stderr
+    assert "not runs of one recipe" in run(*both, "--json").stderr
 
 
 def test_gate_is_on_the_mean_of_several() -> None:

@@ -1,5 +1,6 @@
 """An ensemble trains its members as the runs they are, answers as one, and survives a stop."""
 
+import contextlib
 import json
 import shutil
 from dataclasses import replace
@@ -11,6 +12,7 @@ import torch
 from small_data import load_small_split
 from torch import nn
 
+from mnistctl import device as device_module
 from mnistctl.engine import ensemble as ensemble_module
 from mnistctl.engine import train as train_module
 from mnistctl.engine.distributed import Ranks
@@ -26,7 +28,9 @@ from mnistctl.models.ensemble import Ensemble
 from mnistctl.models.registry import build
 from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint
+from mnistctl.store.config import RunConfig
 from mnistctl.store.find import find
+from mnistctl.store.lock import locked
 from mnistctl.store.rotation import epochs_saved
 from mnistctl.store.runs import describe
 
@@ -157,6 +161,69 @@ def test_a_damaged_member_goes_on_from_its_previous_checkpoint(request_: TrainRe
     with pytest.raises(CheckpointError, match="a member can't go on") as lost:
         train_run(again, NullReporter())
     assert f"remove {directory / 'members' / 'seed-4'}" in lost.value.hint
+
+
+def test_a_damaged_ensemble_is_put_together_again(request_: TrainRequest) -> None:
+    document = train_run(replace(request_, name="e"), NullReporter()).document
+    whole = request_.store / "e" / "last.pt"
+    before = checkpoint.load(whole)["weights"]
+    flip(whole)
+    with pytest.raises(CheckpointError, match="damaged") as caught:
+        find("e", request_.store)
+    assert "put it together again: mnistctl train --resume e --store" in caught.value.hint
+    again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="e")
+    assert train_run(again, NullReporter()).document["test"] == document["test"]
+    after = checkpoint.load(whole)["weights"]
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_an_ensemble_in_training_is_waited_for(request_: TrainRequest) -> None:
+    train_run(replace(request_, name="e"), NullReporter())
+    (request_.store / "e" / "last.pt").unlink()
+    with locked(request_.store / "e") as free:
+        assert free
+        with pytest.raises(CheckpointError) as caught:
+            find("e", request_.store)
+    assert caught.value.hint == "they are being trained: wait for the end"
+
+
+def test_results_of_a_shorter_training_do_not_count(request_: TrainRequest) -> None:
+    document = train_run(replace(request_, name="e"), NullReporter()).document
+    member = request_.store / "e" / "members" / "seed-3"
+    config = describe(member).config
+    assert config is not None
+    result = ensemble_module._final_result(member, config)
+    assert result is not None
+    assert result["test"] == document["members"][0]["test"]
+    longer = replace(config, recipe=replace(config.recipe, epochs=2))
+    assert ensemble_module._final_result(member, longer) is None
+
+
+def test_on_several_cards_each_process_resumes_on_its_own(
+    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No card is needed: what is checked is which one the second process asks for."""
+    train_run(replace(request_, name="e"), NullReporter())
+    directory = request_.store / "e"
+    (directory / "last.pt").unlink()
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps(config | {"device": "cuda:0"}))
+    asked: list[tuple[str | None, str | None]] = []
+
+    def remember(request: TrainRequest, reporter: object, ranks: Ranks, config: RunConfig) -> None:
+        asked.append((request.device, config.device))
+
+    monkeypatch.setattr(device_module, "available_devices", lambda: ["cpu", "cuda:0", "cuda:1"])
+    for name, stand_in in (
+        ("from_environment", lambda: Ranks(rank=1, world_size=2, local_rank=1)),
+        ("joined", lambda ranks, device: contextlib.nullcontext()),
+        ("torch_device", lambda name: CPU),
+        ("train", remember),
+    ):
+        monkeypatch.setattr(ensemble_module, name, stand_in)
+    again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="e")
+    train_run(again, NullReporter())
+    assert asked == [("cuda", "cuda:1")]
 
 
 def test_members_begun_later_follow_the_runs_recipe(

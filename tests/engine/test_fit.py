@@ -1,5 +1,6 @@
 """Training computes the same whatever is measured on the way, and the same again."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from mnistctl.engine import train as train_module
 from mnistctl.engine.optim import learning_rate
 from mnistctl.engine.plan import TrainRequest
 from mnistctl.engine.train import train
+from mnistctl.errors import Interrupted
 from mnistctl.events import EpochReport, NullReporter, StepReport
 from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint
@@ -61,6 +63,29 @@ def test_what_is_reported_changes_no_bit(request_: TrainRequest) -> None:
     quiet = weights_of(train(request_, NullReporter()).document)
     watched = replace(request_, test_every_epoch=True, log_every=1, checkpoint_every=3)
     assert same_bits(quiet, weights_of(train(watched, NullReporter()).document))
+
+
+@pytest.mark.parametrize("stop_at", [(1, 5), (2, 3)])
+def test_averaged_weights_survive_a_stop(request_: TrainRequest, stop_at: tuple[int, int]) -> None:
+    """`accurate`: weights averaged over steps, the last epoch plain; 8 steps an epoch."""
+    accurate = replace(request_, recipe="accurate", name="whole", log_every=1)
+    whole = train(accurate, NullReporter()).document
+
+    class Stopper(NullReporter):
+        def step(self, report: StepReport) -> None:
+            if (report.epoch, report.step) == stop_at:
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        train(replace(accurate, name="parted"), Stopper())
+    again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="parted")
+    parted = train(again, NullReporter()).document
+    assert same_bits(weights_of(parted), weights_of(whole))
+    assert parted["test"] == whole["test"]
+    training = checkpoint.load(Path(whole["checkpoint"]))["training"]
+    answering, last = weights_of(whole)["conv1.weight"], training["model"]["conv1.weight"]
+    assert torch.equal(answering, training["average"][0])
+    assert not torch.equal(answering, last)
 
 
 def test_it_learns_and_says_so(request_: TrainRequest) -> None:
