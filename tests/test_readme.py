@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mnistctl.recipes import RECIPES
+from mnistctl.models.registry import num_parameters
+from mnistctl.recipes import RECIPES, Recipe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -71,5 +72,13 @@ def test_no_figure_is_missing() -> None:
     assert re.findall(r"@\w+@|<!-- \w+ -->", README) == []
 
 
-def test_every_recipe_is_in_the_table() -> None:
-    assert [name for name in RECIPES if f"| `{name}` |" not in README] == []
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda r: r.name)
+def test_every_recipe_is_in_the_table(recipe: Recipe) -> None:
+    """With the size of its network, batch, peak rate and epochs."""
+    section = README[README.index("## Recipes") :]
+    (row,) = re.findall(rf"^\| `{recipe.name}`[^|]*\|.*$", section[: section.index("###")], re.M)
+    assert f"{num_parameters(recipe.network):,}" in row
+    *_, batch, optimizer, epochs, _ = (cell.strip() for cell in row.split("|"))
+    assert (batch, epochs) == (str(recipe.batch_size), str(recipe.epochs))
+    standard = optimizer == "as `standard`" and RECIPES["standard"].learning_rate
+    assert standard == recipe.learning_rate or f"{recipe.learning_rate:g}" in optimizer

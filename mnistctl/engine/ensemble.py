@@ -22,6 +22,7 @@ from mnistctl.engine.plan import (
     resume_command,
     resumed_config,
 )
+from mnistctl.engine.stopping import sigterm_as_error
 from mnistctl.engine.train import TrainResult, finished_result, train
 from mnistctl.errors import CheckpointError, Interrupted, Terminated
 from mnistctl.events import NullReporter, Reporter
@@ -170,7 +171,8 @@ def _saying_how_to_go_on(directory: Path, request: TrainRequest, ranks: Ranks) -
     """A stop, of a member or between members, is one of the ensemble, and that is what goes on."""
     hint = f"continue with: {resume_command(directory, request, ranks)}"
     try:
-        yield
+        with sigterm_as_error():
+            yield
     except (Interrupted, Terminated) as error:
         raise type(error)(error.message, hint) from error
     except KeyboardInterrupt as error:

@@ -55,3 +55,20 @@ def stop_on_signals(debounce: float = 0.0) -> Iterator[StopRequest]:
     finally:
         for kind, handler in zip(kinds, before, strict=True):
             signal.signal(kind, handler)
+
+
+@contextlib.contextmanager
+def sigterm_as_error() -> Iterator[None]:
+    """Raise Terminated at SIGTERM, as Python raises KeyboardInterrupt at Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        raise Terminated("terminated")
+
+    before = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

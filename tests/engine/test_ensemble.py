@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,13 @@ from mnistctl.engine.inference import compute_logits
 from mnistctl.engine.loading import load_model
 from mnistctl.engine.plan import TrainRequest
 from mnistctl.engine.train import train
-from mnistctl.errors import CheckpointError, Interrupted, UsageError
+from mnistctl.errors import (
+    CheckpointError,
+    Interrupted,
+    MnistctlError,
+    Terminated,
+    UsageError,
+)
 from mnistctl.events import NullReporter, StepReport
 from mnistctl.models.ensemble import Ensemble
 from mnistctl.models.registry import build
@@ -101,10 +108,7 @@ def test_a_stopped_ensemble_goes_on_to_the_same_bits(
 
         def step(self, report: StepReport) -> None:
             if self.members == 2 and report.step >= 20:
-                import os
-                import signal
-
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(Interrupted) as stop:
         train_run(replace(request_, name="parted", log_every=5), Stopper())
@@ -123,17 +127,22 @@ def test_a_stopped_ensemble_goes_on_to_the_same_bits(
     assert train_run(again, NullReporter()).document == finished
 
 
-def test_a_ctrl_c_between_members_says_how_to_go_on(
-    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGINT, Interrupted), (signal.SIGTERM, Terminated)]
+)
+def test_a_stop_between_members_says_how_to_go_on(
+    request_: TrainRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    error: type[MnistctlError],
 ) -> None:
-    def interrupted(*parts: object) -> None:
-        raise KeyboardInterrupt
-
+    before = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
-        patch.setattr("mnistctl.engine.ensemble._combine", interrupted)
-        with pytest.raises(Interrupted, match="members trained so far are saved") as stop:
+        patch.setattr(ensemble_module, "_combine", lambda *parts: signal.raise_signal(number))
+        with pytest.raises(error) as stop:
             train_run(replace(request_, name="e"), NullReporter())
     assert "train --resume e --store" in stop.value.hint
+    assert signal.getsignal(signal.SIGTERM) is before
     again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="e")
     assert len(train_run(again, NullReporter()).document["members"]) == 2
 

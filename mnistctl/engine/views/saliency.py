@@ -48,6 +48,8 @@ class SaliencyView:
 def view_saliency(request: ViewRequest) -> SaliencyView:
     """Of the digit asked for, else of the one predicted; in float32.
 
+    Integrated gradients are those of the logit, of an ensemble's logarithm of the mean
+    probability, for the image as it is; Grad-CAM looks into an ensemble's first member.
     Raises UsageError, ImageError, CheckpointError, DataError, DeviceError; MnistctlError where
     Grad-CAM finds no convolution.
     """
