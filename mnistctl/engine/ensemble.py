@@ -79,7 +79,8 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
     reporter.say(f"Run {directory.name} in {directory}: {config.ensemble} members")
     own = writing(directory) if ranks.is_first else contextlib.nullcontext()
     with _saying_how_to_go_on(directory, request, ranks), own:
-        write_json(directory, CONFIG_NAME, config.to_dict())
+        if ranks.is_first:  # taking the directory sweeps what others would be writing in it
+            write_json(directory, CONFIG_NAME, config.to_dict())
         results = _train_members(directory, request, config, ranks, reporter)
         return _combine(directory, request, config, results, reporter)
 

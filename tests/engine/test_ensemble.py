@@ -233,6 +233,8 @@ def test_on_several_cards_each_process_resumes_on_its_own(
     again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="e")
     train_run(again, NullReporter())
     assert asked == [("cuda", "cuda:1")]
+    written = json.loads((directory / "config.json").read_text())
+    assert written["device"] == "cuda:0"  # rank 0 alone writes in the ensemble's directory
 
 
 def test_members_begun_later_follow_the_runs_recipe(
