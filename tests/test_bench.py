@@ -201,13 +201,21 @@ def test_results_are_appended_line_by_line(tmp_path: Path, monkeypatch: pytest.M
     assert [json.loads(line)["number"] for line in lines] == [0, 1]
 
 
-def test_study_records_each_run_once_and_only_of_todays_recipe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
+@pytest.fixture
+def small_mlp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipe `mlp` takes one epoch of few images."""
     for name in ("engine.train", "engine.ensemble"):
         monkeypatch.setattr(f"mnistctl.{name}.load_split", load_small_split)
     monkeypatch.setitem(RECIPES, "mlp", replace(RECIPES["mlp"], epochs=1))
+
+
+def test_study_records_each_run_once_and_only_of_todays_recipe(
+    small_mlp: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
     arguments = ("mlp", range(3, 5), 1, tmp_path, "cpu", tmp_path / "runs")
     study(*arguments)
     study(*arguments)
@@ -225,11 +233,8 @@ def test_study_records_each_run_once_and_only_of_todays_recipe(
 
 
 def test_only_finished_runs_on_all_of_mnist_are_shipped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_mlp: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("engine.train", "engine.ensemble"):
-        monkeypatch.setattr(f"mnistctl.{name}.load_split", load_small_split)
-    monkeypatch.setitem(RECIPES, "mlp", replace(RECIPES["mlp"], epochs=1))
     monkeypatch.setattr("tests.bench.ship.SHIPPED", tmp_path / "weights" / "shipped.pt")
     base = TrainRequest(store=tmp_path, data_dir=tmp_path, recipe="mlp", device="cpu")
     for name, change in {

@@ -116,10 +116,8 @@ def calibration_title(view: CalibrationView) -> str:
 def embedding_title(view: EmbeddingView) -> str:
     """How many images, and how many are read wrongly."""
     wrong = view.answers.total - view.answers.correct
-    members = getattr(view.answers.subject.loaded.model, "members", ())
-    layer = (
-        "its last layer" if not members else f"the last layer of its first member of {len(members)}"
-    )
+    members = view.answers.subject.loaded.num_members
+    layer = "its last layer" if members == 1 else f"the last layer of its first member of {members}"
     images = f"{view.answers.total:,} images as {layer} sees them"
     return f"{_on(view.answers)}: {images}, {wrong} read wrongly"
 

@@ -23,7 +23,7 @@ from mnistctl.engine.plan import (
     resumed_config,
 )
 from mnistctl.engine.stopping import sigterm_as_error
-from mnistctl.engine.train import TrainResult, finished_result, train
+from mnistctl.engine.train import TrainResult, final_document, finished_result, train
 from mnistctl.errors import CheckpointError, Interrupted, Terminated
 from mnistctl.events import NullReporter, Reporter
 from mnistctl.models.ensemble import member_name
@@ -92,10 +92,9 @@ def _was_ensemble(run: RunInfo) -> bool:
 def _is_whole(run: RunInfo, config: RunConfig) -> bool:
     """Whether an ensemble is put together with all epochs of `config`; if damaged it is to be."""
     try:
-        saved = (run.directory / LAST_NAME).exists() and epochs_saved(run)
+        return epochs_saved(run) == config.recipe.epochs
     except CheckpointError:
         return False
-    return saved == config.recipe.epochs
 
 
 def _shared_directory(
@@ -183,17 +182,10 @@ def _saying_how_to_go_on(directory: Path, request: TrainRequest, ranks: Ranks) -
 def _all_results(directory: Path, config: RunConfig) -> Iterator[dict[str, Any]]:
     """Every member's result; those that other processes train are waited for."""
     for name, _ in _members(directory, config):
-        while (result := _final_result(directory / MEMBERS_NAME / name, config)) is None:
+        run = directory / MEMBERS_NAME / name
+        while (result := final_document(describe(run), config)) is None:
             time.sleep(POLL_SECONDS)  # torchrun ends this process when that one fails
         yield result
-
-
-def _final_result(run: Path, config: RunConfig) -> dict[str, Any] | None:
-    """What a finished member's run has to show; None also for that of a shorter training."""
-    info = describe(run)
-    if info.state != "finished" or not info.result:
-        return None
-    return info.result if info.result["epochs"] == config.recipe.epochs else None
 
 
 def _combine(

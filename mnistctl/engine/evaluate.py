@@ -196,7 +196,7 @@ def _check_different(models: Sequence[LoadedModel]) -> None:
 
 def _warn_of_unlike(models: Sequence[LoadedModel], reporter: Reporter) -> None:
     """A mean with its interval takes its values for repetitions of one experiment."""
-    kinds = {(own.recipe.name, sum(p.numel() for p in own.model.parameters())) for own in models}
+    kinds = {(own.recipe.name, own.recipe.network, own.num_members) for own in models}
     if len(kinds) > 1:
         reporter.warn("these are not runs of one recipe: their spread is not that of its seeds")
 

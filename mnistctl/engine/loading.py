@@ -28,6 +28,11 @@ class LoadedModel:
     name: str
     label: str
 
+    @property
+    def num_members(self) -> int:
+        """Networks that answer together; 1 where it is no ensemble."""
+        return len(self.model.members) if isinstance(self.model, Ensemble) else 1
+
 
 def load_model(
     argument: str | None, store: Path, device: torch.device, reporter: Reporter

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 from mnistctl.errors import Interrupted, MnistctlError, Terminated
@@ -34,9 +34,6 @@ def stop_on_signals(debounce: float = 0.0) -> Iterator[StopRequest]:
     """
     request = StopRequest()
     asked_at = 0.0
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         nonlocal asked_at
@@ -48,27 +45,32 @@ def stop_on_signals(debounce: float = 0.0) -> Iterator[StopRequest]:
         asked_at = time.monotonic()
         request.requested, request.signal = True, number
 
-    kinds = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(kind, on_signal) for kind in kinds]
-    try:
+    with _handling((signal.SIGINT, signal.SIGTERM), on_signal):
         yield request
-    finally:
-        for kind, handler in zip(kinds, before, strict=True):
-            signal.signal(kind, handler)
 
 
 @contextlib.contextmanager
 def sigterm_as_error() -> Iterator[None]:
     """Raise Terminated at SIGTERM, as Python raises KeyboardInterrupt at Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         raise Terminated("terminated")
 
-    before = signal.signal(signal.SIGTERM, on_signal)
+    with _handling((signal.SIGTERM,), on_signal):
+        yield
+
+
+@contextlib.contextmanager
+def _handling(
+    kinds: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Have `handler` called for signals of `kinds`; in another than the main thread do nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = [signal.signal(kind, handler) for kind in kinds]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for kind, old in zip(kinds, before, strict=True):
+            signal.signal(kind, old)

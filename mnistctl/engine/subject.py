@@ -76,8 +76,7 @@ class Subject:
         model = self.loaded.model
         if not isinstance(model, Ensemble):
             return model
-        size = len(model.members)
-        self.reporter.say(f"Looking into the first of the {size} members")
+        self.reporter.say(f"Looking into the first of the {self.loaded.num_members} members")
         return model.members[0]
 
 

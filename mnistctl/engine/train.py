@@ -101,13 +101,20 @@ def train(
             return _test(job, saver, test)
 
 
+def final_document(run: RunInfo, config: RunConfig) -> dict[str, Any] | None:
+    """What a run with all epochs of `config` said at its end; None for one that is to go on."""
+    if run.state != "finished" or not run.result:
+        return None
+    return run.result if run.result["epochs"] == config.recipe.epochs else None
+
+
 def finished_result(run: RunInfo, config: RunConfig, reporter: Reporter) -> TrainResult | None:
     """The result of a run that has all epochs of `config`, its paths being where it is now.
 
     None for a run that is to go on.
     """
-    document = run.result
-    if run.state != "finished" or not document or config.recipe.epochs != document["epochs"]:
+    document = final_document(run, config)
+    if document is None:
         return None
     reporter.say(
         f"Run '{run.name}' is finished: {config.recipe.epochs} epochs are done."

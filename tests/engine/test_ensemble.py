@@ -198,14 +198,14 @@ def test_an_ensemble_in_training_is_waited_for(request_: TrainRequest) -> None:
 
 def test_results_of_a_shorter_training_do_not_count(request_: TrainRequest) -> None:
     document = train_run(replace(request_, name="e"), NullReporter()).document
-    member = request_.store / "e" / "members" / "seed-3"
-    config = describe(member).config
+    member = describe(request_.store / "e" / "members" / "seed-3")
+    config = member.config
     assert config is not None
-    result = ensemble_module._final_result(member, config)
+    result = train_module.final_document(member, config)
     assert result is not None
     assert result["test"] == document["members"][0]["test"]
     longer = replace(config, recipe=replace(config.recipe, epochs=2))
-    assert ensemble_module._final_result(member, longer) is None
+    assert train_module.final_document(member, longer) is None
 
 
 def test_on_several_cards_each_process_resumes_on_its_own(
