@@ -1,6 +1,6 @@
 """`python -m mnistctl` is the `mnistctl` command."""
 
-from mnistctl.cli import main
+from mnistctl.cli.app import main
 
 if __name__ == "__main__":
     main()

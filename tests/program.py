@@ -96,8 +96,8 @@ def serve() -> None:
     """
     import torch
 
-    import mnistctl.engine.evaluate
-    import mnistctl.engine.train  # noqa: F401
+    import mnistctl.engine.inference.evaluate
+    import mnistctl.engine.training.run  # noqa: F401
 
     # What torch imports when it is first used.
     parameter = torch.nn.Parameter(torch.zeros(1))
@@ -215,7 +215,7 @@ def run_program() -> None:
     """`mnistctl` as it is, but for the images."""
     import small_data
 
-    from mnistctl.cli import main
+    from mnistctl.cli.app import main
 
     small_data.install()
     main()

@@ -3,7 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistctl.plots import calibration, curves, filters
+from mnistctl.visualize import calibration_figure as calibration
+from mnistctl.visualize import curves_figure as curves
+from mnistctl.visualize import filters_figure as filters
 
 GENERATOR = np.random.default_rng(3)
 CONFUSION = GENERATOR.integers(0, 9, (10, 10)) + np.diag([980] * 10)

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import torch
 
-from mnistctl.data.dataset import Split
+from mnistctl.data.registry import Split
 from mnistctl.events import Reporter
 
 SIZES = {"train": 2_000, "test": 500}
 # Modules that hold a reference to the real loader.
 USERS = (
-    "mnistctl.engine.train",
-    "mnistctl.engine.ensemble",
-    "mnistctl.engine.evaluate",
-    "mnistctl.engine.subject",
-    "mnistctl.engine.views.samples",
+    "mnistctl.engine.training.run",
+    "mnistctl.engine.training.ensemble",
+    "mnistctl.engine.inference.evaluate",
+    "mnistctl.engine.inference.subject",
+    "mnistctl.visualize.samples",
 )
 
 
@@ -33,9 +33,9 @@ def load_small_split(name: str, split: str, data_dir: Path, reporter: Reporter) 
 
 def install() -> None:
     """Make every command of this process use the stand-in."""
-    import mnistctl.data.dataset
+    import mnistctl.data.registry
 
-    mnistctl.data.dataset.load_split = load_small_split  # type: ignore[assignment]
+    mnistctl.data.registry.load_split = load_small_split  # type: ignore[assignment]
     for name in USERS:
         if name in sys.modules:
             sys.modules[name].load_split = load_small_split  # type: ignore[attr-defined]

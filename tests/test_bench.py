@@ -11,9 +11,9 @@ from small_data import load_small_split
 from torch import Tensor
 
 from mnistctl.data import synthetic
-from mnistctl.engine.loading import LoadedModel
-from mnistctl.engine.plan import TrainRequest
-from mnistctl.engine.train import train
+from mnistctl.engine.inference.loading import LoadedModel
+from mnistctl.engine.training.config import TrainRequest
+from mnistctl.engine.training.run import train
 from mnistctl.errors import UsageError
 from mnistctl.events import NullReporter
 from mnistctl.models.registry import build

@@ -21,7 +21,7 @@ from runs_made import payload, save_run
 from small_data import load_small_split
 from typer.testing import CliRunner
 
-from mnistctl.cli import app
+from mnistctl.cli.app import app
 from mnistctl.store import checkpoint
 from mnistctl.store.metrics import read_metrics
 from mnistctl.store.rotation import load_newest, save_last
@@ -293,7 +293,7 @@ def test_two_resumes_of_one_run(server: Server, monkeypatch: pytest.MonkeyPatch)
     pid = server.start(*SMALL, "--epochs", "500", "--name", "x")
     while "epoch 1" not in (server.directory / "err").read_text():
         time.sleep(0.01)
-    monkeypatch.setattr("mnistctl.engine.train.load_split", load_small_split)
+    monkeypatch.setattr("mnistctl.engine.training.run.load_split", load_small_split)
     second = CliRunner().invoke(app, ["train", "--resume", "x"])
     assert second.exit_code == 1
     assert "trained by another process" in second.stderr

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from mnistctl.data.nondigits import KINDS
-from mnistctl.engine.evaluate import evaluate
+from mnistctl.data.outliers import KINDS
+from mnistctl.engine.inference.evaluate import evaluate
 from mnistctl.errors import CheckpointError
 from mnistctl.events import NullReporter
 from mnistctl.store import checkpoint
-from mnistctl.store.find import SHIPPED
+from mnistctl.store.resolve import SHIPPED
 from tests.bench import photos
 from tests.bench.__main__ import DIGITS
 from tests.bench.photos import ask, read_index, read_nondigits, reading_of

@@ -11,7 +11,7 @@ from mnistctl.data.names import check_split
 from mnistctl.errors import GateFailed, UsageError
 
 if TYPE_CHECKING:
-    from mnistctl.engine.evaluate import Evaluation, Scores
+    from mnistctl.engine.inference.evaluate import Evaluation, Scores
 
 
 def evaluate_command(
@@ -44,7 +44,7 @@ def evaluate_command(
     check_split(split)
     if min_accuracy is not None and not 0 <= min_accuracy <= 1:
         raise UsageError(f"--min-accuracy {min_accuracy}: a share between 0 and 1, e.g. 0.99")
-    from mnistctl.engine.evaluate import evaluate
+    from mnistctl.engine.inference.evaluate import evaluate
 
     results = evaluate(
         checkpoints or [],
@@ -74,7 +74,7 @@ def show_one(output: Output, result: "Evaluation") -> float:
 
 def show_several(output: Output, results: Sequence["Evaluation"]) -> float:
     """A line for each checkpoint and one for all; their mean accuracy."""
-    from mnistctl.engine.summary import summarise
+    from mnistctl.engine.inference.summary import summarise
 
     summary = summarise([result.scores.accuracy for result in results])
     output.document(
@@ -109,7 +109,7 @@ def scores_text(scores: "Scores") -> str:
 
 def show_confusion(output: Output, scores: "Scores") -> None:
     """The confusion matrix with each digit's accuracy, as a table."""
-    from mnistctl.plots.confusion import confusion_table
+    from mnistctl.visualize.confusion_figure import confusion_table
 
     console = output.console()
     console.print(confusion_table(scores.confusion, scores.per_class, console))

@@ -8,7 +8,7 @@ import typer
 from mnistctl.errors import unknown
 
 if TYPE_CHECKING:
-    from mnistctl.data import ink
+    from mnistctl.imaging import ink
 
 DEBUG_KEY = "mnistctl.debug"
 

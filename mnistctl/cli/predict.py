@@ -13,7 +13,7 @@ from mnistctl.cli.output import Output, is_terminal, percent, start_output
 from mnistctl.errors import ExitCode, MnistctlError, UsageError
 
 if TYPE_CHECKING:
-    from mnistctl.engine.predict import Answers, Prediction
+    from mnistctl.engine.inference.predict import Answers, Prediction
 
 
 def predict_command(
@@ -56,7 +56,7 @@ def predict_command(
         raise UsageError("--csv and --json are two forms of the same output", "choose one")
     if save_input is not None and save_input.suffix.lower() != ".png":
         raise UsageError(f"--save-input writes PNG: '{save_input}' should end in .png")
-    from mnistctl.engine.predict import predict
+    from mnistctl.engine.inference.predict import predict
 
     answers = predict(
         images,
@@ -95,7 +95,7 @@ def _show(answers: "Answers", output: Output, multi: bool) -> None:
     for prediction in answers.predictions:
         output.line(f"{prediction.image}: {answer_text(prediction)}")
     if len(answers.predictions) == 1 and not output.quiet and is_terminal(sys.stdout):
-        from mnistctl.plots.terminal import prediction_panel
+        from mnistctl.draw.terminal import prediction_panel
 
         console = output.console()
         only = answers.predictions[0]

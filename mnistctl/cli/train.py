@@ -102,8 +102,8 @@ def train_command(
     if list_runs:
         show_runs(output, store)
         return
-    from mnistctl.engine.ensemble import train_run
-    from mnistctl.engine.plan import TrainRequest
+    from mnistctl.engine.training.config import TrainRequest
+    from mnistctl.engine.training.ensemble import train_run
 
     request = TrainRequest(
         store=store,

@@ -119,12 +119,12 @@ def visualize_command(
     _check_usage(ctx, kind, checkpoints or [])
     if follow and json:
         raise UsageError("--follow goes on drawing, --json is one document", "choose one")
-    from mnistctl.plots.files import check_output
+    from mnistctl.draw.files import check_output
 
     if out is not None:
         check_output(out)
     from mnistctl.cli.visualize_kinds import KINDS
-    from mnistctl.engine.views.request import ViewRequest
+    from mnistctl.visualize.request import ViewRequest
 
     request = ViewRequest(
         checkpoints=tuple(checkpoints or ()),
@@ -193,7 +193,7 @@ def _render(
     """Write the file, the document and the drawing (unless it is `drawn`), open the window."""
     title = kind.title(view)
     if out is not None:
-        from mnistctl.plots.files import save_figure
+        from mnistctl.draw.files import save_figure
 
         save_figure(kind.figure(view, title), out)
     output.document({"kind": name} | view.to_dict() | {"output": str(out) if out else None})
@@ -206,7 +206,7 @@ def _render(
         if out is not None:
             output.line(f"Written: {out}")
     if show and output.first_rank:
-        from mnistctl.plots.window import show_window
+        from mnistctl.draw.window import show_window
 
         problem = show_window(kind.figure(view, title), title)
         if problem is not None:

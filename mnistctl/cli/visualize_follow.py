@@ -8,7 +8,8 @@ from rich.live import Live
 
 from mnistctl.cli.output import Output, is_terminal
 from mnistctl.cli.visualize_kinds import KINDS
-from mnistctl.engine.views.curves import (
+from mnistctl.store.runs import describe
+from mnistctl.visualize.curves import (
     Curves,
     CurvesView,
     find_runs,
@@ -16,8 +17,7 @@ from mnistctl.engine.views.curves import (
     read_curves,
     with_members,
 )
-from mnistctl.engine.views.request import ViewRequest
-from mnistctl.store.runs import describe
+from mnistctl.visualize.request import ViewRequest
 
 POLL_SECONDS = 0.5
 PATIENCE = 3.0

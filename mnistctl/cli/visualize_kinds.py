@@ -11,30 +11,46 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from rich.console import Console, RenderableType
 
 from mnistctl.cli import visualize_words as words
-from mnistctl.engine.views.activations import ActivationsView, view_activations
-from mnistctl.engine.views.calibration import CalibrationView, view_calibration
-from mnistctl.engine.views.compare import CompareView, view_compare
-from mnistctl.engine.views.confusion import view_confusion
-from mnistctl.engine.views.curves import CurvesView, view_curves
-from mnistctl.engine.views.embedding import EmbeddingView, view_embedding
-from mnistctl.engine.views.errors import view_errors
-from mnistctl.engine.views.filters import view_filters
-from mnistctl.engine.views.prediction import PredictionView, view_prediction
-from mnistctl.engine.views.request import ViewRequest
-from mnistctl.engine.views.saliency import SaliencyView, view_saliency
-from mnistctl.engine.views.samples import SamplesView, view_samples
-from mnistctl.plots import (
-    calibration,
-    compare,
-    confusion,
-    curves,
-    embedding,
-    filters,
-    prediction,
-    saliency,
-    samples,
-    terminal,
+from mnistctl.draw import terminal
+from mnistctl.visualize import (
+    calibration_figure as calibration,
 )
+from mnistctl.visualize import (
+    compare_figure as compare,
+)
+from mnistctl.visualize import (
+    confusion_figure as confusion,
+)
+from mnistctl.visualize import (
+    curves_figure as curves,
+)
+from mnistctl.visualize import (
+    embedding_figure as embedding,
+)
+from mnistctl.visualize import (
+    filters_figure as filters,
+)
+from mnistctl.visualize import (
+    prediction_figure as prediction,
+)
+from mnistctl.visualize import (
+    saliency_figure as saliency,
+)
+from mnistctl.visualize import (
+    samples_figure as samples,
+)
+from mnistctl.visualize.activations import ActivationsView, view_activations
+from mnistctl.visualize.calibration import CalibrationView, view_calibration
+from mnistctl.visualize.compare import CompareView, view_compare
+from mnistctl.visualize.confusion import view_confusion
+from mnistctl.visualize.curves import CurvesView, view_curves
+from mnistctl.visualize.embedding import EmbeddingView, view_embedding
+from mnistctl.visualize.errors import view_errors
+from mnistctl.visualize.filters import view_filters
+from mnistctl.visualize.prediction import PredictionView, view_prediction
+from mnistctl.visualize.request import ViewRequest
+from mnistctl.visualize.saliency import SaliencyView, view_saliency
+from mnistctl.visualize.samples import SamplesView, view_samples
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

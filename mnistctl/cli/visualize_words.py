@@ -1,19 +1,19 @@
 """Titles, captions and sentences of the views, for people."""
 
 from mnistctl.cli.output import percent
-from mnistctl.engine.mcnemar import LEVEL
-from mnistctl.engine.views.activations import ActivationsView
-from mnistctl.engine.views.answers import Answers
-from mnistctl.engine.views.calibration import CalibrationView
-from mnistctl.engine.views.compare import CompareView
-from mnistctl.engine.views.confusion import ConfusionView
-from mnistctl.engine.views.curves import Curves, CurvesView
-from mnistctl.engine.views.embedding import EmbeddingView
-from mnistctl.engine.views.errors import ErrorsView
-from mnistctl.engine.views.filters import FiltersView
-from mnistctl.engine.views.prediction import PredictionView
-from mnistctl.engine.views.saliency import SaliencyView
-from mnistctl.engine.views.samples import SamplesView
+from mnistctl.engine.inference.significance import LEVEL
+from mnistctl.visualize.activations import ActivationsView
+from mnistctl.visualize.answers import Answers
+from mnistctl.visualize.calibration import CalibrationView
+from mnistctl.visualize.compare import CompareView
+from mnistctl.visualize.confusion import ConfusionView
+from mnistctl.visualize.curves import Curves, CurvesView
+from mnistctl.visualize.embedding import EmbeddingView
+from mnistctl.visualize.errors import ErrorsView
+from mnistctl.visualize.filters import FiltersView
+from mnistctl.visualize.prediction import PredictionView
+from mnistctl.visualize.saliency import SaliencyView
+from mnistctl.visualize.samples import SamplesView
 
 LEAST_P = 1e-12
 

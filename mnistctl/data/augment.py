@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
-from mnistctl.data.degrade import degrade
+from mnistctl.data.corrupt import degrade
 from mnistctl.recipes import Augmentation
 
 SIDE = 28

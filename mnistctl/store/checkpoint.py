@@ -18,7 +18,7 @@ from torch import Tensor
 from mnistctl.errors import CheckpointError
 from mnistctl.files import reason, write_atomic
 from mnistctl.store.config import RunConfig, checked_recipe
-from mnistctl.store.survey import Refused, survey
+from mnistctl.store.validate import Refused, survey
 
 FORMAT = "mnistctl-checkpoint"
 VERSION = 1

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mnistctl.data.dataset import Split, load_split
+from mnistctl.data.registry import Split, load_split
 from mnistctl.device import choose_precision
-from mnistctl.engine.inference import compute_logits
-from mnistctl.engine.loading import LoadedModel, load_model
+from mnistctl.engine.inference.loading import LoadedModel, load_model
+from mnistctl.engine.inference.predictor import compute_logits
 from mnistctl.events import NullReporter
 from tests.bench.damage import CORRUPTIONS, NUM_SEVERITIES, corrupt
 from tests.bench.figures import append, identity, machine, markdown

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from mnistctl.device import cpu_has_bf16
-from mnistctl.engine.loading import LoadedModel
+from mnistctl.engine.inference.loading import LoadedModel
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import torch
 
-from mnistctl.data.dataset import Split
+from mnistctl.data.registry import Split
 from mnistctl.device import synchronize
-from mnistctl.engine.distributed import Ranks
-from mnistctl.engine.feeding import LabelledImages
-from mnistctl.engine.fit import FitData, Hooks, fit
-from mnistctl.engine.inference import compute_logits
-from mnistctl.engine.state import TrainingState, new_state
-from mnistctl.engine.stopping import StopRequest
+from mnistctl.distributed import Ranks
+from mnistctl.engine.inference.predictor import compute_logits
+from mnistctl.engine.training.batches import LabelledImages
+from mnistctl.engine.training.loop import FitData, Hooks, fit
+from mnistctl.engine.training.signals import StopRequest
+from mnistctl.engine.training.state import TrainingState, new_state
 from mnistctl.events import NullReporter, Reporter
 from mnistctl.recipes import Recipe, get_recipe
 from mnistctl.store.config import RunConfig

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mnistctl.data.nondigits import KINDS, NEW_KINDS, nondigits
+from mnistctl.data.outliers import KINDS, NEW_KINDS, nondigits
 from mnistctl.device import choose_precision
-from mnistctl.engine.inference import compute_logits
-from mnistctl.engine.loading import LoadedModel, load_model
-from mnistctl.engine.predict import Prediction, predict
-from mnistctl.engine.verdict import SURE
+from mnistctl.engine.inference.loading import LoadedModel, load_model
+from mnistctl.engine.inference.predict import Prediction, predict
+from mnistctl.engine.inference.predictor import compute_logits
+from mnistctl.engine.inference.verdict import SURE
 from mnistctl.events import NullReporter
 from tests.bench.figures import append, identity, machine, markdown, show_share
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mnistctl.data.dataset import dataset_hash
-from mnistctl.engine.evaluate import Evaluation, evaluate
+from mnistctl.data.registry import dataset_hash
+from mnistctl.engine.inference.evaluate import Evaluation, evaluate
 from mnistctl.errors import UsageError
 from mnistctl.events import NullReporter
 from mnistctl.recipes import get_recipe
 from mnistctl.store import checkpoint
 from mnistctl.store.config import RunConfig
-from mnistctl.store.find import SHIPPED, find
+from mnistctl.store.resolve import SHIPPED, find
 from mnistctl.store.runs import describe
 from tests.bench.figures import machine
 from tests.bench.ours import trains_as_today

@@ -15,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from mnistctl.cli.progress import BarReporter
-from mnistctl.data.dataset import Split, load_split
+from mnistctl.data.registry import Split, load_split
 from mnistctl.device import choose_precision
 from mnistctl.events import NullReporter
 from mnistctl.recipes import RECIPES
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 PLAIN_IMAGES = 12_000
 """Images that a plain training run takes; a rate needs no whole epoch."""
 PEAK_MEMORY = (
-    "import re, sys; from mnistctl.cli import app;"
+    "import re, sys; from mnistctl.cli.app import app;"
     "app(sys.argv[1:], standalone_mode=False);"
     # Not ru_maxrss: a child begins with its parent's.
     "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1], file=sys.stderr)"

@@ -4,13 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mnistctl.data.dataset import Split, load_split
+from mnistctl.data.registry import Split, load_split
 from mnistctl.device import choose_precision, torch_device
-from mnistctl.engine.calibration import calibration_error, confidence_gaps, fit_temperature
-from mnistctl.engine.ensemble import train_run
-from mnistctl.engine.inference import compute_logits
-from mnistctl.engine.plan import TrainRequest
-from mnistctl.engine.summary import summarise
+from mnistctl.engine.inference.calibration import (
+    calibration_error,
+    confidence_gaps,
+    fit_temperature,
+)
+from mnistctl.engine.inference.predictor import compute_logits
+from mnistctl.engine.inference.summary import summarise
+from mnistctl.engine.training.config import TrainRequest
+from mnistctl.engine.training.ensemble import train_run
 from mnistctl.errors import UsageError
 from mnistctl.events import NullReporter
 from mnistctl.recipes import get_recipe

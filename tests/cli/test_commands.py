@@ -9,7 +9,7 @@ import pytest
 import small_data
 from typer.testing import CliRunner
 
-from mnistctl.cli import app
+from mnistctl.cli.app import app
 from mnistctl.errors import ExitCode
 
 TRAIN_KEYS = {

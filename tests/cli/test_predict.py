@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from mnistctl.cli import app
+from mnistctl.cli.app import app
 from mnistctl.data import mnist
 
 pytestmark = pytest.mark.mnist
@@ -63,8 +63,8 @@ def test_png_files_agree_with_evaluate(
     predictions = json.loads(invoke(store, *names, "--json").stdout)["predictions"]
     assert [p["image"] for p in predictions] == names
     said = [int(np.argmax(p["probabilities"])) for p in predictions]
-    from mnistctl.engine.inference import compute_logits
-    from mnistctl.engine.loading import load_model
+    from mnistctl.engine.inference.loading import load_model
+    from mnistctl.engine.inference.predictor import compute_logits
     from mnistctl.events import NullReporter
 
     loaded = load_model(None, store, torch.device("cpu"), NullReporter())

@@ -18,7 +18,8 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-from mnistctl.cli import app, visualize_follow
+from mnistctl.cli import visualize_follow
+from mnistctl.cli.app import app
 from mnistctl.cli.output import Output
 from mnistctl.cli.visualize import USES
 from mnistctl.cli.visualize_kinds import KINDS

@@ -1,0 +1,115 @@
+"""The command line: one Typer app, five commands, every known error shown in one place.
+
+Nothing here imports torch, torchvision or matplotlib until a command needs it.
+"""
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mnistctl import __version__
+from mnistctl.cli.download import download_command
+from mnistctl.cli.evaluate import evaluate_command
+from mnistctl.cli.options import DEBUG_KEY
+from mnistctl.cli.output import show_error, start_output
+from mnistctl.cli.predict import predict_command
+from mnistctl.cli.train import train_command
+from mnistctl.cli.visualize import visualize_command
+from mnistctl.errors import ExitCode, Interrupted, MnistctlError, UsageError
+
+# Typer exports no common class of the errors in what was typed; this is click's UsageError.
+_MistypedError: Any = typer.BadParameter.__base__
+
+
+class ErrorMappingGroup(TyperGroup):
+    """Runs a command and turns its known errors into lines and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """What is left of `args` for the command. Raises typer.Exit with the error's code."""
+        if not args:
+            return super().parse_args(ctx, args)  # shows the help
+        if "--json" in args:
+            start_output(ctx, as_json=True, quiet=False)  # for an error before the command starts
+        with _shown_errors(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """The command's return value. Raises typer.Exit with the error's code."""
+        with _shown_errors(ctx):
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _shown_errors(ctx: Any) -> Iterator[None]:
+    try:
+        yield
+        return
+    except KeyboardInterrupt as error:
+        known: MnistctlError = Interrupted("interrupted")
+        cause: BaseException = error
+    except MnistctlError as error:
+        known, cause = error, error
+    except _MistypedError as error:
+        command = (error.ctx or ctx).command_path
+        known, cause = UsageError(error.format_message(), f"see {command} --help"), error
+    if ctx.meta.get(DEBUG_KEY):
+        traceback.print_exception(cause)
+    show_error(ctx, known)
+    raise typer.Exit(int(known.exit_code))
+
+
+app = typer.Typer(
+    cls=ErrorMappingGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("download")(download_command)
+app.command("train")(train_command)
+app.command("evaluate")(evaluate_command)
+app.command("predict")(predict_command)
+app.command("visualize")(visualize_command)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        print(f"mnistctl {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _top_level(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Handwritten digits: train a classifier, check it, ask it, look inside it."""
+
+
+def main() -> None:
+    """Entry point of the `mnistctl` script; ends the process with an exit code."""
+    # A file name may hold bytes that the terminal's encoding can't: shown escaped, not fatal.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app(prog_name="mnistctl")
+    except BrokenPipeError:
+        # The reader of our stdout (`| head`) has gone: nothing to report, and nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.ERROR)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"error: unexpected {type(error).__name__}: {error}", file=sys.stderr)
+        print("  this is a bug; --debug shows where", file=sys.stderr)
+        sys.exit(ExitCode.ERROR)

@@ -1,0 +1,103 @@
+"""What the network is given in a training step: digits, and pictures of none."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mnistctl.data.augment import augment
+from mnistctl.data.outliers import drawn_nondigits
+from mnistctl.data.sampling import Stream, derive_seed, epoch_order, share_of
+from mnistctl.distributed import Ranks
+from mnistctl.engine.inference.predictor import pixels_to_input, scale_pixels
+from mnistctl.store.config import RunConfig
+
+NUM_DRAWN = 1_500
+TURNED = (1, 2, 3, 4, 5, 7, 8)
+MIRRORED = (3, 4, 6, 7, 9)
+"""Digits that are none when turned by a right angle, or mirrored."""
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """uint8 images (n, 28, 28) and int64 labels (n,) on the training device."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One process's share of a global batch.
+
+    `inputs` are digits with their `labels`, then pictures of none. Of all processes together,
+    `total` are digits, and `position` = (first, total) places this share among everything.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    total: int
+    position: tuple[int, int]
+
+
+class Feed:
+    """Makes batches, each a function of (seed, epoch, step) and the training images alone."""
+
+    def __init__(self, config: RunConfig, train: LabelledImages) -> None:
+        self.config, self.train = config, train
+        self.device = train.images.device
+        self.num_images = len(train.images)
+        self.steps = -(-self.num_images // config.recipe.batch_size)
+        self.nondigits = self._draw_nondigits() if config.recipe.nondigits else None
+
+    def order(self, epoch: int) -> tuple[Tensor, ...]:
+        """The batches of an epoch as indexes of training images."""
+        order = epoch_order(self.config.seed, epoch, self.num_images).to(self.device)
+        return torch.split(order, self.config.recipe.batch_size)
+
+    def batch(self, indexes: Tensor, epoch: int, step: int, ranks: Ranks) -> Batch:
+        """The share of `ranks` in the batch of training images `indexes`.
+
+        `epoch` counts from 1, `step` from 0.
+        """
+        total = len(indexes)
+        first, end = share_of(total, ranks.rank, ranks.world_size)
+        own = indexes[first:end]
+        inputs = self._inputs(
+            self.train.images[own], Stream.AUGMENTATION, epoch, step, first, total
+        )
+        labels = self.train.labels[own]
+        if self.nondigits is None:
+            return Batch(inputs, labels, total, (first, total))
+        count = self.config.recipe.nondigits
+        chosen = torch.randint(
+            len(self.nondigits), (count,), generator=self._generator(Stream.NONDIGITS, epoch, step)
+        )
+        start, stop = share_of(count, ranks.rank, ranks.world_size)
+        pictures = self.nondigits[chosen[start:stop].to(self.device)]
+        others = self._inputs(pictures, Stream.NONDIGIT_AUGMENTATION, epoch, step, start, count)
+        return Batch(torch.cat([inputs, others]), labels, total, (first + start, total + count))
+
+    def _inputs(
+        self, images: Tensor, stream: Stream, epoch: int, step: int, first: int, total: int
+    ) -> Tensor:
+        """What the network sees of `images`, the ones from `first` on of `total` in the step."""
+        recipe = self.config.recipe
+        if not recipe.augments(epoch - 1):
+            return pixels_to_input(images, recipe)
+        generator = self._generator(stream, epoch, step)
+        seen = augment(images, recipe.augmentation, generator, first, total)
+        return scale_pixels(seen, recipe)
+
+    def _generator(self, stream: Stream, epoch: int, step: int) -> torch.Generator:
+        seed = derive_seed(self.config.seed, stream, epoch, step)
+        return torch.Generator().manual_seed(seed)
+
+    def _draw_nondigits(self) -> Tensor:
+        """Drawn pictures, and a third as many turned or mirrored digits, uint8 (n, 28, 28)."""
+        seed = derive_seed(self.config.seed, Stream.NONDIGITS)
+        drawn = torch.from_numpy(drawn_nondigits(NUM_DRAWN, seed)).to(self.device)
+        images, labels = self.train.images, self.train.labels
+        turned = images[torch.isin(labels, labels.new_tensor(TURNED))][: NUM_DRAWN // 6]
+        mirrored = images[torch.isin(labels, labels.new_tensor(MIRRORED))][: NUM_DRAWN // 6]
+        return torch.cat([drawn, turned.rot90(1, (1, 2)), mirrored.flip(2)])

@@ -1,0 +1,115 @@
+"""What a training run leaves on disk while it runs: checkpoints and metrics."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mnistctl.distributed import Ranks
+from mnistctl.engine.training.state import TrainingState, restore, state_to_payload, to_cpu
+from mnistctl.errors import CheckpointError
+from mnistctl.events import Reporter
+from mnistctl.store import checkpoint
+from mnistctl.store.config import RunConfig
+from mnistctl.store.metrics import MetricsLog
+from mnistctl.store.rotation import Newest, load_best, load_newest, save_last
+from mnistctl.store.runs import BEST_NAME, CONFIG_NAME, write_json
+
+
+class Saver:
+    """Writes a run's checkpoints and metrics.
+
+    `directory` and `log` are None on the processes that only take part in saving (all but
+    rank 0): gathering the state needs every one of them.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        state: TrainingState,
+        ranks: Ranks,
+        directory: Path | None = None,
+        log: MetricsLog | None = None,
+        last_is_good: bool = True,
+    ) -> None:
+        self.config, self.state, self.ranks = config, state, ranks
+        self.directory, self.log = directory, log
+        self.last_is_good = last_is_good
+
+    def record(self, record: dict[str, Any]) -> None:
+        """Keep one metrics record. Raises CheckpointError when the disk is full."""
+        if self.log:
+            self.log.append(record)
+
+    def save(self) -> None:
+        """Save the state as it is. Raises CheckpointError when the disk won't take it.
+
+        Killed between last.pt and best.pt, the run writes best.pt when it is resumed.
+        """
+        training = state_to_payload(self.state, self.config.seed, self.ranks)
+        if self.directory is None or self.log is None:
+            return
+        self.log.sync()
+        history = self.state.history
+        metrics = history[-1] if history else {}
+        weights = to_cpu(self.state.result.state_dict())
+        payload = checkpoint.payload_of(self.directory.name, self.config, metrics, weights)
+        save_last(self.directory, payload | {"training": training}, self.last_is_good)
+        self.last_is_good = True
+        if self.state.just_ended_best_epoch():
+            checkpoint.save(self.directory / BEST_NAME, payload)
+
+
+@contextlib.contextmanager
+def saver_for(
+    directory: Path | None,
+    config: RunConfig,
+    state: TrainingState,
+    ranks: Ranks,
+    newest: Newest | None,
+) -> Iterator[Saver]:
+    """The saver of a run whose directory this process holds, or None where it doesn't write.
+
+    Its metrics are brought to where `state` stands, which came from the checkpoint `newest`.
+    Raises CheckpointError when the directory can't be written.
+    """
+    if directory is None:
+        yield Saver(config, state, ranks)
+        return
+    write_json(directory, CONFIG_NAME, config.to_dict())
+    if newest is not None and newest.payload is not None and state.just_ended_best_epoch():
+        _complete_best(directory, newest.payload, config)
+    log = MetricsLog(directory, state.epochs_done + 1, state.step)
+    try:
+        yield Saver(config, state, ranks, directory, log, not (newest and newest.problems))
+    finally:
+        log.close()
+
+
+def restore_newest(
+    directory: Path, config: RunConfig, state: TrainingState, ranks: Ranks, reporter: Reporter
+) -> Newest:
+    """Bring a new `state` to the newest valid checkpoint of a run, and say which and why.
+
+    Raises CheckpointError when there are checkpoints and none is valid.
+    """
+    newest = load_newest(directory, config)
+    for problem in newest.problems:
+        reporter.warn(f"{problem}; continuing from {newest.path.name}")
+    if newest.payload is not None:
+        restore(state, newest.payload["training"], ranks)
+    if state.epochs_done or state.step:
+        where = f"epoch {state.epochs_done}" if state.epochs_done else "the start"
+        reporter.say(f"Run '{directory.name}' continues after {where}, step {state.step}")
+    else:
+        reporter.say(f"Run '{directory.name}' has no checkpoint yet: it starts from the beginning")
+    return newest
+
+
+def _complete_best(directory: Path, payload: dict[str, Any], config: RunConfig) -> None:
+    """Write the best.pt that belongs to a last.pt of the best epoch, if a kill came in between."""
+    with contextlib.suppress(CheckpointError):
+        if load_best(directory, config)["metrics"] == payload["metrics"]:
+            return
+    best = {key: value for key, value in payload.items() if key != "training"}
+    checkpoint.save(directory / BEST_NAME, best)

@@ -1,0 +1,226 @@
+"""From what was asked for to the configuration of a run, new or resumed."""
+
+import platform
+import shlex
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from mnistctl import __version__
+from mnistctl.data.names import DEFAULT_DATASET, SPLIT_SIZES, check_dataset
+from mnistctl.data.registry import dataset_hash
+from mnistctl.distributed import Ranks
+from mnistctl.errors import CheckpointError, UsageError
+from mnistctl.events import Reporter
+from mnistctl.hardware import choose_hardware
+from mnistctl.recipes import DEFAULT_RECIPE, get_recipe, with_overrides
+from mnistctl.store.checkpoint import MAX_MEMBERS
+from mnistctl.store.config import RunConfig
+from mnistctl.store.rotation import saved_config
+from mnistctl.store.runs import RunInfo, check_name, utc_now
+
+DEFAULT_LOG_EVERY = 20
+MAX_STEPS = 1_000_000_000
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What the user asked of a run; None = not asked, the default or the resumed run's value."""
+
+    store: Path
+    data_dir: Path
+    recipe: str | None = None
+    dataset: str | None = None
+    device: str | None = None
+    precision: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    seed: int | None = None
+    validation: int | None = None
+    ensemble: int | None = None
+    log_every: int | None = None
+    checkpoint_every: int | None = None
+    test_every_epoch: bool | None = None
+    name: str | None = None
+    resume: str | None = None
+
+
+def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunConfig:
+    """The configuration of a new run. Raises UsageError or DeviceError before anything is made."""
+    recipe = with_overrides(
+        get_recipe(request.recipe or DEFAULT_RECIPE),
+        epochs=request.epochs,
+        batch_size=request.batch_size,
+        learning_rate=request.learning_rate,
+    )
+    dataset = check_dataset(request.dataset or DEFAULT_DATASET)
+    if request.name is not None:
+        check_name(request.name)
+    ensemble = 1 if request.ensemble is None else request.ensemble
+    if not 1 <= ensemble <= MAX_MEMBERS:
+        raise UsageError(f"--ensemble {ensemble}: 1 to {MAX_MEMBERS} members")
+    seed = request.seed or 0
+    if not 0 <= seed <= (1 << 63) - ensemble:
+        raise UsageError(f"--seed {seed}: 0 to 2**63 - {ensemble}")
+    validation, size = request.validation or 0, SPLIT_SIZES["train"]
+    if not 0 <= validation < size:
+        raise UsageError(
+            f"--validation {validation}: 0 to {size - 1} of the {size} training images"
+            " can be held out"
+        )
+    if recipe.batch_size > size - validation:
+        raise UsageError(
+            f"--batch-size {recipe.batch_size} is larger than the {size - validation}"
+            " images to train on"
+        )
+    if ensemble > 1 and validation:
+        raise UsageError("--ensemble trains on all images: leave out --validation")
+    device, precision = choose_hardware(request.device, request.precision, ranks, reporter)
+    return RunConfig(
+        recipe=recipe,
+        dataset=dataset,
+        dataset_sha256=dataset_hash(dataset),
+        seed=seed,
+        validation=validation,
+        device=device,
+        precision=precision,
+        threads=torch.get_num_threads(),
+        world_size=ranks.world_size,
+        log_every=_positive("--log-every", request.log_every, DEFAULT_LOG_EVERY),
+        checkpoint_every=_steps_between(request.checkpoint_every, 0),
+        test_every_epoch=bool(request.test_every_epoch),
+        started=utc_now(),
+        command=shlex.join(["mnistctl", *sys.argv[1:]]),
+        versions=_versions(),
+        ensemble=ensemble,
+    )
+
+
+def extended_config(run: RunInfo, request: TrainRequest, reporter: Reporter) -> RunConfig:
+    """The configuration of `run`, with a larger total of epochs if asked.
+
+    The rule: what decides the result comes from the run, and asking for another value is an
+    error; what only reports (--log-every, --checkpoint-every, --test-every-epoch) may change.
+    Raises UsageError naming the conflicting options, CheckpointError for a damaged run.
+    """
+    old = run.config or saved_config(run.directory)
+    if old is None:
+        raise CheckpointError(
+            f"run '{run.name}' can't be continued: its config.json is missing or damaged,"
+            " and no checkpoint holds a copy",
+            "start it anew under another --name",
+        )
+    _refuse_conflicts(run.name, old, request)
+    if dataset_hash(old.dataset) != old.dataset_sha256:
+        raise CheckpointError(
+            f"run '{run.name}' was trained on another version of the data set '{old.dataset}'",
+            "start it anew under another --name",
+        )
+    epochs = old.recipe.epochs if request.epochs is None else request.epochs
+    if epochs < old.recipe.epochs:
+        raise UsageError(
+            f"--epochs {epochs} is less than the {old.recipe.epochs} of run '{run.name}'",
+            "--epochs is the total; give a larger one to extend the run",
+        )
+    if epochs > old.recipe.epochs and old.recipe.schedule != "constant":
+        reporter.warn(
+            f"the learning rate follows the schedule of {epochs} epochs from here on;"
+            " a run of that length from the start would differ"
+        )
+    return replace(old, recipe=replace(old.recipe, epochs=epochs))
+
+
+def resumed_config(
+    old: RunConfig, request: TrainRequest, ranks: Ranks, reporter: Reporter
+) -> RunConfig:
+    """The configuration with which a run goes on: `old`, on the hardware of this process.
+
+    Raises UsageError, and DeviceError when the run's device is not here.
+    """
+    kept_device = old.device
+    if ranks.world_size > 1 and old.device.startswith("cuda"):
+        kept_device = "cuda"  # each process its own card
+    precision = old.precision if request.precision in (None, "auto") else request.precision
+    device, _ = choose_hardware(request.device or kept_device, precision, ranks, reporter)
+    new = replace(
+        old,
+        device=device,
+        threads=torch.get_num_threads(),
+        world_size=ranks.world_size,
+        log_every=_positive("--log-every", request.log_every, old.log_every),
+        checkpoint_every=_steps_between(request.checkpoint_every, old.checkpoint_every),
+        test_every_epoch=_default(request.test_every_epoch, old.test_every_epoch),
+        versions=_versions(),
+    )
+    moved = [
+        f"{field}: {getattr(old, field)} -> {getattr(new, field)}"
+        for field in ("device", "threads", "world_size", "versions")
+        if getattr(old, field) != getattr(new, field)
+    ]
+    if moved:
+        reporter.warn(f"the last bits may differ from an uninterrupted run ({'; '.join(moved)})")
+    return new
+
+
+def resume_command(directory: Path, request: TrainRequest, ranks: Ranks) -> str:
+    """The exact command that continues the run in `directory`."""
+    words = ["mnistctl"]
+    if ranks.world_size > 1:
+        words = ["torchrun", "--standalone", f"--nproc-per-node={ranks.world_size}", "-m", *words]
+    words += ["train", "--resume", directory.name, "--store", str(directory.parent)]
+    return shlex.join([*words, "--data-dir", str(request.data_dir)])
+
+
+def _refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
+    given: dict[str, tuple[Any, Any]] = {
+        "--recipe": (request.recipe, old.recipe.name),
+        "--dataset": (request.dataset, old.dataset),
+        "--batch-size": (request.batch_size, old.recipe.batch_size),
+        "--lr": (request.learning_rate, old.recipe.learning_rate),
+        "--seed": (request.seed, old.seed),
+        "--validation": (request.validation, old.validation),
+        "--ensemble": (request.ensemble, old.ensemble),
+        "--precision": (request.precision, old.precision),
+        "--name": (request.name, name),
+    }
+    conflicts = [
+        f"{option} {asked} (the run has {has})"
+        for option, (asked, has) in given.items()
+        if asked not in (None, "auto", has)
+    ]
+    if conflicts:
+        raise UsageError(
+            f"--resume {name} conflicts with {', '.join(conflicts)}",
+            "leave these options out, or start a new run without --resume",
+        )
+
+
+def _positive(option: str, value: int | None, default: int) -> int:
+    value = default if value is None else value
+    if not 1 <= value <= MAX_STEPS:
+        raise UsageError(f"{option} {value}: 1 to {MAX_STEPS}")
+    return value
+
+
+def _steps_between(value: int | None, default: int) -> int:
+    value = _default(value, default)
+    if not 0 <= value <= MAX_STEPS:
+        raise UsageError(f"--checkpoint-every {value}: 0 (each epoch's end only) to {MAX_STEPS}")
+    return value
+
+
+def _default(value: T | None, default: T) -> T:
+    return default if value is None else value
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "mnistctl": __version__,
+        "torch": str(torch.__version__),  # a str subclass that checkpoints must not hold
+        "python": platform.python_version(),
+    }

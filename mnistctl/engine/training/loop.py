@@ -1,0 +1,245 @@
+"""The training loop: batches in, weights out; it reports, and saves through what it is given."""
+
+import math
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from mnistctl.data.sampling import Stream, derive_seed
+from mnistctl.device import synchronize
+from mnistctl.distributed import Ranks, any_rank, total_over_ranks
+from mnistctl.engine.inference.evaluate import Scores, score
+from mnistctl.engine.inference.predictor import autocast
+from mnistctl.engine.training.batches import Feed, LabelledImages
+from mnistctl.engine.training.loss import batch_loss
+from mnistctl.engine.training.optim import learning_rate
+from mnistctl.engine.training.signals import StopRequest
+from mnistctl.engine.training.state import TrainingState
+from mnistctl.errors import MnistctlError
+from mnistctl.events import EpochReport, Reporter, StepReport, TrainingPlan
+from mnistctl.models.layers import set_share
+from mnistctl.store.config import RunConfig
+
+STATISTICS_STEPS = 40
+"""Batches over which the averaged network's batch statistics are taken."""
+STOP_CHECK_STEPS = 10
+"""Several processes agree on stopping every so many steps: an exchange of its own each time."""
+
+
+@dataclass(frozen=True)
+class FitData:
+    """What is trained on, and what is measured after each epoch (None: not)."""
+
+    train: LabelledImages
+    validation: LabelledImages | None
+    test: LabelledImages | None
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """How the loop reaches the outside."""
+
+    reporter: Reporter
+    record: Callable[[dict[str, Any]], None]
+    """Keeps one metrics record."""
+    save: Callable[[], None]
+    """Saves the state as it is; called on every process together."""
+    stop: StopRequest
+
+
+def fit(state: TrainingState, config: RunConfig, data: FitData, ranks: Ranks, hooks: Hooks) -> bool:
+    """Train from where `state` stands to the last epoch; False when a stop was asked for.
+
+    The order of images, dropout and augmentation depend on (seed, epoch, step) alone. With
+    several processes each trains on its share of every batch, and the gradients' average is
+    that of the whole batch.
+    """
+    loop = _Loop(state, config, data, ranks, hooks)
+    hooks.reporter.training(loop.plan)
+    try:
+        while state.epochs_done < config.recipe.epochs:
+            if not loop.run_epoch():
+                return False
+        loop.average(state.epochs_done)
+        return True
+    finally:
+        hooks.reporter.end()
+
+
+class _Loop:
+    """The collaborators of one call of `fit`."""
+
+    def __init__(
+        self, state: TrainingState, config: RunConfig, data: FitData, ranks: Ranks, hooks: Hooks
+    ) -> None:
+        self.state, self.config, self.data = state, config, data
+        self.ranks, self.hooks = ranks, hooks
+        self.feed = Feed(config, data.train)
+        self.device, self.steps = self.feed.device, self.feed.steps
+        self.plan = TrainingPlan(
+            epochs=config.recipe.epochs,
+            steps_per_epoch=self.steps,
+            images_per_epoch=self.feed.num_images,
+            log_every=config.log_every,
+            first_epoch=state.epochs_done + 1,
+            first_step=state.step,
+        )
+        self.model = state.model
+        if ranks.world_size > 1:
+            self.model = DistributedDataParallel(state.model)
+        self.started = time.perf_counter()
+
+    def run_epoch(self) -> bool:
+        """Train to the end of the current epoch; False when a stop was asked for on the way."""
+        state = self.state
+        batches = self.feed.order(state.epochs_done + 1)
+        state.averaged = None
+        self.model.train()
+        self.started = time.perf_counter()
+        while state.step < self.steps:
+            loss = self.train_step(batches[state.step])
+            state.step += 1
+            state.images += len(batches[state.step - 1])
+            if state.step % self.config.log_every == 0 or state.step == self.steps:
+                self.report_step(loss, len(batches[state.step - 1]))
+            if state.step == self.steps:
+                break
+            stopping = self.stop_agreed()
+            if stopping or self.save_due():
+                self.pause_clock()
+                self.hooks.save()
+                if stopping:
+                    return False
+                self.started = time.perf_counter()
+        self.end_epoch()
+        self.hooks.save()
+        # A stop that came during the last epoch changes nothing: the run is complete.
+        complete = state.epochs_done == self.config.recipe.epochs
+        return complete or not self.stop_agreed()
+
+    def train_step(self, indexes: Tensor) -> Tensor:
+        """One optimiser step on the global batch `indexes`; the sum of this share's losses."""
+        state, config = self.state, self.config
+        epoch, world_size = state.epochs_done + 1, self.ranks.world_size
+        batch = self.feed.batch(indexes, epoch, state.step, self.ranks)
+        rate = self.rate(state.step)
+        torch.manual_seed(derive_seed(config.seed, Stream.STEP, epoch, state.step))
+        if world_size > 1:
+            set_share(state.model, batch.position)
+        with autocast(self.device, config.precision):
+            logits = self.model(batch.inputs).float()
+        loss, mean = batch_loss(logits, batch, config.recipe)
+        # DistributedDataParallel averages over processes: scaled so that the average is the
+        # gradient of the global batch's mean loss, whatever the shares' sizes.
+        (mean * world_size).backward()  # type: ignore[no-untyped-call]
+        state.optimizer.step(rate)
+        if state.average:
+            state.average.update(state.model, state.epochs_done * self.steps + state.step + 1)
+        share_loss = loss.detach()
+        state.loss_sum += share_loss
+        return share_loss
+
+    def average(self, epoch: int) -> None:
+        """Make the averaged network after `epoch`, unless it is there or none is wanted."""
+        state = self.state
+        if state.average is None or state.averaged is not None:
+            return
+        batches = self.feed.order(epoch)[:STATISTICS_STEPS]
+        with autocast(self.device, self.config.precision):
+            state.averaged = state.average.network(
+                state.model,
+                (
+                    self.feed.batch(batch, epoch, step, Ranks()).inputs
+                    for step, batch in enumerate(batches)
+                ),
+            )
+
+    def rate(self, step: int) -> float:
+        """The learning rate of the 0-based `step` of the current epoch."""
+        recipe = self.config.recipe
+        done = self.state.epochs_done * self.steps + step
+        return learning_rate(recipe, done, recipe.epochs * self.steps)
+
+    def report_step(self, share_loss: Tensor, batch_size: int) -> None:
+        """Read the loss back, keep it and show it; the only place where the loop waits for it."""
+        state = self.state
+        loss = total_over_ranks(share_loss).item() / batch_size
+        self.pause_clock()
+        epoch = state.epochs_done + 1
+        if not math.isfinite(loss):
+            raise MnistctlError(
+                f"training diverged: the loss is {loss} in epoch {epoch}, step {state.step}",
+                f"try a lower learning rate than --lr {self.config.recipe.learning_rate:g}",
+            )
+        rate = state.images / state.seconds
+        self.hooks.record({"epoch": epoch, "step": state.step, "loss": loss})
+        self.hooks.reporter.step(StepReport(epoch, state.step, loss, rate))
+        self.started = time.perf_counter()
+
+    def save_due(self) -> bool:
+        """True in mid-epoch when a checkpoint is due."""
+        every = self.config.checkpoint_every
+        return every > 0 and (self.state.epochs_done * self.steps + self.state.step) % every == 0
+
+    def stop_agreed(self) -> bool:
+        """Whether any process was asked to stop, and by which signal; all agree on the answer."""
+        stop = self.hooks.stop
+        if self.ranks.world_size == 1:
+            return stop.requested
+        if self.state.step % STOP_CHECK_STEPS:
+            return False
+        terminated = stop.requested and stop.signal == signal.SIGTERM
+        requested = any_rank(stop.requested, self.device)
+        if any_rank(terminated, self.device):
+            stop.signal = signal.SIGTERM
+        return requested
+
+    def end_epoch(self) -> None:
+        """Close the epoch: mean loss, measurements, one record, one report."""
+        state = self.state
+        epoch = state.epochs_done + 1
+        held_out = (("validation", self.data.validation), ("test", self.data.test))
+        if epoch == self.config.recipe.epochs or any(part for _, part in held_out):
+            self.average(epoch)
+        self.pause_clock()
+        before = sum(record["seconds"] for record in state.history)
+        record: dict[str, Any] = {
+            "epoch": epoch,
+            "train_loss": total_over_ranks(state.loss_sum).item() / self.feed.num_images,
+            "learning_rate": self.rate(self.steps - 1),
+            "seconds": state.seconds - before,
+        }
+        for name, part in held_out:
+            if part is not None:
+                scores = self.measure(part)
+                record |= {f"{name}_loss": scores.loss, f"{name}_accuracy": scores.accuracy}
+        state.history.append(record)
+        state.epochs_done, state.step = epoch, 0
+        state.loss_sum.zero_()
+        self.hooks.record(record)
+        self.hooks.reporter.epoch(EpochReport(**record))
+
+    def measure(self, part: LabelledImages) -> Scores:
+        """Scores of the network as it is on held-out images."""
+        config = self.config
+        return score(
+            self.state.result,
+            part.images,
+            part.labels,
+            config.recipe,
+            self.device,
+            config.precision,
+            self.ranks,
+        )
+
+    def pause_clock(self) -> None:
+        """Add the time since the clock was started to the training seconds."""
+        synchronize(self.device)
+        self.state.seconds += time.perf_counter() - self.started
+        self.started = time.perf_counter()

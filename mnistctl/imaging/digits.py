@@ -1,0 +1,140 @@
+"""Which marks make one digit, and in what order digits are read."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mnistctl.imaging.ink import Mask
+from mnistctl.imaging.marks import Mark, Page
+
+# From this width over height on, a piece may be two digits: of MNIST's single ones, 2 % are wider.
+TWO_DIGITS = 1.35
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The marks of one digit: rows `top` to `bottom`, columns `left` to `right` of the page."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    mask: Mask
+    marks: tuple[Mark, ...]
+    was_touching: bool = False
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+
+def main_piece(page: Page) -> Piece:
+    """The strongest mark and what lies close to it: broken strokes, a 5's top bar."""
+    group, rest = [page.marks[0]], list(page.marks[1:])
+    reach = 0.3 * page.marks[0].size
+    while near := [mark for mark in rest if any(_gap(mark, own) <= reach for own in group)]:
+        group += near
+        rest = [mark for mark in rest if mark not in near]
+    return _piece(page, group)
+
+
+def digit_pieces(page: Page) -> list[Piece]:
+    """All digits of a page in reading order: lines from the top, each from the left.
+
+    Digits that touch are cut where the joint is thinnest.
+    """
+    if not page.marks:
+        return []
+    tallest = max(mark.height for mark in page.marks)
+    usual = float(np.median([m.height for m in page.marks if m.height >= 0.5 * tallest]))
+    groups: list[list[Mark]] = []
+    # The large ones first, so that each fragment finds its digit there.
+    for mark in sorted(page.marks, key=lambda m: -m.size):
+        home = min(groups, key=lambda group: _distance(mark, group), default=None)
+        if home is not None and _belongs(mark, home, usual):
+            home.append(mark)
+        else:
+            groups.append([mark])
+    # What is left of the small ones is dirt, a comma, a full stop.
+    digits = [group for group in groups if _extent(group) >= 0.4 * usual]
+    pieces = [part for group in digits for part in _cut(_piece(page, group))]
+    return [piece for line in _lines(pieces) for piece in sorted(line, key=lambda p: p.left)]
+
+
+def _gap(a: Mark, b: Mark) -> int:
+    return max(b.left - a.right, a.left - b.right, b.top - a.bottom, a.top - b.bottom, 0)
+
+
+def _distance(mark: Mark, group: Iterable[Mark]) -> int:
+    return min(_gap(mark, own) for own in group)
+
+
+def _extent(group: Iterable[Mark]) -> int:
+    return max(mark.size for mark in group)
+
+
+def _belongs(mark: Mark, group: list[Mark], usual: float) -> bool:
+    """A fragment beside a digit, or a stroke above or below one, is part of it."""
+    near = _distance(mark, group)
+    if mark.size < 0.45 * usual:
+        return near <= 0.2 * usual
+    left, right = min(own.left for own in group), max(own.right for own in group)
+    overlap = min(mark.right, right) - max(mark.left, left)
+    stacked = overlap >= 0.5 * min(mark.width, right - left)
+    height = max(mark.bottom, *(m.bottom for m in group)) - min(mark.top, *(m.top for m in group))
+    return stacked and near <= 0.2 * usual and height <= 1.3 * usual
+
+
+def _piece(page: Page, group: Iterable[Mark]) -> Piece:
+    marks = tuple(group)
+    top, left = min(mark.top for mark in marks), min(mark.left for mark in marks)
+    bottom, right = max(mark.bottom for mark in marks), max(mark.right for mark in marks)
+    mask = np.isin(page.labels[top:bottom, left:right], [mark.label for mark in marks])
+    return Piece(top, left, bottom, right, mask, marks)
+
+
+def _cut(piece: Piece) -> list[Piece]:
+    """Split a piece too wide for one digit where a vertical cut crosses the least ink."""
+    if piece.width < TWO_DIGITS * piece.height:
+        return [piece]
+    columns = piece.mask.sum(axis=0)
+    start, stop = round(0.25 * piece.width), round(0.75 * piece.width)
+    at = start + int(np.argmin(columns[start:stop]))
+    stroke = max(mark.stroke for mark in piece.marks)
+    if columns[at] > 1.5 * stroke:
+        return [piece]
+    parts = []
+    for begin, end in ((0, at), (at, piece.width)):
+        mask = piece.mask[:, begin:end]
+        rows, inky = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not rows.size:
+            return [piece]
+        top, bottom, left, right = rows[0], rows[-1] + 1, inky[0], inky[-1] + 1
+        part = Piece(
+            piece.top + int(top),
+            piece.left + begin + int(left),
+            piece.top + int(bottom),
+            piece.left + begin + int(right),
+            mask[top:bottom, left:right],
+            piece.marks,
+            was_touching=True,
+        )
+        parts += _cut(part)
+    return parts
+
+
+def _lines(pieces: list[Piece]) -> list[list[Piece]]:
+    """Lines of writing from the top: a piece joins the line its middle lies in."""
+    lines: list[list[Piece]] = []
+    for piece in sorted(pieces, key=lambda p: p.top + p.bottom):
+        middle = (piece.top + piece.bottom) / 2
+        if lines and middle < np.median([own.bottom for own in lines[-1]]):
+            lines[-1].append(piece)
+        else:
+            lines.append([piece])
+    return lines

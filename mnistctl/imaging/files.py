@@ -1,0 +1,208 @@
+"""Open any image file safely: bounded time and memory, every failure an `ImageError`."""
+
+import io
+import logging
+import os
+import stat
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from mnistctl.errors import ImageError
+from mnistctl.imaging.pixel_modes import as_pixels, plain_mode
+
+MAX_BYTES = 512 * 2**20
+# 50 megapixels and a margin; JPEG decodes at an eighth of its size, so it may be larger.
+MAX_PIXELS = 64 * 2**20
+MAX_JPEG_PIXELS = 128 * 2**20
+# Digits fill a few per cent of a photograph or more: beyond this, detail is only work.
+WORK_SIDE = 768
+
+_COMMON = ("PNG", "JPEG", "BMP", "GIF", "PPM")
+# These start another program (Ghostscript), draw through the operating system, or need a
+# handler that Pillow doesn't ship.
+_EXCLUDED = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An upright image, small enough to work on.
+
+    `pixels` is uint8, (height, width) for grey or (height, width, 3) for RGB, neither side above
+    `WORK_SIDE`. `width` and `height` are those of the upright original, in pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+
+
+def read_image(source: Path | bytes) -> Picture:
+    """Read the first frame of a file, or of a file's content, in any format Pillow decodes.
+
+    Applies EXIF orientation, lays transparency on a plain background that shows its strokes and
+    scales deep pixels to 8 bits. Raises ImageError for whatever can't be read.
+    """
+    if isinstance(source, bytes):
+        return _decode(io.BytesIO(source), len(source), "standard input")
+    with _open_regular(source) as file:
+        return _decode(file, os.fstat(file.fileno()).st_size, str(source))
+
+
+def read_bounded(stream: BinaryIO) -> bytes:
+    """All of a stream such as standard input. Raises ImageError beyond `MAX_BYTES`."""
+    try:
+        content = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ImageError(f"can't read standard input: {error.strerror}") from error
+    if len(content) > MAX_BYTES:
+        raise ImageError(f"standard input is larger than {MAX_BYTES >> 20} MiB")
+    return content
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    """Open without waiting (a FIFO would block) and refuse whatever has no fixed size."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _O_BINARY)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"can't open {path}: {_reason(error)}") from error
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        kind = next((name for test, name in _KINDS if test(mode)), "not a regular file")
+        raise ImageError(f"can't read {path}: it is {kind}")
+    return os.fdopen(descriptor, "rb")
+
+
+_O_BINARY: int = getattr(os, "O_BINARY", 0)
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a pipe, not a file"),
+    (stat.S_ISSOCK, "a socket, not a file"),
+    (stat.S_ISCHR, "a device, not a file"),
+    (stat.S_ISBLK, "a device, not a file"),
+)
+
+
+def _decode(file: BinaryIO, num_bytes: int, name: str) -> Picture:
+    if num_bytes == 0:
+        raise ImageError(f"can't read {name}: it is empty")
+    if num_bytes > MAX_BYTES:
+        raise ImageError(f"can't read {name}: it is larger than {MAX_BYTES >> 20} MiB")
+    # Pillow's decoders raise OSError, ValueError, SyntaxError, NotImplementedError,
+    # DecompressionBombError, struct.error, MemoryError and more for a bad file: here is the one
+    # place where any of them means the same, so the catch is broad.
+    try:
+        with _silence():
+            return _load(file, name)
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError(f"can't read {name} as an image: {_reason(error)}") from error
+
+
+def _load(file: BinaryIO, name: str) -> Picture:
+    image: Image.Image = _identify(file)
+    # Read before loading: draft mode changes `size`.
+    width, height = image.size
+    limit = MAX_JPEG_PIXELS if image.format == "JPEG" else MAX_PIXELS
+    if width * height > limit:
+        raise ImageError(
+            f"can't read {name}: {width}x{height} pixels are more than {limit // 10**6} million",
+            "scale it down first",
+        )
+    image.draft(None, (WORK_SIDE, WORK_SIDE))
+    with _silence_libtiff(image.format):
+        image.load()
+    if image.width * image.height > limit:
+        raise ImageError(f"can't read {name}: a frame of {image.width}x{image.height} pixels")
+    orientation = _orientation(image)
+    if image.mode in ("I", "F"):
+        # Four bytes a pixel: shrunk before anything copies them.
+        image = _shrink(image)
+    upright = _upright(_shrink(plain_mode(image)), orientation)
+    if orientation in (5, 6, 7, 8):
+        width, height = height, width
+    return Picture(as_pixels(upright), width, height)
+
+
+def _identify(file: BinaryIO) -> Image.Image:
+    try:
+        return Image.open(file, formats=_COMMON)
+    except UnidentifiedImageError:
+        Image.init()
+        others = [name for name in Image.ID if name not in _COMMON and name not in _EXCLUDED]
+        return Image.open(file, formats=others)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1..8; a damaged EXIF block counts as none, the pixels are still good."""
+    try:
+        value = image.getexif().get(0x0112, 1)
+    except Exception:
+        return 1
+    return value if value in range(2, 9) else 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    if orientation == 1:
+        return image
+    image.getexif()[0x0112] = orientation
+    return ImageOps.exif_transpose(image)
+
+
+def _shrink(image: Image.Image) -> Image.Image:
+    if max(image.size) <= WORK_SIDE:
+        return image
+    scale = WORK_SIDE / max(image.size)
+    size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
+    return image.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+
+
+def _reason(error: BaseException) -> str:
+    """One short clause for people, without Pillow's object addresses."""
+    if isinstance(error, UnidentifiedImageError):
+        return "it is in no known image format"
+    if isinstance(error, Image.DecompressionBombError):
+        return "it unpacks to far too many pixels"
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    first_line = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    return first_line[:120]
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Pillow's warnings and log lines about odd files would spoil the terminal."""
+    logger = logging.getLogger("PIL")
+    if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+        logger.addHandler(logging.NullHandler())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _silence_libtiff(image_format: str | None) -> Iterator[None]:
+    """libtiff writes its complaints straight to file descriptor 2."""
+    if image_format != "TIFF":
+        yield
+        return
+    sys.stderr.flush()
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)

@@ -1,0 +1,179 @@
+"""Find the marks on a page: which ink belongs to a digit, which to lines, frames and dirt."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistctl.imaging.ink import Ink, Mask, connected
+
+# Ink is where the amount passes HIGH, and whatever passes LOW in one piece with it: pencil
+# fades along a stroke, paper doesn't darken next to one.
+LOW, HIGH = 0.35, 0.55
+# More than the marks of any line of digits: beyond is texture.
+MAX_MARKS = 64
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One connected piece of ink: rows and columns from `top`, `left` up to `bottom`, `right`."""
+
+    label: int
+    top: int
+    left: int
+    bottom: int
+    right: int
+    area: int
+    contact: float
+    """Share of the box's outline that lies on the rim of the picture or sheet."""
+    stroke: float
+    """Mean stroke width, in pixels."""
+    inkiness: float
+    """Mean amount of ink, 0..1: pen strokes reach 1, shadows and stains don't."""
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def size(self) -> int:
+        return max(self.height, self.width)
+
+    @property
+    def strength(self) -> float:
+        """How likely this is what the picture is about: large, dark, thin, off the border."""
+        thin = min(max((0.7 - self.stroke / self.size) / 0.3, 0.05), 1.0)
+        inside = max(1 - 3 * self.contact, 0.05)
+        return float(self.area**0.5 * self.inkiness**2 * thin * inside)
+
+
+@dataclass(frozen=True)
+class Page:
+    """The marks of a picture, strongest first. `labels` is int (height, width), 0 = no mark."""
+
+    labels: NDArray[np.int32]
+    marks: tuple[Mark, ...]
+    stray: float
+    """Share of the ink, lines and frames aside, that is in no mark: specks, grain, texture."""
+
+
+def find_marks(ink: Ink) -> Page:
+    """Split the ink into marks, without ruled lines, frames around the page and specks."""
+    mask = _without_lines(_inky(ink))
+    labels, marks = _components(mask, ink)
+    marks = _without_frame(marks, mask.shape)
+    largest = max((mark.area for mark in marks), default=0)
+    size = max((mark.size for mark in marks), default=0)
+    kept = [m for m in marks if m.area >= 0.02 * largest and m.size >= 0.06 * size]
+    kept.sort(key=lambda mark: -mark.strength)
+    total = sum(mark.area for mark in marks)
+    marked = tuple(kept[:MAX_MARKS])
+    return Page(labels, marked, 1 - sum(mark.area for mark in marked) / max(total, 1))
+
+
+def _inky(ink: Ink) -> Mask:
+    from skimage.filters import apply_hysteresis_threshold
+
+    low = max(LOW, min(4 * ink.noise / ink.contrast, HIGH)) if ink.contrast else LOW
+    mask: Mask = apply_hysteresis_threshold(ink.amount, low, HIGH)
+    return mask
+
+
+def _components(mask: Mask, ink: Ink) -> tuple[NDArray[np.int32], list[Mark]]:
+    from scipy import ndimage
+
+    labels = connected(mask)
+    areas = np.bincount(labels.ravel())
+    inks = np.bincount(labels.ravel(), np.minimum(ink.amount, 1).ravel())
+    # The mean depth of a bar is a quarter of its width.
+    depths = np.bincount(labels.ravel(), ndimage.distance_transform_edt(mask).ravel())
+    edges = np.bincount(labels[ink.rim], minlength=len(areas))
+    marks = []
+    for index, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        area = int(areas[index])
+        outline = 2 * (rows.stop - rows.start + columns.stop - columns.start)
+        mark = Mark(
+            label=index,
+            top=rows.start,
+            left=columns.start,
+            bottom=rows.stop,
+            right=columns.stop,
+            area=area,
+            contact=float(edges[index]) / outline,
+            stroke=4 * float(depths[index]) / area,
+            inkiness=float(inks[index]) / area,
+        )
+        marks.append(mark)
+    return labels, marks
+
+
+def _without_frame(marks: list[Mark], shape: tuple[int, ...]) -> list[Mark]:
+    """Drop what hugs the border (a table beside the page, a drawn frame) if a mark remains.
+
+    A lone stroke that runs off the picture is a digit cut close, so it stays.
+    """
+    inner = [mark for mark in marks if not _is_frame(mark, shape)]
+    if any(mark.size >= 0.08 * max(shape) for mark in inner):
+        return inner
+    return marks
+
+
+def _is_frame(mark: Mark, shape: tuple[int, ...]) -> bool:
+    height, width = shape[:2]
+    sides = (mark.top == 0) + (mark.left == 0) + (mark.bottom == height) + (mark.right == width)
+    hugging = mark.contact > 0.2
+    around = sides >= 3 and mark.height > 0.9 * height and mark.width > 0.9 * width
+    sliver = sides >= 1 and mark.contact > 0.1 and min(mark.height, mark.width) < 0.05 * max(shape)
+    return hugging or around or sliver
+
+
+def _without_lines(mask: Mask) -> Mask:
+    """Take ruled or squared paper's lines out of the ink, leaving the strokes that cross them.
+
+    A line runs straight from border to border and is no wider than a stroke. The only ink there is
+    can't be a line: then it is a 1 or a minus, and stays.
+    """
+    from scipy import ndimage
+
+    horizontal = _long_runs(mask)
+    vertical = _long_runs(mask.T).T
+    lines = horizontal | vertical
+    if not lines.any():
+        return mask
+    remaining: Mask = mask & ~lines
+    boxes = ndimage.find_objects(connected(remaining))
+    sizes = [max(side.stop - side.start for side in box) for box in boxes]
+    return remaining if max(sizes, default=0) >= 0.08 * max(mask.shape) else mask
+
+
+def _long_runs(mask: Mask) -> Mask:
+    """Pixels of thin, nearly horizontal lines from one side to the other."""
+    from scipy import ndimage
+
+    height, width = mask.shape
+    length = max(width // 4, 8)
+    if (mask.mean(axis=1) < 0.1).all():
+        return np.zeros_like(mask)
+    # Thickened by a pixel or two on either side, a line a few degrees off still holds a run.
+    slack = max(height // 160, 1)
+    thick = ndimage.maximum_filter1d(mask.astype(np.uint8), 2 * slack + 1, axis=0)
+    runs = ndimage.minimum_filter1d(thick, length, axis=1)
+    runs = ndimage.maximum_filter1d(runs, length, axis=1).astype(bool)
+    found = np.zeros_like(mask)
+    labels = connected(runs)
+    for index, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box[1].start > 0.02 * width or box[1].stop < 0.98 * width:
+            continue
+        line = (labels == index) & mask
+        thickness = np.median(line.sum(axis=0)[line.any(axis=0)])
+        if thickness > max(0.04 * height, 2):
+            continue
+        tall = int(2 * thickness) + 2
+        crossing = ndimage.minimum_filter1d(mask.astype(np.uint8), tall, axis=0)
+        crossing = ndimage.maximum_filter1d(crossing, tall, axis=0).astype(bool)
+        found |= line & ~crossing
+    return found

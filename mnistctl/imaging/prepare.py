@@ -1,0 +1,150 @@
+"""Any picture of a digit, or of several, to what a network trained on MNIST expects."""
+
+from dataclasses import dataclass
+from math import ceil, floor
+
+import numpy as np
+
+from mnistctl.imaging.digits import TWO_DIGITS, Piece, digit_pieces, main_piece
+from mnistctl.imaging.files import Picture
+from mnistctl.imaging.ink import Ink, Invert, ink_map
+from mnistctl.imaging.marks import Page, find_marks
+from mnistctl.imaging.normalize import SIDE, Pixels, fit, is_mnist_form
+
+Box = tuple[int, int, int, int]
+
+# Photographs of digits reach a stray ink of 0.07, a stroke length of 2.8 times their size, a
+# stroke width of 0.34 and a width of 1.65 times their height: each limit leaves room beyond.
+MAX_STRAY = 0.25
+MAX_LENGTH = 3.6
+MAX_STROKE_SHARE = 0.5
+MAX_ASPECT = 2.0
+MAX_CONTACT = 0.3
+MAX_FRAGMENTS = 6
+# Faint ink may be the grain of an empty page.
+FAINT = 12.0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A digit as the network sees it, and how it came to be.
+
+    `pixels` is uint8 (28, 28), light ink on black. `box` is left, top, right, bottom in pixels of
+    the upright original. `doubt` says why this can't be one digit, from the picture alone, or is
+    None. `warnings` are for the user. `steps` are named grey pictures, uint8, of the way here.
+    `touching` tells that it may be less or more than one digit: cut off, or as wide as two.
+    """
+
+    pixels: Pixels
+    box: Box
+    doubt: str | None = None
+    warnings: tuple[str, ...] = ()
+    steps: tuple[tuple[str, Pixels], ...] = ()
+    touching: bool = False
+
+
+def prepare(picture: Picture, invert: Invert = "auto", keep_steps: bool = False) -> Prepared:
+    """Find the digit in a picture and bring it to MNIST's form.
+
+    A picture already in that form comes back unchanged, unless `invert` is "yes" (dark on light).
+    """
+    if invert != "yes" and is_mnist_form(picture.pixels):
+        return Prepared(picture.pixels, (0, 0, SIDE, SIDE))
+    ink, page = _analyse(picture, invert)
+    if not page.marks:
+        return Prepared(
+            pixels=np.zeros((SIDE, SIDE), np.uint8),
+            box=(0, 0, picture.width, picture.height),
+            doubt="no ink found: the picture is blank",
+        )
+    piece = main_piece(page)
+    steps = _steps(picture, ink, page) if keep_steps else ()
+    return _prepared(picture, ink, piece, _doubt(ink, page, piece), steps)
+
+
+def find_digits(picture: Picture, invert: Invert = "auto") -> list[Prepared]:
+    """All digits of a picture in reading order, lines from the top, each from the left."""
+    if invert != "yes" and is_mnist_form(picture.pixels):
+        return [prepare(picture, invert)]
+    ink, page = _analyse(picture, invert)
+    if page.stray > MAX_STRAY:
+        return []
+    return [_prepared(picture, ink, piece, _shape_doubt(piece), ()) for piece in digit_pieces(page)]
+
+
+def _analyse(picture: Picture, invert: Invert) -> tuple[Ink, Page]:
+    ink = ink_map(picture.pixels, invert)
+    return ink, find_marks(ink)
+
+
+def _prepared(
+    picture: Picture,
+    ink: Ink,
+    piece: Piece,
+    doubt: str | None,
+    steps: tuple[tuple[str, Pixels], ...],
+) -> Prepared:
+    amount = ink.amount[piece.top : piece.bottom, piece.left : piece.right]
+    warnings = []
+    wide = piece.width >= TWO_DIGITS * piece.height
+    if piece.was_touching:
+        warnings.append("touched its neighbour and was cut off")
+    elif wide:
+        warnings.append("wider than most digits: two that touch?")
+    if ink.contrast < FAINT:
+        warnings.append("very faint ink")
+    pixels = fit(amount, piece.mask)
+    box = _box(picture, ink, piece)
+    return Prepared(pixels, box, doubt, tuple(warnings), steps, piece.was_touching or wide)
+
+
+def _box(picture: Picture, ink: Ink, piece: Piece) -> Box:
+    across = picture.width / ink.amount.shape[1]
+    down = picture.height / ink.amount.shape[0]
+    return (
+        floor(piece.left * across),
+        floor(piece.top * down),
+        ceil(piece.right * across),
+        ceil(piece.bottom * down),
+    )
+
+
+def _doubt(ink: Ink, page: Page, piece: Piece) -> str | None:
+    """Why a picture shows no single digit, by its ink alone; None if it may."""
+    if ink.contrast < max(FAINT, 4 * ink.noise) and page.stray > 0.1:
+        return "no ink found: nothing stands out from the paper's grain"
+    if page.stray > MAX_STRAY:
+        return "ink all over the picture: texture or noise, not strokes"
+    pieces = [own for own in digit_pieces(page) if own.height > 0.5 * piece.height]
+    if len(pieces) > 1 and not any(own.was_touching for own in pieces):
+        return "several separate marks: --multi reads more than one digit"
+    return _shape_doubt(piece)
+
+
+def _shape_doubt(piece: Piece) -> str | None:
+    size = max(piece.height, piece.width)
+    stroke = float(
+        np.average([m.stroke for m in piece.marks], weights=[m.area for m in piece.marks])
+    )
+    length = float(piece.mask.sum()) / (max(stroke, 1.0) * size)
+    if stroke > MAX_STROKE_SHARE * size:
+        return "a blob, not strokes"
+    if length > MAX_LENGTH:
+        return "too many strokes for a digit"
+    if piece.width > MAX_ASPECT * piece.height:
+        return "far wider than a digit"
+    if len(piece.marks) > MAX_FRAGMENTS:
+        return "many separate pieces, not the strokes of one digit"
+    if piece.marks[0].contact > MAX_CONTACT:
+        return "an edge or frame of the picture, not strokes"
+    return None
+
+
+def _steps(picture: Picture, ink: Ink, page: Page) -> tuple[tuple[str, Pixels], ...]:
+    amount = np.rint(np.minimum(ink.amount, 1) * 255).astype(np.uint8)
+    kept = np.isin(page.labels, [mark.label for mark in page.marks])
+    return (
+        ("image", picture.pixels),
+        ("ink", amount),
+        ("strokes", np.where(kept, amount, 0).astype(np.uint8)),
+    )

@@ -1,0 +1,78 @@
+"""Batches are functions of (seed, epoch, step), whole or in shares, with and without non-digits."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from small_data import load_small_split
+
+from mnistctl.distributed import Ranks
+from mnistctl.engine.training import batches as feeding
+from mnistctl.engine.training.batches import Batch, Feed, LabelledImages
+from mnistctl.engine.training.config import TrainRequest, new_config
+from mnistctl.engine.training.loss import EXPOSURE, batch_loss
+from mnistctl.events import NullReporter
+from mnistctl.recipes import RECIPES, Recipe
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "NUM_DRAWN", 60)
+
+
+def feed_of(recipe: Recipe, tmp_path: Path, seed: int = 0) -> Feed:
+    request = TrainRequest(tmp_path, tmp_path, recipe="robust", device="cpu", seed=seed)
+    config = replace(new_config(request, Ranks(), NullReporter()), recipe=recipe)
+    split = load_small_split("mnist", "train", tmp_path, NullReporter())
+    return Feed(config, LabelledImages(split.images, split.labels))
+
+
+def test_a_batch_in_shares_is_the_batch(tmp_path: Path) -> None:
+    feed = feed_of(RECIPES["robust"], tmp_path)
+    indexes = feed.order(2)[1]
+    whole = feed.batch(indexes, 2, 1, Ranks())
+    assert len(whole.inputs) == 250 + 40
+    assert whole.position == (0, 290)
+    shares = [feed.batch(indexes, 2, 1, Ranks(rank, 3)) for rank in range(3)]
+    digits = torch.cat([share.inputs[: len(share.labels)] for share in shares])
+    others = torch.cat([share.inputs[len(share.labels) :] for share in shares])
+    assert torch.allclose(torch.cat([digits, others]), whole.inputs, atol=1e-4)
+    assert torch.equal(torch.cat([share.labels for share in shares]), whole.labels)
+    ends = [share.position[0] + len(share.inputs) for share in shares]
+    assert [share.position[0] for share in shares] == [0, *ends[:-1]]
+    assert ends[-1] == 290
+
+
+def test_batches_depend_on_seed_epoch_and_step_alone(tmp_path: Path) -> None:
+    feed, again, other = (feed_of(RECIPES["robust"], tmp_path, seed) for seed in (0, 0, 1))
+    indexes = torch.arange(50)
+    first = feed.batch(indexes, 1, 4, Ranks()).inputs
+    feed.batch(indexes, 1, 5, Ranks())
+    assert torch.equal(first, feed.batch(indexes, 1, 4, Ranks()).inputs)
+    assert torch.equal(first, again.batch(indexes, 1, 4, Ranks()).inputs)
+    for differing in (feed.batch(indexes, 2, 4, Ranks()), other.batch(indexes, 1, 4, Ranks())):
+        assert not torch.equal(first, differing.inputs)
+
+
+def test_plain_epochs_show_the_images_themselves(tmp_path: Path) -> None:
+    recipe = replace(RECIPES["accurate"], epochs=3, plain_epochs=1, pixel_mean=0.0, pixel_std=1.0)
+    feed = feed_of(recipe, tmp_path)
+    indexes = torch.arange(20)
+    plain = feed.train.images[:20].unsqueeze(1) / 255
+    assert torch.allclose(feed.batch(indexes, 3, 0, Ranks()).inputs, plain)
+    assert not torch.allclose(feed.batch(indexes, 2, 0, Ranks()).inputs, plain, atol=0.1)
+
+
+def test_loss_is_least_for_doubt_on_non_digits() -> None:
+    recipe = replace(RECIPES["robust"], nondigits=2, label_smoothing=0.0)
+    batch = Batch(torch.empty(3, 1, 28, 28), torch.tensor([7]), 1, (0, 3))
+    sure = torch.zeros(3, 10)
+    sure[:, 7] = 5.0
+    doubting = sure.clone()
+    doubting[1:] = 2.0
+    digits, mean = batch_loss(doubting, batch, recipe)
+    assert float(mean - digits) == pytest.approx(EXPOSURE * 2.302585, abs=1e-5)
+    same_digits, more = batch_loss(sure, batch, recipe)
+    assert same_digits == digits
+    assert more > mean + 0.5

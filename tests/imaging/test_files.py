@@ -1,0 +1,280 @@
+"""Reading image files: every mode and format, and files that mean harm."""
+
+import contextlib
+import io
+import os
+import random
+import socket
+import struct
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnistctl.errors import ImageError
+from mnistctl.imaging import files as image_file
+from mnistctl.imaging.files import MAX_PIXELS, WORK_SIDE, Picture, read_bounded, read_image
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA", "PCX", "SGI")
+
+
+def drawing(size: tuple[int, int] = (40, 30), paper: int = 255, ink: int = 0) -> Image.Image:
+    """A light page with a dark block at the top left."""
+    image = Image.new("L", size, paper)
+    image.paste(ink, (size[0] // 8, size[1] // 8, size[0] // 3, size[1] // 3))
+    return image
+
+
+def encoded(image: Image.Image, image_format: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, image_format, **options)
+    return file.getvalue()
+
+
+def is_drawing(picture: Picture) -> bool:
+    """Dark at the top left, light at the bottom right."""
+    grey = picture.pixels if picture.pixels.ndim == 2 else picture.pixels.mean(axis=2)
+    height, width = grey.shape
+    return bool(grey[height // 5, width // 5] < 60 and grey[-3, -3] > 190)
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_formats(image_format: str) -> None:
+    picture = read_image(encoded(drawing().convert("RGB"), image_format))
+    assert is_drawing(picture)
+    assert (picture.width, picture.height) == (40, 30)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F"])
+def test_modes(mode: str) -> None:
+    picture = read_image(encoded(drawing().convert(mode), "TIFF"))
+    assert is_drawing(picture)
+
+
+def test_grey_in_colour_comes_back_as_one_channel() -> None:
+    assert read_image(encoded(drawing().convert("RGB"))).pixels.shape == (30, 40)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_deep_pixels_use_their_range(bits: int) -> None:
+    values = np.full((30, 40), 2**bits - 1, np.uint16)
+    values[4:10, 5:13] = 0
+    picture = read_image(encoded(Image.fromarray(values)))
+    assert is_drawing(picture)
+    assert picture.pixels.max() == 255
+
+
+def test_float_pixels_that_are_no_numbers() -> None:
+    values = np.full((30, 40), 1.0, np.float32)
+    values[4:10, 5:13] = 0
+    values[20, 20] = np.nan
+    assert is_drawing(read_image(encoded(Image.fromarray(values), "TIFF")))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("image_format", ["JPEG", "TIFF", "PNG", "WEBP"])
+def test_orientation(orientation: int, image_format: str) -> None:
+    turned = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = drawing().transpose(turned[orientation]) if orientation > 1 else drawing()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = read_image(encoded(stored, image_format, exif=exif.tobytes()))
+    assert is_drawing(picture)
+    assert (picture.width, picture.height) == (40, 30)
+    assert picture.pixels.shape[:2] == (30, 40)
+
+
+@pytest.mark.parametrize("shade", [0, 255])
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_strokes_on_transparency_show(shade: int, mode: str) -> None:
+    image = Image.new("LA", (40, 40), (0, 0))
+    image.paste((shade, 255), (10, 10, 20, 30))
+    picture = read_image(encoded(image.convert(mode)))
+    assert int(picture.pixels[20, 15]) == shade
+    assert int(picture.pixels[2, 2]) == 255 - shade
+
+
+def test_a_page_with_transparent_margins_keeps_its_paper() -> None:
+    page = np.full((40, 40, 2), 255, np.uint8)
+    page[:3, :, 1] = 0
+    page[10:30, 18:22, 0] = 0
+    pixels = read_image(encoded(Image.fromarray(page, "LA"))).pixels
+    assert pixels[0, 0] == 255
+    assert pixels[20, 20] == 0
+
+
+def test_transparent_palette_colour() -> None:
+    image = Image.new("P", (40, 40), 0)
+    image.putpalette([0, 0, 0, 0, 0, 0])
+    image.paste(1, (10, 10, 20, 30))
+    pixels = read_image(encoded(image, "GIF", transparency=0)).pixels
+    assert pixels[20, 15] == 0
+    assert pixels[2, 2] == 255
+
+
+def test_first_frame_of_an_animation() -> None:
+    frames = [drawing(), drawing(paper=0)]
+    content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert is_drawing(read_image(content))
+
+
+def test_a_wrong_extension_does_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "digit.png"
+    path.write_bytes(encoded(drawing(), "BMP"))
+    assert is_drawing(read_image(path))
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+def test_large_images_are_reduced(image_format: str) -> None:
+    picture = read_image(encoded(drawing((4000, 3000)), image_format))
+    assert max(picture.pixels.shape) <= WORK_SIDE
+    assert (picture.width, picture.height) == (4000, 3000)
+    assert is_drawing(picture)
+
+
+def test_a_very_long_image() -> None:
+    picture = read_image(encoded(Image.new("L", (20000, 1), 255)))
+    assert picture.pixels.shape == (1, WORK_SIDE)
+
+
+def fails(source: Path | bytes) -> str:
+    """The error's one line."""
+    start = time.perf_counter()
+    with pytest.raises(ImageError) as caught:
+        read_image(source)
+    assert time.perf_counter() - start < 5
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    """A PNG that claims a size without having the pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        crc = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    packed = zlib.compress(bytes(1000))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    )
+
+
+def test_decompression_bombs() -> None:
+    assert "pixels" in fails(png_of_size(60000, 60000))
+    assert "pixels" in fails(png_of_size(MAX_PIXELS // 1000 + 1, 1000))
+    assert "truncated" in fails(png_of_size(5000, 5000))
+
+
+def test_empty_and_foreign_content() -> None:
+    assert "empty" in fails(b"")
+    assert "no known image format" in fails(b"MZ" + bytes(500))
+    assert "no known image format" in fails(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+
+
+def test_truncated_files() -> None:
+    for image_format in ("PNG", "JPEG", "BMP", "TIFF"):
+        content = encoded(drawing((200, 200)).convert("RGB"), image_format)
+        fails(content[: len(content) // 2])
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    assert "a directory" in fails(tmp_path)
+    assert "No such file" in fails(tmp_path / "missing.png")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert "symbolic links" in fails(tmp_path / "loop")
+    assert "null byte" in fails(Path("a\0b"))
+    assert "a device" in fails(Path("/dev/zero"))
+    (tmp_path / "long").mkdir()
+    assert "too long" in fails(tmp_path / ("x" * 300))
+
+
+def test_a_pipe_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert "a pipe" in fails(tmp_path / "pipe.png")
+
+
+def test_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("s.png")
+        assert "s.png" in fails(Path("s.png"))
+
+
+def test_too_many_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_file, "MAX_BYTES", 1000)
+    path = tmp_path / "big.png"
+    path.write_bytes(bytes(1001))
+    assert "larger than" in fails(path)
+    with pytest.raises(ImageError, match="larger than"):
+        read_bounded(io.BytesIO(bytes(1001)))
+    assert read_bounded(io.BytesIO(bytes(1000))) == bytes(1000)
+
+
+def test_a_damaged_exif_block_is_ignored() -> None:
+    content = encoded(drawing(), "JPEG", exif=b"Exif\0\0II*\0" + b"\xff" * 30)
+    assert is_drawing(read_image(content))
+
+
+def test_libtiff_stays_silent(capfd: pytest.CaptureFixture[str]) -> None:
+    content = bytearray(encoded(drawing((200, 200)), "TIFF", compression="tiff_lzw"))
+    content[8:300] = bytes(292)
+    fails(bytes(content))
+    assert capfd.readouterr().err == ""
+
+
+def mutations(count: int, seed: int) -> list[bytes]:
+    """Images with bytes changed, cut, doubled or swapped for others."""
+    rng = random.Random(seed)
+    seeds = [encoded(drawing().convert("RGB"), name) for name in FORMATS]
+    seeds.append(encoded(drawing(), "GIF", save_all=True, append_images=[drawing(paper=0)]))
+    seeds.append(encoded(drawing().convert("CMYK"), "TIFF", compression="tiff_lzw"))
+    seeds.append(encoded(drawing(), "JPEG", progressive=True, exif=Image.Exif().tobytes()))
+    mutated = []
+    for _ in range(count):
+        content = bytearray(rng.choice(seeds))
+        for _ in range(rng.choice([1, 2, 8, 32])):
+            at = rng.randrange(len(content)) if rng.random() < 0.5 else rng.randrange(60)
+            at = min(at, len(content) - 1)
+            content[at] = rng.choice([0, 1, 127, 128, 255, rng.randrange(256)])
+        if rng.random() < 0.3:
+            del content[rng.randrange(1, len(content)) :]
+        if rng.random() < 0.1:
+            content = content * 2
+        mutated.append(bytes(content))
+    return mutated
+
+
+def read_all(contents: list[bytes]) -> int:
+    """How many could be read; anything but an ImageError escapes."""
+    num_read = 0
+    for content in contents:
+        with contextlib.suppress(ImageError):
+            picture = read_image(content)
+            assert max(picture.pixels.shape) <= WORK_SIDE
+            assert picture.pixels.dtype == np.uint8
+            num_read += 1
+    return num_read
+
+
+def test_fuzz(capfd: pytest.CaptureFixture[str]) -> None:
+    num_read = read_all(mutations(200, seed=1))
+    assert 20 < num_read < 180
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_fuzz_long() -> None:
+    assert 300 < read_all(mutations(3000, seed=2)) < 2700
