@@ -34,7 +34,7 @@ class Augmentation:
     """Largest relative change of width, height changing the other way: 0.1 = 1/1.1..1/0.9."""
     elastic: float = 0.0
     """Standard deviation of a smooth displacement, pixels per axis."""
-    degrade: float = 0.0
+    corrupt: float = 0.0
     """Share of images with noise, specks, low contrast, blur or a covered part."""
 
 
@@ -67,18 +67,18 @@ class Recipe:
     temperature: float = 1.0
     """Divides the logits before softmax where confidence is shown; fitted on held-out images."""
     augmentation: Augmentation = Augmentation()
-    plain_epochs: int = 0
+    no_augment_epochs: int = 0
     """The last epochs, trained on the images as they are; never the first."""
-    average_decay: float = 0.0
+    ema_decay: float = 0.0
     """Of the exponential moving average of weights, a step; 0: the last weights are the result."""
-    test_shifts: bool = False
+    tta_shifts: bool = False
     """Answers are the mean over the image as it is and shifted by a pixel to each side."""
-    nondigits: int = 0
+    outliers_per_batch: int = 0
     """Pictures of no digit in each batch, besides its digits; the network learns to be unsure."""
 
     def augments(self, epochs_done: int) -> bool:
         """Whether the epoch after `epochs_done` changes its images."""
-        last = max(self.epochs - self.plain_epochs, 1)
+        last = max(self.epochs - self.no_augment_epochs, 1)
         return self.augmentation != Augmentation() and epochs_done < last
 
     def to_dict(self) -> dict[str, Any]:
@@ -182,9 +182,9 @@ RECIPES: dict[str, Recipe] = {
             network="compact-7",
             temperature=0.55,
             augmentation=replace(_STANDARD.augmentation, stretch=0.1),
-            plain_epochs=1,
-            average_decay=0.99,
-            test_shifts=True,
+            no_augment_epochs=1,
+            ema_decay=0.99,
+            tta_shifts=True,
             epochs=14,
         ),
         replace(
@@ -194,10 +194,10 @@ RECIPES: dict[str, Recipe] = {
             network="compact-6",
             temperature=0.49,
             augmentation=Augmentation(
-                rotate=15, scale=0.15, shear=0.2, shift=2.5, elastic=0.3, degrade=0.3
+                rotate=15, scale=0.15, shear=0.2, shift=2.5, elastic=0.3, corrupt=0.3
             ),
-            average_decay=0.998,
-            nondigits=40,
+            ema_decay=0.998,
+            outliers_per_batch=40,
             epochs=8,
         ),
     )

@@ -204,7 +204,7 @@ def test_results_are_appended_line_by_line(tmp_path: Path, monkeypatch: pytest.M
 @pytest.fixture
 def small_mlp(monkeypatch: pytest.MonkeyPatch) -> None:
     """The recipe `mlp` takes one epoch of few images."""
-    for name in ("engine.train", "engine.ensemble"):
+    for name in ("engine.training.run", "engine.training.ensemble"):
         monkeypatch.setattr(f"mnistctl.{name}.load_split", load_small_split)
     monkeypatch.setitem(RECIPES, "mlp", replace(RECIPES["mlp"], epochs=1))
 

@@ -13,7 +13,7 @@ from mnistctl.store import checkpoint
 from mnistctl.store.resolve import SHIPPED
 from tests.bench import photos
 from tests.bench.__main__ import DIGITS
-from tests.bench.photos import ask, read_index, read_nondigits, reading_of
+from tests.bench.photos import ask, read_index, read_outliers, reading_of
 
 CARD = SHIPPED.with_name("README.md").read_text()
 
@@ -66,8 +66,8 @@ def test_accuracy_is_the_cards(mnist_data_dir: Path, tmp_path: Path) -> None:
 
 
 def test_few_non_digits_are_called_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photos, "NUM_NONDIGITS", 40)
-    verdicts = [reading.verdict for reading in read_nondigits("shipped", tmp_path, KINDS)]
+    monkeypatch.setattr(photos, "NUM_OUTLIERS", 40)
+    verdicts = [reading.verdict for reading in read_outliers("shipped", tmp_path, KINDS)]
     assert len(verdicts) == 40 * len(KINDS)
     assert verdicts.count("digit") <= 0.05 * len(verdicts)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
-from mnistctl.data.corrupt import degrade
+from mnistctl.data.corrupt import corrupt
 from mnistctl.recipes import Augmentation
 
 SIDE = 28
@@ -75,7 +75,7 @@ def augment(
 ) -> Tensor:
     """Images (n, 28, 28) uint8 as training changes them: float32 (n, 1, 28, 28), 0..255.
 
-    Each is seen under a map of its own; a share of them is then damaged (`data.degrade`). They
+    Each is seen under a map of its own; a share of them is then damaged (`data.corrupt`). They
     are those from `first` on in a batch of `total` (None: the whole batch), for which the random
     numbers are drawn, on the CPU: every device and share sees the same.
     """
@@ -84,6 +84,6 @@ def augment(
     maps = draw_maps(augmentation, total, generator)[own]
     bends = draw_bends(augmentation, total, generator)[own] if augmentation.elastic else None
     seen = apply_maps(images, maps, bends)
-    if augmentation.degrade:
-        seen = degrade(seen, augmentation.degrade, generator, first, total)
+    if augmentation.corrupt:
+        seen = corrupt(seen, augmentation.corrupt, generator, first, total)
     return seen

@@ -10,21 +10,21 @@ SIDE = 28
 KINDS = 5
 MAX_NOISE = 70.0
 """Standard deviation of added noise, grey levels."""
-MAX_SPECKS = 0.2
+MAX_IMPULSE = 0.2
 """Share of pixels that turn black or white."""
 MIN_CONTRAST = 0.2
 """Of the range between paper and ink that is left."""
-MIN_HIDDEN, MAX_HIDDEN = 3, 9
+MIN_CUTOUT, MAX_CUTOUT = 3, 9
 """Sides of the rectangle that is covered, pixels."""
 
 
 @dataclass(frozen=True)
-class Damage:
+class Corruptions:
     """What happens to each of n images; float32 on the CPU, zero where nothing does."""
 
     noise: Tensor
     """(n, 28, 28), added."""
-    specks: Tensor
+    impulse: Tensor
     """(n, 28, 28): 1 becomes white, -1 black."""
     contrast: Tensor
     """(n,): share of the grey range that is left, and"""
@@ -32,12 +32,12 @@ class Damage:
     """(n,): the grey level, 0..255, that black becomes."""
     blur: Tensor
     """(n,), 0..1: weight of the blurred image."""
-    hidden: Tensor
+    cutout: Tensor
     """(n, 28, 28): 1 where the image is covered."""
 
 
-def draw_damage(count: int, generator: torch.Generator) -> Damage:
-    """Damage of one random kind each to `count` images, in random strength."""
+def draw_corruptions(count: int, generator: torch.Generator) -> Corruptions:
+    """Corruptions of one random kind each to `count` images, in random strength."""
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator)
@@ -48,23 +48,23 @@ def draw_damage(count: int, generator: torch.Generator) -> Damage:
     noise = (
         torch.randn(count, SIDE, SIDE, generator=generator) * (own[0] * MAX_NOISE)[:, None, None]
     )
-    chance = (own[1] * MAX_SPECKS)[:, None, None]
+    chance = (own[1] * MAX_IMPULSE)[:, None, None]
     place = uniform(count, SIDE, SIDE)
-    specks = (place < chance / 2).float() - (place > 1 - chance / 2).float()
+    impulse = (place < chance / 2).float() - (place > 1 - chance / 2).float()
     contrast = 1 - own[2] * (1 - MIN_CONTRAST)
     floor = 255 * (1 - contrast) * uniform(count)
-    sides = MIN_HIDDEN + uniform(2, count) * (MAX_HIDDEN - MIN_HIDDEN)
+    sides = MIN_CUTOUT + uniform(2, count) * (MAX_CUTOUT - MIN_CUTOUT)
     starts = uniform(2, count) * (SIDE - sides)
     pixels = torch.arange(SIDE)
     down, across = (
         (pixels >= start[:, None]) & (pixels < (start + side)[:, None])
         for start, side in zip(starts, sides, strict=True)
     )
-    hidden = (down[:, :, None] & across[:, None, :]) & (own[4] > 0)[:, None, None]
-    return Damage(noise, specks, contrast, floor, own[3], hidden.float())
+    cutout = (down[:, :, None] & across[:, None, :]) & (own[4] > 0)[:, None, None]
+    return Corruptions(noise, impulse, contrast, floor, own[3], cutout.float())
 
 
-def apply_damage(images: Tensor, damage: Damage) -> Tensor:
+def apply_corruptions(images: Tensor, damage: Corruptions) -> Tensor:
     """Images, float32 (n, 1, 28, 28), 0..255, damaged: of the same form."""
 
     def here(values: Tensor) -> Tensor:
@@ -74,31 +74,31 @@ def apply_damage(images: Tensor, damage: Damage) -> Tensor:
         return values.to(images.device)[:, None, None, None]
 
     blurred = avg_pool2d(avg_pool2d(images, 3, 1, 1), 3, 1, 1)
-    seen = images.lerp(blurred, each(damage.blur)) * (1 - here(damage.hidden))
+    seen = images.lerp(blurred, each(damage.blur)) * (1 - here(damage.cutout))
     seen = seen * each(damage.contrast) + each(damage.floor) + here(damage.noise)
-    return (seen + 255 * here(damage.specks)).clamp_(0, 255)
+    return (seen + 255 * here(damage.impulse)).clamp_(0, 255)
 
 
-def degrade(
+def corrupt(
     images: Tensor,
     share: float,
     generator: torch.Generator,
     first: int = 0,
     total: int | None = None,
 ) -> Tensor:
-    """Damage, in place, a random `share` of images, float32 (n, 1, 28, 28), 0..255; returns them.
+    """Corruptions, in place, a random `share` of images, float32 (n, 1, 28, 28), 0..255; returns them.
 
-    Each gets noise, specks, low contrast, blur or a covered part, as Mu and Gilmer (MNIST-C,
+    Each gets noise, impulse, low contrast, blur or a covered part, as Mu and Gilmer (MNIST-C,
     arXiv:1906.02337) and DeVries and Taylor (Cutout, arXiv:1708.04552) describe them. The images
     are those from `first` on in a batch of `total`, for which the random numbers are drawn.
     """
     total = len(images) if total is None else total
     chosen = (torch.rand(total, generator=generator) < share).nonzero()[:, 0]
-    damage = draw_damage(len(chosen), generator)
+    damage = draw_corruptions(len(chosen), generator)
     own = (chosen >= first) & (chosen < first + len(images))
     if not own.any():
         return images
     rows = (chosen[own] - first).to(images.device)
-    part = Damage(**{name: values[own] for name, values in vars(damage).items()})
-    images[rows] = apply_damage(images[rows], part)
+    part = Corruptions(**{name: values[own] for name, values in vars(damage).items()})
+    images[rows] = apply_corruptions(images[rows], part)
     return images

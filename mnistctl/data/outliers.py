@@ -36,7 +36,7 @@ NEW_KINDS = ("new letter", "new symbol")
 DRAWN_SIDE = 96
 
 
-def nondigits(
+def outlier_pictures(
     num_each: int, seed: int = 0, kinds: Sequence[str] = KINDS
 ) -> Iterator[tuple[str, Pixels]]:
     """`num_each` pictures of each kind: (kind, uint8 pixels, grey or RGB), the same by seed.
@@ -49,7 +49,7 @@ def nondigits(
             yield kind, _draw(kind, index, rng)
 
 
-def drawn_nondigits(count: int, seed: int) -> Pixels:
+def drawn_outliers(count: int, seed: int) -> Pixels:
     """`count` letters, symbols and shapes in MNIST's form, uint8 (count, 28, 28), the same by seed.
 
     None of HELD_OUT is among them.

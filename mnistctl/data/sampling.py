@@ -20,8 +20,8 @@ class Stream(IntEnum):
     STEP = 3
     VALIDATION = 4
     AUGMENTATION = 5
-    NONDIGITS = 6
-    NONDIGIT_AUGMENTATION = 7
+    OUTLIERS = 6
+    OUTLIER_AUGMENTATION = 7
 
 
 def derive_seed(seed: int, stream: Stream, epoch: int = 0, step: int = 0) -> int:
@@ -52,6 +52,6 @@ def split_validation(seed: int, num_images: int, validation: int) -> tuple[Tenso
     return shuffled[:kept].sort().values, shuffled[kept:].sort().values
 
 
-def share_of(total: int, rank: int, world_size: int) -> tuple[int, int]:
+def shard_of(total: int, rank: int, world_size: int) -> tuple[int, int]:
     """(first, end) of the rows of a batch of `total` that process `rank` of `world_size` takes."""
     return total * rank // world_size, total * (rank + 1) // world_size

@@ -1,7 +1,7 @@
 """Layers that compute the same whether a batch is on one process or spread over several.
 
 `torch.nn.Dropout` draws a mask for the images it is given; here one is drawn for the whole
-global batch, from a stream that every process shares, and cut to the share that is present.
+global batch, from a stream that every process shares, and cut to the shard that is present.
 Likewise batch normalisation takes the statistics of the global batch.
 """
 
@@ -16,7 +16,7 @@ class Dropout(nn.Module):
     """Dropout (Srivastava et al., JMLR 2014) with masks drawn for the global batch.
 
     `channelwise` zeroes whole feature maps (Tompson et al., arXiv:1411.4280) of inputs of shape
-    (n, channels, height, width). `share` = (first, total): the n images given are those from
+    (n, channels, height, width). `shard` = (first, total): the n images given are those from
     `first` on in a global batch of `total`; None: they are the whole batch.
     """
 
@@ -24,13 +24,13 @@ class Dropout(nn.Module):
         super().__init__()
         self.p = p
         self.channelwise = channelwise
-        self.share: tuple[int, int] | None = None
+        self.shard: tuple[int, int] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Input and output of one float shape (n, ...); identity in evaluation mode."""
         if not self.training:
             return x
-        first, total = self.share or (0, len(x))
+        first, total = self.shard or (0, len(x))
         keep = 1.0 - self.p
         if x.dim() == 4:
             # Drawn in (n, height, width, channels) order, the layout of channels_last activations.
@@ -47,19 +47,19 @@ class Dropout(nn.Module):
 class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation (Ioffe and Szegedy, arXiv:1502.03167) over the global batch.
 
-    On one process it is `torch.nn.BatchNorm2d`. Where `share` says that the batch is spread over
+    On one process it is `torch.nn.BatchNorm2d`. Where `shard` says that the batch is spread over
     processes, mean and variance are those of all its images; gradients flow through the exchange.
     `torch.nn.SyncBatchNorm` does this on GPUs only.
     """
 
-    share: tuple[int, int] | None = None
+    shard: tuple[int, int] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Input and output (n, channels, height, width)."""
-        if not self.training or self.share is None:
+        if not self.training or self.shard is None:
             plain: Tensor = super().forward(x)
             return plain
-        count = self.share[1] * x.shape[2] * x.shape[3]
+        count = self.shard[1] * x.shape[2] * x.shape[3]
         values = x.float()
         mean = _total(values.sum((0, 2, 3))) / count
         centred = values - mean[:, None, None]
@@ -101,11 +101,11 @@ def _total(value: Tensor) -> Tensor:
     return total
 
 
-def set_share(model: nn.Module, share: tuple[int, int] | None) -> None:
+def set_shard(model: nn.Module, shard: tuple[int, int] | None) -> None:
     """Tell every layer of `model` that needs it which part of the global batch comes next."""
     for module in model.modules():
         if isinstance(module, Dropout | BatchNorm):
-            module.share = share
+            module.shard = shard
 
 
 def mean_of_answers(log_probabilities: list[Tensor]) -> Tensor:

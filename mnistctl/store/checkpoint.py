@@ -18,7 +18,7 @@ from torch import Tensor
 from mnistctl.errors import CheckpointError
 from mnistctl.files import reason, write_atomic
 from mnistctl.store.config import RunConfig, checked_recipe
-from mnistctl.store.validate import Refused, survey
+from mnistctl.store.validate import Refused, validate
 
 FORMAT = "mnistctl-checkpoint"
 VERSION = 1
@@ -84,7 +84,7 @@ def load(path: Path) -> dict[str, Any]:
     records = _read_archive(path, raw)
     del raw
     try:
-        claimed = survey(records[_PICKLE], _stored_bytes(records))
+        claimed = validate(records[_PICKLE], _stored_bytes(records))
     except Refused as error:
         raise CheckpointError(f"{path} is refused: it {error}", _EXPECTED) from error
     if not isinstance(claimed, dict) or not all(isinstance(key, str) for key in claimed):
@@ -215,7 +215,7 @@ def _unpickle(path: Path, records: Mapping[str, bytes]) -> dict[str, Any]:
             f"{path} is refused: it holds more than tensors and plain values, or is damaged",
             f"torch says: {cause[:160]}",
         ) from error
-    assert isinstance(document, dict)  # as surveyed
+    assert isinstance(document, dict)  # as validated
     return document
 
 

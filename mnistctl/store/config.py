@@ -79,7 +79,9 @@ def checked_recipe(data: Any) -> Recipe:
         raise ValueError(f"a known network, not '{recipe.network}'")
     positive = min(recipe.learning_rate, recipe.temperature, recipe.pixel_std) > 0
     counts = min(recipe.epochs, recipe.batch_size) >= 1
-    extras = min(recipe.nondigits, recipe.plain_epochs) >= 0 and 0 <= recipe.average_decay < 1
+    extras = (
+        min(recipe.outliers_per_batch, recipe.no_augment_epochs) >= 0 and 0 <= recipe.ema_decay < 1
+    )
     if not (positive and counts and extras):
         raise ValueError("a recipe that can train")
     return recipe

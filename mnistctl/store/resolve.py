@@ -22,7 +22,7 @@ _REAL_PATH = "give the real path"
 
 
 @dataclass(frozen=True)
-class Found:
+class ResolvedCheckpoint:
     """A verified checkpoint and how it was found."""
 
     path: Path
@@ -34,7 +34,7 @@ class Found:
     warnings: tuple[str, ...] = ()
 
 
-def find(argument: str | None, store: Path) -> Found:
+def find(argument: str | None, store: Path) -> ResolvedCheckpoint:
     """Load the checkpoint that `argument` means; None means the latest complete run, else shipped.
 
     A bare word is a run of the store before it is a file or directory of that name.
@@ -133,14 +133,14 @@ def _best(store: Path) -> RunInfo:
     return max(scored, key=lambda pair: pair[0])[1]
 
 
-def _of_file(path: Path) -> Found:
+def _of_file(path: Path) -> ResolvedCheckpoint:
     name = path.name
     if name in (LAST_NAME, PREVIOUS_NAME, BEST_NAME):  # as those of every run are called
         name = f"{path.resolve().parent.name}/{name}"
-    return Found(path, checkpoint.load(path), name, str(path))
+    return ResolvedCheckpoint(path, checkpoint.load(path), name, str(path))
 
 
-def _of_run(directory: Path, how: str = "") -> Found:
+def _of_run(directory: Path, how: str = "") -> ResolvedCheckpoint:
     """A run's model: best.pt where validation images were held out, else last.pt."""
     if directory.is_symlink():
         raise CheckpointError(f"run {directory} is a symbolic link: refused", _REAL_PATH)
@@ -152,17 +152,17 @@ def _of_run(directory: Path, how: str = "") -> Found:
         return replace(found, name=name, label=label)
     config = describe(directory).config
     if (directory / BEST_NAME).exists():
-        return Found(directory / BEST_NAME, load_best(directory, config), name, label)
+        return ResolvedCheckpoint(directory / BEST_NAME, load_best(directory, config), name, label)
     newest = load_newest(directory)
     if newest.payload is None:
         raise CheckpointError(
             f"{directory} holds no checkpoint", "a run killed before its first one: --resume it"
         )
     notes = tuple(f"{problem}; using {newest.path.name} instead" for problem in newest.problems)
-    return Found(newest.path, newest.payload, name, label, notes)
+    return ResolvedCheckpoint(newest.path, newest.payload, name, label, notes)
 
 
-def _of_ensemble(directory: Path) -> Found:
+def _of_ensemble(directory: Path) -> ResolvedCheckpoint:
     resume = f"mnistctl train --resume {directory.name} --store {directory.parent}"
     if not (directory / LAST_NAME).exists():
         busy = describe(directory).state == "running"

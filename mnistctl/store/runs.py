@@ -70,14 +70,14 @@ def create_run(store: Path, config: RunConfig, name: str | None = None) -> Path:
     """
     if name is not None:
         check_name(name)
-    unborn = store / f".{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
+    staging = store / f".{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     try:
         store.mkdir(parents=True, exist_ok=True)
-        _sweep_unborn(store)
-        unborn.mkdir()
-        write_atomic(unborn / CONFIG_NAME, _json_bytes(config.to_dict()))
-        directory = _take_next_name(unborn, config.recipe.name) if name is None else store / name
-        if name is not None and not _take_name(unborn, directory):
+        _sweep_staging(store)
+        staging.mkdir()
+        write_atomic(staging / CONFIG_NAME, _json_bytes(config.to_dict()))
+        directory = _take_next_name(staging, config.recipe.name) if name is None else store / name
+        if name is not None and not _take_name(staging, directory):
             raise _name_taken(directory)
         sync_directory(store)
     except FileExistsError as error:
@@ -90,24 +90,24 @@ def create_run(store: Path, config: RunConfig, name: str | None = None) -> Path:
             "make room, or choose another with --store DIR",
         ) from error
     finally:
-        shutil.rmtree(unborn, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
     return directory
 
 
-def _take_next_name(unborn: Path, recipe: str) -> Path:
+def _take_next_name(staging: Path, recipe: str) -> Path:
     pattern = re.compile(re.escape(recipe) + r"-(\d{1,9})")
-    taken = [int(m[1]) for entry in os.listdir(unborn.parent) if (m := pattern.fullmatch(entry))]
+    taken = [int(m[1]) for entry in os.listdir(staging.parent) if (m := pattern.fullmatch(entry))]
     for number in count(max(taken, default=0) + 1):
-        directory = unborn.with_name(f"{recipe}-{number}")
-        if _take_name(unborn, directory):
+        directory = staging.with_name(f"{recipe}-{number}")
+        if _take_name(staging, directory):
             return directory
     raise AssertionError("count() never ends")
 
 
-def _take_name(unborn: Path, directory: Path) -> bool:
+def _take_name(staging: Path, directory: Path) -> bool:
     """Rename exclusively: the system refuses to put it over a directory with anything in it."""
     try:
-        unborn.rename(directory)
+        staging.rename(directory)
     except OSError:
         if os.path.lexists(directory):
             return False
@@ -125,7 +125,7 @@ def _name_taken(directory: Path) -> UsageError:
     )
 
 
-def _sweep_unborn(store: Path) -> None:
+def _sweep_staging(store: Path) -> None:
     for entry in store.glob(f".*{TEMPORARY_SUFFIX}"):
         with contextlib.suppress(OSError):
             if not entry.is_symlink() and time.time() - entry.stat().st_mtime > STALE_SECONDS:

@@ -85,7 +85,7 @@ class _OrderedDict(OrderedDict[Any, Any]):
             raise Refused("gives a dict attributes of its own")
 
 
-def survey(pickled: bytes, records: Mapping[str, int]) -> Any:
+def validate(pickled: bytes, records: Mapping[str, int]) -> Any:
     """The pickled document with every tensor replaced by a TensorClaim.
 
     `records` holds the stored bytes of each storage by its key. Every claim has been checked
@@ -94,7 +94,7 @@ def survey(pickled: bytes, records: Mapping[str, int]) -> Any:
     """
     _check_opcodes(pickled)
     try:
-        document = _Surveyor(BytesIO(pickled)).load()
+        document = _InertUnpickler(BytesIO(pickled)).load()
     except Refused:
         raise
     except Exception as error:  # a pickle that makes no sense: any kind
@@ -123,7 +123,7 @@ def _check_opcodes(pickled: bytes) -> None:
         raise Refused("holds no readable pickle") from error
 
 
-class _Surveyor(pickle.Unpickler):
+class _InertUnpickler(pickle.Unpickler):
     """Knows five names, none of which does anything."""
 
     def find_class(self, module: str, name: str) -> Any:

@@ -25,7 +25,7 @@ WHITE = torch.tensor(255, dtype=torch.uint8)
 OCCLUDER = 128
 NUM_SEVERITIES = 3
 
-Damage = Callable[[Tensor, float, torch.Generator], Tensor]
+Corruptions = Callable[[Tensor, float, torch.Generator], Tensor]
 """Images uint8 (n, 28, 28), a strength, random numbers -> float32 (n, 28, 28), 0..255 or beyond."""
 
 
@@ -33,7 +33,7 @@ Damage = Callable[[Tensor, float, torch.Generator], Tensor]
 class Corruption:
     """A kind of damage and its strength at each severity, in the unit `damage` takes."""
 
-    damage: Damage
+    damage: Corruptions
     strengths: tuple[float, float, float]
 
 

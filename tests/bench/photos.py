@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mnistctl.data.outliers import KINDS, NEW_KINDS, nondigits
+from mnistctl.data.outliers import KINDS, NEW_KINDS, outlier_pictures
 from mnistctl.device import choose_precision
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.predict import Prediction, predict
@@ -26,7 +26,7 @@ GROUPS = {"canvas": "drawing", "photo-preprocessed": "photo"}
 """Kinds of the index that count as another one."""
 VERDICTS = ("digit", "uncertain", "not-a-digit")
 THRESHOLDS = (0.80, SURE, 0.95, 0.98, 0.99, 0.995)
-NUM_NONDIGITS, NONDIGIT_SEED = 100, 2
+NUM_OUTLIERS, NONDIGIT_SEED = 100, 2
 """Pictures of each kind; the seed is of this benchmark alone."""
 
 
@@ -62,8 +62,8 @@ def measure(checkpoint: str | None, digits: Path, store: Path) -> None:
     true = [reading_of(kind, label, answers.get(str(path))) for path, label, kind in entries]
     plain = right_by_resizing(loaded, precision, entries, find_polarity=False)
     polar = right_by_resizing(loaded, precision, entries, find_polarity=True)
-    false = read_nondigits(checkpoint, store, KINDS)
-    new = read_nondigits(checkpoint, store, NEW_KINDS)
+    false = read_outliers(checkpoint, store, KINDS)
+    new = read_outliers(checkpoint, store, NEW_KINDS)
     document = {
         **identity(loaded),
         "precision": precision,
@@ -141,9 +141,9 @@ def resized(path: Path, find_polarity: bool) -> np.ndarray[Any, np.dtype[np.uint
     return 255 - pixels if find_polarity and border.mean() > 127 else pixels
 
 
-def read_nondigits(checkpoint: str | None, store: Path, kinds: Sequence[str]) -> list[Reading]:
-    """Drawn pictures of no digit through `predict`, as PNG files; `kinds` as for `nondigits`."""
-    drawn = list(nondigits(NUM_NONDIGITS, NONDIGIT_SEED, kinds))
+def read_outliers(checkpoint: str | None, store: Path, kinds: Sequence[str]) -> list[Reading]:
+    """Drawn pictures of no digit through `predict`, as PNG files; `kinds` as for `outlier_pictures`."""
+    drawn = list(outlier_pictures(NUM_OUTLIERS, NONDIGIT_SEED, kinds))
     with tempfile.TemporaryDirectory() as name:
         paths = [Path(name) / f"{number}.png" for number in range(len(drawn))]
         for path, (_, pixels) in zip(paths, drawn, strict=True):

@@ -1,9 +1,9 @@
-"""Damage is of the five kinds, in their ranges, and the same for a share of a batch."""
+"""Corruptions is of the five kinds, in their ranges, and the same for a share of a batch."""
 
 import pytest
 import torch
 
-from mnistctl.data.corrupt import KINDS, MAX_HIDDEN, MIN_CONTRAST, degrade, draw_damage
+from mnistctl.data.corrupt import KINDS, MAX_CUTOUT, MIN_CONTRAST, corrupt, draw_corruptions
 
 
 def generator(seed: int = 1) -> torch.Generator:
@@ -17,7 +17,7 @@ def greys(count: int) -> torch.Tensor:
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_the_share_that_is_damaged(share: float) -> None:
     images = greys(400)
-    seen = degrade(images.clone(), share, generator())
+    seen = corrupt(images.clone(), share, generator())
     changed = (seen - images).abs().amax((1, 2, 3)) > 0
     assert float(changed.float().mean()) == pytest.approx(share, abs=0.08)
     assert seen.shape == images.shape
@@ -25,14 +25,14 @@ def test_the_share_that_is_damaged(share: float) -> None:
 
 
 def test_one_kind_each_in_its_range() -> None:
-    damage = draw_damage(3_000, generator())
+    damage = draw_corruptions(3_000, generator())
     kinds = torch.stack(
         [
             damage.noise.abs().amax((1, 2)) > 0,
-            damage.specks.abs().amax((1, 2)) > 0,
+            damage.impulse.abs().amax((1, 2)) > 0,
             damage.contrast < 1,
             damage.blur > 0,
-            damage.hidden.amax((1, 2)) > 0,
+            damage.cutout.amax((1, 2)) > 0,
         ]
     )
     assert int(kinds.sum(0).max()) == 1
@@ -40,13 +40,13 @@ def test_one_kind_each_in_its_range() -> None:
     assert len(kinds) == KINDS
     assert float(damage.contrast.min()) >= MIN_CONTRAST
     assert bool((damage.floor + 255 * damage.contrast <= 255.01).all())
-    assert int(damage.hidden.sum((1, 2)).max()) <= MAX_HIDDEN**2
+    assert int(damage.cutout.sum((1, 2)).max()) <= MAX_CUTOUT**2
 
 
 def test_a_share_of_a_batch_gets_its_part() -> None:
     images = greys(40)
-    whole = degrade(images.clone(), 0.5, generator())
-    part = degrade(images[10:25].clone(), 0.5, generator(), 10, 40)
+    whole = corrupt(images.clone(), 0.5, generator())
+    part = corrupt(images[10:25].clone(), 0.5, generator(), 10, 40)
     assert torch.equal(part, whole[10:25])
-    none = degrade(images[:0].clone(), 0.5, generator(), 40, 40)
+    none = corrupt(images[:0].clone(), 0.5, generator(), 40, 40)
     assert none.shape == (0, 1, 28, 28)

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from mnistctl.data.outliers import KINDS, nondigits
+from mnistctl.data.outliers import KINDS, outlier_pictures
 from mnistctl.imaging.files import Picture, read_image
 from mnistctl.imaging.ink import ink_map
 from mnistctl.imaging.marks import MAX_MARKS
@@ -369,10 +369,10 @@ def test_fuzz_long() -> None:
     survive(1000)
 
 
-def test_nondigits_are_the_same_by_seed() -> None:
-    first, again = list(nondigits(12, seed=5)), list(nondigits(12, seed=5))
+def test_outliers_are_the_same_by_seed() -> None:
+    first, again = list(outlier_pictures(12, seed=5)), list(outlier_pictures(12, seed=5))
     assert [kind for kind, _ in first] == [kind for kind in KINDS for _ in range(12)]
     assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(first, again, strict=True))
-    other = list(nondigits(12, seed=6))
+    other = list(outlier_pictures(12, seed=6))
     assert not all(np.array_equal(a, b) for (_, a), (_, b) in zip(first, other, strict=True))
     assert all(pixels.dtype == np.uint8 and pixels.ndim in (2, 3) for _, pixels in first)

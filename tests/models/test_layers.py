@@ -17,7 +17,7 @@ def test_share_of_a_batch_gets_its_part_of_the_mask(
     torch.manual_seed(3)
     whole = layer(x)
     for first, end in ((0, 20), (20, 64), (64, 64)):
-        layer.share = (first, 64)
+        layer.shard = (first, 64)
         torch.manual_seed(3)
         assert torch.equal(layer(x[first:end]), whole[first:end])
 
@@ -48,7 +48,7 @@ def _normalise_share(rank: int, directory: str, ends: list[int]) -> None:
     images, weights = torch.load(f"{directory}/batch.pt")
     first, end = ([0, *ends])[rank], ends[rank]
     layer, x = BatchNorm(3), images[first:end].clone().requires_grad_()
-    layer.share = (first, len(images))
+    layer.shard = (first, len(images))
     y = layer(x)
     (y * weights[first:end]).sum().backward()
     gradient = layer.weight.grad

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from mnistctl.data.names import DEFAULT_DATASET, check_dataset
 from mnistctl.data.registry import load_split
-from mnistctl.data.sampling import share_of
+from mnistctl.data.sampling import shard_of
 from mnistctl.device import torch_device
 from mnistctl.distributed import Ranks, from_environment, joined, total_over_ranks
 from mnistctl.engine.inference.calibration import calibration_error, confidence_gaps
@@ -103,7 +103,7 @@ def score(
 
     With several processes each takes a share, and every image is counted once.
     """
-    first, end = share_of(len(images), ranks.rank, ranks.world_size)
+    first, end = shard_of(len(images), ranks.rank, ranks.world_size)
     logits = compute_logits(model, images[first:end], recipe, device, precision, reporter)
     targets = labels[first:end].cpu()
     loss_sum = cross_entropy(logits.double(), targets, reduction="sum")

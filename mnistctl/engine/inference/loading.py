@@ -11,7 +11,7 @@ from mnistctl.events import Reporter
 from mnistctl.models.ensemble import Ensemble, member_name
 from mnistctl.models.registry import build, expected_shapes, recognise, shapes
 from mnistctl.recipes import NETWORKS, Recipe, recipe_of_network
-from mnistctl.store.resolve import Found, find
+from mnistctl.store.resolve import ResolvedCheckpoint, find
 
 _OTHER = "made by another version of this tool? Train again, or use that version"
 
@@ -97,7 +97,7 @@ def prepare_layout(model: nn.Module) -> nn.Module:
     return model.to(memory_format=torch.channels_last)
 
 
-def _own(found: Found) -> tuple[Recipe, dict[str, Tensor], str | None]:
+def _own(found: ResolvedCheckpoint) -> tuple[Recipe, dict[str, Tensor], str | None]:
     payload = found.payload
     try:
         recipe = Recipe.from_dict(payload["recipe"])
@@ -107,7 +107,7 @@ def _own(found: Found) -> tuple[Recipe, dict[str, Tensor], str | None]:
     return recipe, weights, dataset
 
 
-def _bare(found: Found) -> tuple[Recipe, dict[str, Tensor], str | None]:
+def _bare(found: ResolvedCheckpoint) -> tuple[Recipe, dict[str, Tensor], str | None]:
     state = found.payload
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(state.get(key), dict):

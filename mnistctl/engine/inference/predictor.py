@@ -58,7 +58,7 @@ def compute_logits(
 
 
 def _answers(model: nn.Module, inputs: Tensor, recipe: Recipe) -> Tensor:
-    if not recipe.test_shifts:
+    if not recipe.tta_shifts:
         logits: Tensor = model(inputs).float()
         return logits
     shifted = [model(inputs.roll(shift, (2, 3))).float().log_softmax(1) for shift in SHIFTS]

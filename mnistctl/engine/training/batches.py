@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from mnistctl.data.augment import augment
-from mnistctl.data.outliers import drawn_nondigits
-from mnistctl.data.sampling import Stream, derive_seed, epoch_order, share_of
+from mnistctl.data.outliers import drawn_outliers
+from mnistctl.data.sampling import Stream, derive_seed, epoch_order, shard_of
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.predictor import pixels_to_input, scale_pixels
 from mnistctl.store.config import RunConfig
@@ -28,10 +28,10 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Batch:
-    """One process's share of a global batch.
+    """One process's shard of a global batch.
 
     `inputs` are digits with their `labels`, then pictures of none. Of all processes together,
-    `total` are digits, and `position` = (first, total) places this share among everything.
+    `total` are digits, and `position` = (first, total) places this shard among everything.
     """
 
     inputs: Tensor
@@ -48,7 +48,7 @@ class Feed:
         self.device = train.images.device
         self.num_images = len(train.images)
         self.steps = -(-self.num_images // config.recipe.batch_size)
-        self.nondigits = self._draw_nondigits() if config.recipe.nondigits else None
+        self.outliers = self._draw_outliers() if config.recipe.outliers_per_batch else None
 
     def order(self, epoch: int) -> tuple[Tensor, ...]:
         """The batches of an epoch as indexes of training images."""
@@ -56,26 +56,26 @@ class Feed:
         return torch.split(order, self.config.recipe.batch_size)
 
     def batch(self, indexes: Tensor, epoch: int, step: int, ranks: Ranks) -> Batch:
-        """The share of `ranks` in the batch of training images `indexes`.
+        """The shard of `ranks` in the batch of training images `indexes`.
 
         `epoch` counts from 1, `step` from 0.
         """
         total = len(indexes)
-        first, end = share_of(total, ranks.rank, ranks.world_size)
+        first, end = shard_of(total, ranks.rank, ranks.world_size)
         own = indexes[first:end]
         inputs = self._inputs(
             self.train.images[own], Stream.AUGMENTATION, epoch, step, first, total
         )
         labels = self.train.labels[own]
-        if self.nondigits is None:
+        if self.outliers is None:
             return Batch(inputs, labels, total, (first, total))
-        count = self.config.recipe.nondigits
+        count = self.config.recipe.outliers_per_batch
         chosen = torch.randint(
-            len(self.nondigits), (count,), generator=self._generator(Stream.NONDIGITS, epoch, step)
+            len(self.outliers), (count,), generator=self._generator(Stream.OUTLIERS, epoch, step)
         )
-        start, stop = share_of(count, ranks.rank, ranks.world_size)
-        pictures = self.nondigits[chosen[start:stop].to(self.device)]
-        others = self._inputs(pictures, Stream.NONDIGIT_AUGMENTATION, epoch, step, start, count)
+        start, stop = shard_of(count, ranks.rank, ranks.world_size)
+        pictures = self.outliers[chosen[start:stop].to(self.device)]
+        others = self._inputs(pictures, Stream.OUTLIER_AUGMENTATION, epoch, step, start, count)
         return Batch(torch.cat([inputs, others]), labels, total, (first + start, total + count))
 
     def _inputs(
@@ -93,10 +93,10 @@ class Feed:
         seed = derive_seed(self.config.seed, stream, epoch, step)
         return torch.Generator().manual_seed(seed)
 
-    def _draw_nondigits(self) -> Tensor:
+    def _draw_outliers(self) -> Tensor:
         """Drawn pictures, and a third as many turned or mirrored digits, uint8 (n, 28, 28)."""
-        seed = derive_seed(self.config.seed, Stream.NONDIGITS)
-        drawn = torch.from_numpy(drawn_nondigits(NUM_DRAWN, seed)).to(self.device)
+        seed = derive_seed(self.config.seed, Stream.OUTLIERS)
+        drawn = torch.from_numpy(drawn_outliers(NUM_DRAWN, seed)).to(self.device)
         images, labels = self.train.images, self.train.labels
         turned = images[torch.isin(labels, labels.new_tensor(TURNED))][: NUM_DRAWN // 6]
         mirrored = images[torch.isin(labels, labels.new_tensor(MIRRORED))][: NUM_DRAWN // 6]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from mnistctl.models.layers import BatchNorm, set_share
+from mnistctl.models.layers import BatchNorm, set_shard
 
 
 class Average:
@@ -42,7 +42,7 @@ class Average:
         (Izmailov et al., arXiv:1803.05407, section 3.2).
         """
         network = copy.deepcopy(model)
-        set_share(network, None)
+        set_shard(network, None)
         for parameter, value in zip(network.parameters(), self.values, strict=True):
             parameter.copy_(value)
         layers = [layer for layer in network.modules() if isinstance(layer, BatchNorm)]

@@ -23,7 +23,7 @@ from mnistctl.engine.training.signals import StopRequest
 from mnistctl.engine.training.state import TrainingState
 from mnistctl.errors import MnistctlError
 from mnistctl.events import EpochReport, Reporter, StepReport, TrainingPlan
-from mnistctl.models.layers import set_share
+from mnistctl.models.layers import set_shard
 from mnistctl.store.config import RunConfig
 
 STATISTICS_STEPS = 40
@@ -57,7 +57,7 @@ def fit(state: TrainingState, config: RunConfig, data: FitData, ranks: Ranks, ho
     """Train from where `state` stands to the last epoch; False when a stop was asked for.
 
     The order of images, dropout and augmentation depend on (seed, epoch, step) alone. With
-    several processes each trains on its share of every batch, and the gradients' average is
+    several processes each trains on its shard of every batch, and the gradients' average is
     that of the whole batch.
     """
     loop = _Loop(state, config, data, ranks, hooks)
@@ -124,14 +124,14 @@ class _Loop:
         return complete or not self.stop_agreed()
 
     def train_step(self, indexes: Tensor) -> Tensor:
-        """One optimiser step on the global batch `indexes`; the sum of this share's losses."""
+        """One optimiser step on the global batch `indexes`; the sum of this shard's losses."""
         state, config = self.state, self.config
         epoch, world_size = state.epochs_done + 1, self.ranks.world_size
         batch = self.feed.batch(indexes, epoch, state.step, self.ranks)
         rate = self.rate(state.step)
         torch.manual_seed(derive_seed(config.seed, Stream.STEP, epoch, state.step))
         if world_size > 1:
-            set_share(state.model, batch.position)
+            set_shard(state.model, batch.position)
         with autocast(self.device, config.precision):
             logits = self.model(batch.inputs).float()
         loss, mean = batch_loss(logits, batch, config.recipe)
@@ -141,9 +141,9 @@ class _Loop:
         state.optimizer.step(rate)
         if state.average:
             state.average.update(state.model, state.epochs_done * self.steps + state.step + 1)
-        share_loss = loss.detach()
-        state.loss_sum += share_loss
-        return share_loss
+        shard_loss = loss.detach()
+        state.loss_sum += shard_loss
+        return shard_loss
 
     def average(self, epoch: int) -> None:
         """Make the averaged network after `epoch`, unless it is there or none is wanted."""
@@ -166,10 +166,10 @@ class _Loop:
         done = self.state.epochs_done * self.steps + step
         return learning_rate(recipe, done, recipe.epochs * self.steps)
 
-    def report_step(self, share_loss: Tensor, batch_size: int) -> None:
+    def report_step(self, shard_loss: Tensor, batch_size: int) -> None:
         """Read the loss back, keep it and show it; the only place where the loop waits for it."""
         state = self.state
-        loss = total_over_ranks(share_loss).item() / batch_size
+        loss = total_over_ranks(shard_loss).item() / batch_size
         self.pause_clock()
         epoch = state.epochs_done + 1
         if not math.isfinite(loss):

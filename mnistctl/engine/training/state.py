@@ -59,7 +59,7 @@ def new_state(recipe: Recipe, seed: int, device: torch.device) -> TrainingState:
         model = build(recipe.network)
     model = prepare_layout(model.to(device))
     optimizer = Optimizer(recipe, model.parameters())
-    average = Average(model, recipe.average_decay) if recipe.average_decay else None
+    average = Average(model, recipe.ema_decay) if recipe.ema_decay else None
     return TrainingState(model, optimizer, torch.zeros((), device=device), average)
 
 

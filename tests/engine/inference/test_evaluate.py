@@ -91,7 +91,7 @@ def test_pixels_to_input_is_to_tensor_then_normalize() -> None:
 @pytest.mark.parametrize("network", NETWORK_CLASSES)
 def test_bf16_and_batching_leave_logits_close(network: str) -> None:
     torch.manual_seed(0)
-    model, recipe = build(network), replace(recipe_of_network(network), test_shifts=False)
+    model, recipe = build(network), replace(recipe_of_network(network), tta_shifts=False)
     images = load_small_split("", "test", Path(), NullReporter()).images
     plain = model.eval()(pixels_to_input(images, recipe)).detach()
     ours = compute_logits(model, images, recipe, CPU, "fp32")

@@ -56,7 +56,9 @@ def test_batches_depend_on_seed_epoch_and_step_alone(tmp_path: Path) -> None:
 
 
 def test_plain_epochs_show_the_images_themselves(tmp_path: Path) -> None:
-    recipe = replace(RECIPES["accurate"], epochs=3, plain_epochs=1, pixel_mean=0.0, pixel_std=1.0)
+    recipe = replace(
+        RECIPES["accurate"], epochs=3, no_augment_epochs=1, pixel_mean=0.0, pixel_std=1.0
+    )
     feed = feed_of(recipe, tmp_path)
     indexes = torch.arange(20)
     plain = feed.train.images[:20].unsqueeze(1) / 255
@@ -65,7 +67,7 @@ def test_plain_epochs_show_the_images_themselves(tmp_path: Path) -> None:
 
 
 def test_loss_is_least_for_doubt_on_non_digits() -> None:
-    recipe = replace(RECIPES["robust"], nondigits=2, label_smoothing=0.0)
+    recipe = replace(RECIPES["robust"], outliers_per_batch=2, label_smoothing=0.0)
     batch = Batch(torch.empty(3, 1, 28, 28), torch.tensor([7]), 1, (0, 3))
     sure = torch.zeros(3, 10)
     sure[:, 7] = 5.0
