@@ -35,7 +35,7 @@ class Augmentation:
     elastic: float = 0.0
     """Standard deviation of a smooth displacement, pixels per axis."""
     corrupt: float = 0.0
-    """Share of images with noise, specks, low contrast, blur or a covered part."""
+    """Share of images with noise, impulse noise, low contrast, blur or cutout."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ RECIPES: dict[str, Recipe] = {
         replace(
             _STANDARD,
             name="accurate",
-            summary="as good as it gets: seven convolutions, shifted views, 265,434 parameters",
+            summary="highest accuracy: seven convolutions, shifted views, 265,434 parameters",
             network="compact-7",
             temperature=0.55,
             augmentation=replace(_STANDARD.augmentation, stretch=0.1),
@@ -190,7 +190,7 @@ RECIPES: dict[str, Recipe] = {
         replace(
             _STANDARD,
             name="robust",
-            summary="for photographs: bears noise, doubts what is no digit, 112,442 parameters",
+            summary="for photographs: tolerates noise, rejects non-digits, 112,442 parameters",
             network="compact-6",
             temperature=0.49,
             augmentation=Augmentation(

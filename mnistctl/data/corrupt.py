@@ -1,4 +1,4 @@
-"""Images made worse as cameras, scanners and pens do: for training that is to bear it."""
+"""Random corruptions, as by cameras, scanners and pens, for training that tolerates them."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ KINDS = 5
 MAX_NOISE = 70.0
 """Standard deviation of added noise, grey levels."""
 MAX_IMPULSE = 0.2
-"""Share of pixels that turn black or white."""
+"""Fraction of pixels that turn black or white."""
 MIN_CONTRAST = 0.2
 """Of the range between paper and ink that is left."""
 MIN_CUTOUT, MAX_CUTOUT = 3, 9
@@ -37,7 +37,7 @@ class Corruptions:
 
 
 def draw_corruptions(count: int, generator: torch.Generator) -> Corruptions:
-    """Corruptions of one random kind each to `count` images, in random strength."""
+    """Corruptions of `count` images, of one random kind each, in random strength."""
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator)
@@ -64,8 +64,8 @@ def draw_corruptions(count: int, generator: torch.Generator) -> Corruptions:
     return Corruptions(noise, impulse, contrast, floor, own[3], cutout.float())
 
 
-def apply_corruptions(images: Tensor, damage: Corruptions) -> Tensor:
-    """Images, float32 (n, 1, 28, 28), 0..255, damaged: of the same form."""
+def apply_corruptions(images: Tensor, drawn: Corruptions) -> Tensor:
+    """Images, float32 (n, 1, 28, 28), 0..255, corrupted: same shape and dtype."""
 
     def here(values: Tensor) -> Tensor:
         return values.to(images.device).view(len(images), 1, -1, values.shape[-1])
@@ -74,31 +74,31 @@ def apply_corruptions(images: Tensor, damage: Corruptions) -> Tensor:
         return values.to(images.device)[:, None, None, None]
 
     blurred = avg_pool2d(avg_pool2d(images, 3, 1, 1), 3, 1, 1)
-    seen = images.lerp(blurred, each(damage.blur)) * (1 - here(damage.cutout))
-    seen = seen * each(damage.contrast) + each(damage.floor) + here(damage.noise)
-    return (seen + 255 * here(damage.impulse)).clamp_(0, 255)
+    seen = images.lerp(blurred, each(drawn.blur)) * (1 - here(drawn.cutout))
+    seen = seen * each(drawn.contrast) + each(drawn.floor) + here(drawn.noise)
+    return (seen + 255 * here(drawn.impulse)).clamp_(0, 255)
 
 
 def corrupt(
     images: Tensor,
-    share: float,
+    fraction: float,
     generator: torch.Generator,
     first: int = 0,
     total: int | None = None,
 ) -> Tensor:
-    """Corruptions, in place, a random `share` of images, float32 (n, 1, 28, 28), 0..255; returns them.
+    """Corrupt a random `fraction` of images, float32 (n, 1, 28, 28), 0..255, in place.
 
-    Each gets noise, impulse, low contrast, blur or a covered part, as Mu and Gilmer (MNIST-C,
+    Each gets noise, impulse noise, low contrast, blur or cutout, as Mu and Gilmer (MNIST-C,
     arXiv:1906.02337) and DeVries and Taylor (Cutout, arXiv:1708.04552) describe them. The images
     are those from `first` on in a batch of `total`, for which the random numbers are drawn.
     """
     total = len(images) if total is None else total
-    chosen = (torch.rand(total, generator=generator) < share).nonzero()[:, 0]
-    damage = draw_corruptions(len(chosen), generator)
+    chosen = (torch.rand(total, generator=generator) < fraction).nonzero()[:, 0]
+    drawn = draw_corruptions(len(chosen), generator)
     own = (chosen >= first) & (chosen < first + len(images))
     if not own.any():
         return images
     rows = (chosen[own] - first).to(images.device)
-    part = Corruptions(**{name: values[own] for name, values in vars(damage).items()})
+    part = Corruptions(**{name: values[own] for name, values in vars(drawn).items()})
     images[rows] = apply_corruptions(images[rows], part)
     return images

@@ -142,7 +142,7 @@ def resized(path: Path, find_polarity: bool) -> np.ndarray[Any, np.dtype[np.uint
 
 
 def read_outliers(checkpoint: str | None, store: Path, kinds: Sequence[str]) -> list[Reading]:
-    """Drawn pictures of no digit through `predict`, as PNG files; `kinds` as for `outlier_pictures`."""
+    """Drawn pictures of no digit through `predict`; `kinds` as for `outlier_pictures`."""
     drawn = list(outlier_pictures(NUM_OUTLIERS, NONDIGIT_SEED, kinds))
     with tempfile.TemporaryDirectory() as name:
         paths = [Path(name) / f"{number}.png" for number in range(len(drawn))]
