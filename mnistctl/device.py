@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mnistctl.errors import DeviceError, unknown
+from mnistctl.events import Reporter
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +35,7 @@ def available_devices() -> list[str]:
     return names
 
 
-def choose_device(requested: str, local_rank: int = 0) -> Choice:
+def choose_device(requested: str, local_rank: int = 0, why: str = "as requested") -> Choice:
     """Resolve auto|cpu|cuda|cuda:N|mps to a device that exists.
 
     `local_rank` is this process's number among those on its machine: ranks share out the GPUs.
@@ -52,13 +53,13 @@ def choose_device(requested: str, local_rank: int = 0) -> Choice:
             return Choice("mps", "an Apple GPU is there")
         return Choice("cpu", "no GPU found")
     if requested == "cuda" and gpus:
-        return Choice(gpus[local_rank % len(gpus)], "asked for")
+        return Choice(gpus[local_rank % len(gpus)], why)
     if requested not in known:
         raise DeviceError(
             f"device '{requested}' is not available here; available: {', '.join(known)}",
             f"choose one with --device, or let --device auto choose{_why_no_cuda(kind)}",
         )
-    return Choice(requested, "asked for")
+    return Choice(requested, why)
 
 
 def _why_no_cuda(kind: str) -> str:
@@ -77,7 +78,7 @@ def cpu_has_bf16() -> bool:
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
 
-def choose_precision(requested: str, device: str) -> Choice:
+def choose_precision(requested: str, device: str, why: str = "as requested") -> Choice:
     """Resolve auto|fp32|bf16 for `device`.
 
     Raises UsageError for another name, DeviceError for bf16 on a device that can't compute it.
@@ -87,7 +88,7 @@ def choose_precision(requested: str, device: str) -> Choice:
     if requested not in PRECISIONS:
         raise unknown("precision", requested, PRECISIONS)
     if requested == "fp32":
-        return Choice("fp32", "asked for")
+        return Choice("fp32", why)
     if device.startswith("cuda"):
         fast, what = torch.cuda.is_bf16_supported(including_emulation=False), "GPU"
     elif device == "cpu":
@@ -97,20 +98,39 @@ def choose_precision(requested: str, device: str) -> Choice:
     if requested == "bf16":
         if not fast and device != "cpu":
             raise DeviceError(f"{device} can't compute in bf16", "use --precision fp32")
-        return Choice("bf16", "asked for")
+        return Choice("bf16", why)
     if fast:
         return Choice("bf16", f"this {what} computes bfloat16 in hardware")
     return Choice("fp32", f"this {what} has no bfloat16 arithmetic")
 
 
-def torch_device(name: str) -> "torch.device":
-    """`torch.device(name)`, made the current one when it is a CUDA card."""
+def choose_hardware(
+    device: str | None,
+    precision: str | None,
+    local_rank: int,
+    reporter: Reporter,
+    why: str = "as requested",
+) -> tuple["torch.device", str]:
+    """The device and precision to use, made ready; None means auto.
+
+    Says what was chosen and why; `why` is the reason for what is not auto. For a CPU the process
+    keeps its freed memory from here on; a CUDA card becomes the current one.
+    Raises UsageError for an unknown name, DeviceError for what isn't there.
+    """
     import torch
 
-    device = torch.device(name)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    return device
+    chosen = choose_device(device or "auto", local_rank, why)
+    number_format = choose_precision(precision or "auto", chosen.value, why)
+    reporter.say(
+        f"Device: {chosen.value} ({chosen.why}), precision {number_format.value}"
+        f" ({number_format.why})"
+    )
+    if chosen.value == "cpu":
+        keep_freed_memory()
+    ready = torch.device(chosen.value)
+    if ready.type == "cuda":
+        torch.cuda.set_device(ready)
+    return ready, number_format.value
 
 
 def synchronize(device: "torch.device") -> None:

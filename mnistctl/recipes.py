@@ -4,15 +4,13 @@ Plain numbers only; the command line reads this file without importing torch.
 """
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mnistctl.errors import UsageError, unknown
 
-NETWORKS = (
-    *("mlp", "cnn-small", "cnn-wide", "cnn-dropout"),
-    *("compact-3", "compact-5", "compact-6", "compact-7"),
-)
 DEFAULT_RECIPE = "standard"
 MAX_EPOCHS = 10_000
 """A checkpoint holds a record of each, and is refused above some number of values."""
@@ -45,7 +43,7 @@ class Recipe:
     name: str
     summary: str
     network: str
-    """Key of the network registry, one of NETWORKS."""
+    """A name in `models.registry`."""
     epochs: int
     batch_size: int
     optimizer: Literal["sgd", "adam"]
@@ -87,10 +85,23 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Recipe":
-        """Rebuild a recipe written by `to_dict`. Raises TypeError or KeyError on another shape."""
-        data = {**data, "betas": tuple(data["betas"])}
-        data["augmentation"] = Augmentation(**data["augmentation"])
-        return cls(**data)
+        """The recipe that `to_dict` wrote, every field of its type and able to train.
+
+        Raises TypeError, KeyError or ValueError on anything else.
+        """
+        betas, augmentation = tuple(data["betas"]), Augmentation(**data["augmentation"])
+        recipe = cls(**{**data, "betas": betas, "augmentation": augmentation})
+        check_fields(recipe)
+        if problem := _problem(recipe):
+            raise ValueError(" ".join(problem))
+        return recipe
+
+    @property
+    def label(self) -> str:
+        """Its name, and what differs from the recipe of that name: `standard (epochs=3)`."""
+        own, original = _flat(self), _flat(RECIPES[self.name]) if self.name in RECIPES else {}
+        changed = [f"{key}={own[key]}" for key in own if original.get(key, own[key]) != own[key]]
+        return f"{self.name} ({', '.join(changed)})" if changed else self.name
 
 
 _STANDARD = Recipe(
@@ -212,27 +223,147 @@ def get_recipe(name: str) -> Recipe:
 
 
 def recipe_of_network(network: str) -> Recipe:
-    """The first recipe that trains `network`, one of NETWORKS; each has one."""
+    """The first recipe that trains `network`. Raises StopIteration when none does."""
     return next(recipe for recipe in RECIPES.values() if recipe.network == network)
 
 
-def with_overrides(
-    recipe: Recipe,
-    *,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
+def with_settings(
+    recipe: Recipe, settings: Sequence[str], options: Mapping[str, Any] | None = None
 ) -> Recipe:
-    """`recipe` with the given fields replaced. Raises UsageError on values that can't train."""
-    if epochs is not None and not 1 <= epochs <= MAX_EPOCHS:
-        raise UsageError(f"--epochs {epochs}: 1 to {MAX_EPOCHS}")
-    if batch_size is not None and batch_size < 1:
-        raise UsageError(f"--batch-size {batch_size}: at least 1 is needed")
-    if learning_rate is not None and not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise UsageError(f"--lr {learning_rate}: a finite number above 0 is needed")
-    given: dict[str, Any] = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-    }
-    return replace(recipe, **{key: value for key, value in given.items() if value is not None})
+    """`recipe` with fields replaced: `settings` as typed, e.g. `augmentation.rotate=15`.
+
+    `options` are values by field for which there is an option of its own; None: not given.
+    Raises UsageError for an unknown field, a value of another type, one that can't train, and a
+    field that is set twice.
+    """
+    given = {key: value for key, value in (options or {}).items() if value is not None}
+    known = tuple(_flat(recipe))
+    said = {key: f"{OPTIONS[key]} {value}" for key, value in given.items()}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting}: must be KEY=VALUE", "e.g. --set learning_rate=0.01")
+        if key not in known:
+            raise unknown("field of a recipe", key, known)
+        if key in said:
+            raise UsageError(f"--set {setting} conflicts with {said[key]}", "give one of them")
+        given[key], said[key] = _parsed(key, text), f"--set {setting}"
+    changed = recipe
+    for key, value in given.items():
+        inner, _, field = key.rpartition(".")
+        part = {field: value}
+        changed = replace(
+            changed, **({inner: replace(changed.augmentation, **part)} if inner else part)
+        )
+    if problem := _problem(changed):
+        key, rule = problem
+        raise UsageError(f"{said.get(key, key)}: {rule}")
+    return changed
+
+
+OPTIONS = {"epochs": "--epochs", "batch_size": "--batch-size", "learning_rate": "--lr"}
+"""Fields with an option of their own."""
+
+
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    """Every field that can be set, those of the augmentation with a dot."""
+    own = {f.name: getattr(recipe, f.name) for f in fields(recipe)}
+    del own["name"], own["summary"], own["augmentation"]
+    return own | {f"augmentation.{key}": v for key, v in vars(recipe.augmentation).items()}
+
+
+def _parsed(key: str, text: str) -> Any:
+    """The value that `text` means for the field `key`. Raises UsageError."""
+    hints = get_type_hints(Augmentation if "." in key else Recipe)
+    hint = hints[key.rpartition(".")[2]]
+    wrong = f"--set {key}={text}: must be"
+    if hint is bool:
+        if text not in ("true", "false"):
+            raise UsageError(f"{wrong} true or false")
+        return text == "true"
+    if get_origin(hint) is Literal and text not in get_args(hint):
+        raise UsageError(f"{wrong} {' or '.join(get_args(hint))}")
+    if hint is str or get_origin(hint) is Literal:
+        return text
+    kind, what = (int, "a whole number") if hint is int else (float, "a number")
+    parts = text.split(",") if get_origin(hint) is tuple else [text]
+    try:
+        numbers = tuple(kind(part) for part in parts)
+    except ValueError as error:
+        raise UsageError(f"{wrong} {what}") from error
+    if get_origin(hint) is not tuple:
+        return numbers[0]
+    if len(numbers) != len(get_args(hint)):
+        raise UsageError(f"{wrong} {len(get_args(hint))} numbers with a comma between them")
+    return numbers
+
+
+_POSITIVE: tuple[Callable[[Any], bool], str] = (lambda x: 0 < x < math.inf, "greater than 0")
+_COUNT: tuple[Callable[[Any], bool], str] = (lambda n: 0 <= n < 1 << 31, "at least 0")
+_FRACTION: tuple[Callable[[Any], bool], str] = (lambda x: 0 <= x < 1, "at least 0 and less than 1")
+_AMOUNT: tuple[Callable[[Any], bool], str] = (lambda x: 0 <= x <= 1000, "between 0 and 1000")
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "epochs": (lambda n: 1 <= n <= MAX_EPOCHS, f"between 1 and {MAX_EPOCHS}"),
+    "batch_size": (lambda n: 1 <= n < 1 << 31, "at least 1"),
+    "learning_rate": _POSITIVE,
+    "pixel_mean": (math.isfinite, "a finite number"),
+    "pixel_std": _POSITIVE,
+    "momentum": _FRACTION,
+    "betas": (lambda pair: all(0 <= x < 1 for x in pair), "two numbers from 0 to below 1"),
+    "weight_decay": _AMOUNT,
+    "warmup": _FRACTION,
+    "label_smoothing": _FRACTION,
+    "temperature": _POSITIVE,
+    "no_augment_epochs": _COUNT,
+    "ema_decay": _FRACTION,
+    "outliers_per_batch": _COUNT,
+    "augmentation.rotate": _AMOUNT,
+    "augmentation.scale": _FRACTION,
+    "augmentation.shear": _AMOUNT,
+    "augmentation.shift": _AMOUNT,
+    "augmentation.stretch": _FRACTION,
+    "augmentation.elastic": _AMOUNT,
+    "augmentation.corrupt": (lambda x: 0 <= x <= 1, "between 0 and 1"),
+}
+
+
+def _problem(recipe: Recipe) -> tuple[str, str] | None:
+    """The first field whose value can't train, and what it must be."""
+    for key, value in _flat(recipe).items():
+        if key in _RULES and not _RULES[key][0](value):
+            return key, f"must be {_RULES[key][1]}"
+    return None
+
+
+def check_fields(instance: Any) -> None:
+    """Raise TypeError unless every field of a dataclass holds what its annotation says."""
+    hints = get_type_hints(type(instance))
+    for field in fields(instance):
+        if not _fits(getattr(instance, field.name), hints[field.name]):
+            raise TypeError(f"{field.name} of the right type")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    kind, arguments = get_origin(hint), get_args(hint)
+    if kind is Literal:
+        return value in arguments
+    if kind is tuple:
+        if not isinstance(value, tuple):
+            return False
+        wanted = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
+        return len(value) == len(wanted) and all(map(_fits, value, wanted))
+    if kind is UnionType:
+        return any(_fits(value, choice) for choice in arguments)
+    if kind is dict:
+        return isinstance(value, dict) and all(
+            _fits(k, arguments[0]) and _fits(v, arguments[1]) for k, v in value.items()
+        )
+    if is_dataclass(hint):
+        if type(value) is not hint:
+            return False
+        check_fields(value)
+        return True
+    if hint is float:
+        finite = type(value) is float and math.isfinite(value)
+        return finite or (type(value) is int and abs(value) < 1 << 63)
+    return type(value) is hint

@@ -7,11 +7,11 @@ import typer
 
 from mnistctl.cli import options
 from mnistctl.cli.output import Output, percent, start_output
-from mnistctl.data.names import check_split
 from mnistctl.errors import GateFailed, UsageError
 
 if TYPE_CHECKING:
-    from mnistctl.engine.inference.evaluate import Evaluation, Scores
+    from mnistctl.engine.inference.evaluate import Evaluation
+    from mnistctl.engine.inference.scores import Scores
 
 
 def evaluate_command(
@@ -37,13 +37,12 @@ def evaluate_command(
 ) -> None:
     """Measure a checkpoint, or several, on a whole split.
 
-    Loss, accuracy, accuracy of each digit, confusion matrix and calibration error; of several the
+    Loss, accuracy, accuracy of each class, confusion matrix and calibration error; of several the
     mean accuracy with its spread. Takes bare state dicts of the documented networks, too.
     """
     output = start_output(ctx, json, quiet)
-    check_split(split)
     if min_accuracy is not None and not 0 <= min_accuracy <= 1:
-        raise UsageError(f"--min-accuracy {min_accuracy}: a share between 0 and 1, e.g. 0.99")
+        raise UsageError(f"--min-accuracy {min_accuracy}: must be between 0 and 1, e.g. 0.99")
     from mnistctl.engine.inference.evaluate import evaluate
 
     results = evaluate(
@@ -66,7 +65,8 @@ def show_one(output: Output, result: "Evaluation") -> float:
     """All that was found about one checkpoint; its accuracy."""
     output.document(result.to_dict())
     if output.human and not output.quiet:
-        output.line(f"{result.label}: recipe {result.recipe}, {result.checkpoint}")
+        recipe = result.model.predictor.recipe.label
+        output.line(f"{result.model.label}: recipe {recipe}, {result.model.path}")
         show_confusion(output, result.scores)
     output.line(f"{result.dataset} {result.split}: {scores_text(result.scores)}")
     return result.scores.accuracy
@@ -74,7 +74,7 @@ def show_one(output: Output, result: "Evaluation") -> float:
 
 def show_several(output: Output, results: Sequence["Evaluation"]) -> float:
     """A line for each checkpoint and one for all; their mean accuracy."""
-    from mnistctl.engine.inference.summary import summarise
+    from mnistctl.engine.inference.significance import summarise
 
     summary = summarise([result.scores.accuracy for result in results])
     output.document(
@@ -86,7 +86,7 @@ def show_several(output: Output, results: Sequence["Evaluation"]) -> float:
         }
     )
     for result in results:
-        output.line(f"{result.label}: {scores_text(result.scores)}")
+        output.line(f"{result.model.label}: {scores_text(result.scores)}")
     possible = (min(max(bound, 0.0), 1.0) for bound in summary.ci95)
     mean, sd, least, most, low, high = (
         f"{100 * share:.3f}"
@@ -100,16 +100,16 @@ def show_several(output: Output, results: Sequence["Evaluation"]) -> float:
 
 
 def scores_text(scores: "Scores") -> str:
-    """`9,960 of 10,000 (99.60 %), loss 0.0649, calibration error 0.12 %`."""
+    """`accuracy 99.60 % (9,960/10,000), loss 0.0649, calibration error 0.12 %`."""
     return (
-        f"{scores.correct:,} of {scores.total:,} ({percent(scores.accuracy)}),"
+        f"accuracy {percent(scores.accuracy)} ({scores.correct:,}/{scores.total:,}),"
         f" loss {scores.loss:.4f}, calibration error {percent(scores.calibration_error)}"
     )
 
 
 def show_confusion(output: Output, scores: "Scores") -> None:
     """The confusion matrix with each digit's accuracy, as a table."""
-    from mnistctl.visualize.confusion_figure import confusion_table
+    from mnistctl.visualize.confusion import confusion_table
 
     console = output.console()
     console.print(confusion_table(scores.confusion, scores.per_class, console))

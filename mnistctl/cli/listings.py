@@ -47,17 +47,16 @@ def show_runs(output: Output, store: Path) -> None:
     runs = [verified(run) for run in list_runs(store)]
     rows: list[dict[str, Any]] = []
     for run, epochs_done in runs:
-        test = (run.result or {}).get("test")
         rows.append(
             {
                 "name": run.name,
                 "state": run.state,
-                "recipe": run.config.recipe.name if run.config else None,
+                "recipe": run.config.recipe.label if run.config else None,
                 "dataset": run.config.dataset if run.config else None,
                 "members": run.config.ensemble if run.config else 1,
                 "epochs_done": epochs_done,
                 "epochs": run.config.recipe.epochs if run.config else None,
-                "test_accuracy": test["accuracy"] if test else None,
+                "test_accuracy": run.result.test.accuracy if run.result else None,
                 "age_seconds": time.time() - run.modified,
             }
         )

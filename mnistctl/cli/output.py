@@ -109,3 +109,8 @@ def console_for(stream: TextIO) -> "Console":
 def percent(share: float) -> str:
     """0.9912 -> `99.12 %`."""
     return f"{100 * share:.2f} %"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 epoch`, `2 epochs`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

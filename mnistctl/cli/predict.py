@@ -13,7 +13,7 @@ from mnistctl.cli.output import Output, is_terminal, percent, start_output
 from mnistctl.errors import ExitCode, MnistctlError, UsageError
 
 if TYPE_CHECKING:
-    from mnistctl.engine.inference.predict import Answers, Prediction
+    from mnistctl.engine.inference.predict import Prediction, Predictions
 
 
 def predict_command(
@@ -56,18 +56,13 @@ def predict_command(
         raise UsageError("--csv and --json are two forms of the same output", "choose one")
     if save_input is not None and save_input.suffix.lower() != ".png":
         raise UsageError(f"--save-input writes PNG: '{save_input}' should end in .png")
+    from mnistctl.engine.inference.loading import load_model
     from mnistctl.engine.inference.predict import predict
 
-    answers = predict(
-        images,
-        checkpoint=checkpoint,
-        store=store,
-        device=device,
-        precision=precision,
-        invert=polarity,
-        multi=multi,
-        reporter=output.reporter(),
-    )
+    reporter = output.reporter()
+    model = load_model(checkpoint, store, device, precision, reporter)
+    reporter.say(f"Model: {model.label}")
+    answers = predict(images, model, polarity, multi, reporter)
     output.document(answers.to_dict())
     if as_csv:
         _write_csv(answers)
@@ -82,18 +77,17 @@ def predict_command(
         raise typer.Exit(int(ExitCode.ERROR))
 
 
-def _show(answers: "Answers", output: Output, multi: bool) -> None:
+def _show(answers: "Predictions", output: Output, multi: bool) -> None:
     if multi:
         for (_, image), group in groupby(answers.predictions, lambda p: (p.number, p.image)):
             found = list(group)
-            output.line(
-                f"{image}: {''.join('?' if p.digit is None else str(p.digit) for p in found)}"
-            )
+            read = "".join("?" if p.rejected else p.class_name for p in found)
+            output.line(f"{image}: {read}")
             for prediction in found:
-                output.line(f"  {answer_text(prediction)} at {prediction.box}")
+                output.line(f"  {answer_text(prediction, answers)} at {prediction.box}")
         return
     for prediction in answers.predictions:
-        output.line(f"{prediction.image}: {answer_text(prediction)}")
+        output.line(f"{prediction.image}: {answer_text(prediction, answers)}")
     if len(answers.predictions) == 1 and not output.quiet and is_terminal(sys.stdout):
         from mnistctl.draw.terminal import prediction_panel
 
@@ -102,30 +96,31 @@ def _show(answers: "Answers", output: Output, multi: bool) -> None:
         console.print(prediction_panel(only.pixels, only.digit, only.probabilities, console))
 
 
-def answer_text(prediction: "Prediction") -> str:
+def answer_text(prediction: "Prediction", answers: "Predictions") -> str:
     """`7 (99.81 %), then 1 (0.12 %), 9 (0.05 %)`, with the verdict where it is no plain digit."""
-    ranked = sorted(range(10), key=lambda digit: -prediction.probabilities[digit])
-    first, *others = (f"{k} ({percent(prediction.probabilities[k])})" for k in ranked[:3])
+    classes, shares = answers.model.predictor.classes, prediction.probabilities
+    ranked = sorted(range(len(classes)), key=lambda k: -shares[k])
+    first, *others = (f"{classes[k]} ({percent(shares[k])})" for k in ranked[:3])
     reason = f": {'; '.join(prediction.warnings)}" if prediction.warnings else ""
-    if prediction.verdict == "not-a-digit":
-        return f"not a digit{reason}"
-    sure = "" if prediction.verdict == "digit" else f" - uncertain{reason}"
-    return f"{first}, then {', '.join(others)}{sure}"
+    if prediction.rejected:
+        return f"{prediction.verdict.replace('-', ' ')}{reason}"
+    doubt = f" - uncertain{reason}" if prediction.verdict == "uncertain" else ""
+    return f"{first}, then {', '.join(others)}{doubt}"
 
 
-def _write_csv(answers: "Answers") -> None:
+def _write_csv(answers: "Predictions") -> None:
     writer = csv.writer(sys.stdout)
-    classes = [f"p{digit}" for digit in range(10)]
-    writer.writerow(["image", "digit", "confidence", "verdict", *classes, "warnings"])
+    columns = [f"p_{name}" for name in answers.model.predictor.classes]
+    writer.writerow(["image", "class_name", "confidence", "verdict", *columns, "warnings"])
     for p in answers.predictions:
-        digit = "" if p.digit is None else p.digit
         shares = [f"{share:.6f}" for share in p.probabilities]
+        name = "" if p.rejected else p.class_name
         writer.writerow(
-            [p.image, digit, f"{p.confidence:.6f}", p.verdict, *shares, "; ".join(p.warnings)]
+            [p.image, name, f"{p.confidence:.6f}", p.verdict, *shares, "; ".join(p.warnings)]
         )
 
 
-def _save_input(answers: "Answers", path: Path) -> None:
+def _save_input(answers: "Predictions", path: Path) -> None:
     from PIL import Image
 
     from mnistctl.files import reason, replacing

@@ -1,13 +1,12 @@
 """`mnistctl train`: a recipe, trained, saved and tested."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mnistctl.cli import options
 from mnistctl.cli.listings import show_recipes, show_runs
-from mnistctl.cli.output import percent, start_output
+from mnistctl.cli.output import counted, percent, start_output
 from mnistctl.cli.process import seconds_since_start
 from mnistctl.recipes import DEFAULT_RECIPE, RECIPES
 
@@ -34,6 +33,14 @@ def train_command(
     batch_size: Annotated[
         int | None,
         typer.Option("--batch-size", metavar="N", help="Images a step [default: recipe's]."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Set a field of the recipe, e.g. augmentation.rotate=15; repeatable.",
+        ),
     ] = None,
     lr: Annotated[
         float | None,
@@ -93,7 +100,8 @@ def train_command(
 ) -> None:
     """Train a recipe, save the run, test it once at the end.
 
-    Missing MNIST is downloaded first. Ctrl-C saves and prints the command that goes on.
+    MNIST is downloaded first if it is missing. Ctrl-C saves a checkpoint and prints the command
+    that resumes the run.
     """
     output = start_output(ctx, json, quiet)
     if list_recipes or recipe == "list":
@@ -103,7 +111,7 @@ def train_command(
         show_runs(output, store)
         return
     from mnistctl.engine.training.config import TrainRequest
-    from mnistctl.engine.training.ensemble import train_run
+    from mnistctl.engine.training.run import train
 
     request = TrainRequest(
         store=store,
@@ -115,6 +123,7 @@ def train_command(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=lr,
+        settings=tuple(settings or ()),
         seed=seed,
         validation=validation,
         ensemble=ensemble,
@@ -124,30 +133,30 @@ def train_command(
         name=name,
         resume=resume,
     )
-    result = train_run(request, output.reporter())
-    document = result.document
-    if not output.first_rank:
+    done = train(request, output.reporter())
+    if done is None:
         return
-    output.document({**document, "wall_seconds": seconds_since_start()})
-    held_out = document["validation"]
-    if held_out:
+    output.document(done.to_dict() | {"wall_seconds": seconds_since_start()})
+    result, config = done.result, done.config
+    if result.validation:
+        held_out = result.validation
         output.line(
-            f"Validation: {percent(held_out['accuracy'])} of {held_out['total']:,} images,"
-            f" best in epoch {held_out['epoch']}"
+            f"Validation: accuracy {percent(held_out.accuracy)} on {held_out.total:,} images,"
+            f" best at epoch {held_out.epoch}"
         )
-    test, members = document["test"], document.get("members")
-    if members:
-        each = [percent(member["test"]["accuracy"]) for member in members]
-        output.line(f"Members, each by itself: {', '.join(each)}")
+    if result.members:
+        each = [percent(member.accuracy) for member in result.members]
+        output.line(f"Members, accuracy of each: {', '.join(each)}")
+    test = result.test
     output.line(
-        f"Test: {test['correct']:,} of {test['total']:,} ({percent(test['accuracy'])}),"
-        f" loss {test['loss']:.4f}"
+        f"Test: accuracy {percent(test.accuracy)} ({test.correct:,}/{test.total:,}),"
+        f" loss {test.loss:.4f}"
     )
-    trained = f"{document['epochs']} epoch{'' if document['epochs'] == 1 else 's'}"
-    if members:
-        trained = f"{len(members)} x {trained}"
+    trained = counted(result.epochs, "epoch")
+    if result.members:
+        trained = f"{len(result.members)} x {trained}"
     output.line(
-        f"Trained {trained} in {document['train_seconds']:.1f} s"
-        f" ({document['images_per_second']:,.0f} images/s) on {document['dataset']}"
+        f"Trained {config.recipe.label} for {trained} in {result.train_seconds:.1f} s"
+        f" ({result.images_per_second:,.0f} images/s) on {config.dataset}"
     )
-    output.line(f"Checkpoint: {Path(document['checkpoint'])}")
+    output.line(f"Checkpoint: {done.checkpoint}")

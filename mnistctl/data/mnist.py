@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnistctl.data.registry import LabelledImages
 from mnistctl.errors import DataError
 
 if TYPE_CHECKING:
@@ -92,14 +93,20 @@ SPLIT_FILES: dict[str, tuple[MnistFile, MnistFile]] = {
 }
 
 
-def load(data_dir: Path, split: str) -> tuple[Tensor, Tensor]:
-    """A split as published: images (n, 28, 28) uint8, ink 255 on 0, and labels (n,) uint8.
+def load(data_dir: Path, split: str) -> LabelledImages:
+    """A split as published.
 
     Every load verifies the SHA-256 of what it read (a tenth of a second), so a file that changed
     since it was downloaded is never used. Raises DataError where a file is missing or damaged.
     """
     images, labels = (_load_file(data_dir, file) for file in SPLIT_FILES[split])
-    return images, labels
+    return LabelledImages(images, labels.long())
+
+
+def fingerprint() -> str:
+    """SHA-256 over those of the published files."""
+    published = "".join(file.raw.sha256 for file in FILES)
+    return hashlib.sha256(published.encode()).hexdigest()
 
 
 def folders(directory: Path) -> tuple[Path, Path]:

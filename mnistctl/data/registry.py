@@ -1,55 +1,114 @@
-"""A data set by name: its splits as tensors, fetched or drawn where they are not there yet."""
+"""Every data set: one row each. Imports no torch, so that the command line knows the names."""
 
-import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from mnistctl.data import mnist, synthetic
-from mnistctl.data.download import download
-from mnistctl.data.names import check_dataset
-from mnistctl.errors import DataError
+from mnistctl.errors import unknown
 from mnistctl.events import Reporter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DIGITS = tuple("0123456789")
+DEFAULT_DATASET = "mnist"
+SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
-class Split:
-    """Images (n, 28, 28) uint8, ink 255 on 0, and labels (n,) int64."""
+class LabelledImages:
+    """uint8 images (n, 28, 28), ink 255 on 0, and int64 labels (n,), on one device."""
 
-    images: Tensor
-    labels: Tensor
-
-
-def load_split(name: str, split: str, data_dir: Path, reporter: Reporter) -> Split:
-    """The split of the data set called `name`.
-
-    MNIST is downloaded to `data_dir`, or repaired there, when it can't be loaded from it.
-    Raises UsageError on an unknown name and DataError where MNIST can't be had.
-    """
-    if check_dataset(name) == "synthetic":
-        images, labels = synthetic.load(split)
-    else:
-        images, labels = _load_mnist(split, data_dir, reporter)
-    return Split(images, labels.to(torch.int64))
+    images: "Tensor"
+    labels: "Tensor"
 
 
-def dataset_hash(name: str) -> str:
-    """SHA-256 that tells whether two runs saw the same images: the published files, or a sample.
+@dataclass(frozen=True)
+class Dataset:
+    """A data set: its classes and sizes, and how its images are had."""
 
-    Needs no files. Raises UsageError on an unknown name.
-    """
-    if check_dataset(name) == "synthetic":
-        return synthetic.fingerprint()
-    published = "".join(file.raw.sha256 for file in mnist.FILES)
-    return hashlib.sha256(published.encode()).hexdigest()
+    name: str
+    summary: str
+    classes: tuple[str, ...]
+    sizes: Mapping[str, int]
+    """Number of images of each split."""
+    load: Callable[[str, Path, Reporter], LabelledImages]
+    """(split, data directory, reporter) -> the split, fetched or drawn where it is not there yet.
+    Raises DataError."""
+    fingerprint: Callable[[], str]
+    """SHA-256 that tells whether two runs saw the same images; needs no files."""
+
+    @property
+    def has_digits(self) -> bool:
+        """Whether its classes are the ten digits."""
+        return self.classes == DIGITS
 
 
-def _load_mnist(split: str, data_dir: Path, reporter: Reporter) -> tuple[Tensor, Tensor]:
+def _load_mnist(split: str, data_dir: Path, reporter: Reporter) -> LabelledImages:
+    from mnistctl.data import mnist
+    from mnistctl.data.download import download
+    from mnistctl.errors import DataError
+
     try:
         return mnist.load(data_dir, split)
     except DataError as problem:
         reporter.say(f"{problem.message}; getting MNIST")
         download(data_dir, reporter=reporter)
         return mnist.load(data_dir, split)
+
+
+def _mnist_fingerprint() -> str:
+    from mnistctl.data import mnist
+
+    return mnist.fingerprint()
+
+
+def _load_synthetic(split: str, data_dir: Path, reporter: Reporter) -> LabelledImages:
+    from mnistctl.data import synthetic
+
+    return synthetic.load(split)
+
+
+def _synthetic_fingerprint() -> str:
+    from mnistctl.data import synthetic
+
+    return synthetic.fingerprint()
+
+
+MNIST_SIZES = {"train": 60_000, "test": 10_000}
+DATASETS: dict[str, Dataset] = {
+    row.name: row
+    for row in (
+        Dataset(
+            name="mnist",
+            summary="handwritten digits, downloaded on first use",
+            classes=DIGITS,
+            sizes=MNIST_SIZES,
+            load=_load_mnist,
+            fingerprint=_mnist_fingerprint,
+        ),
+        Dataset(
+            name="synthetic",
+            summary="digits drawn at run time, no download",
+            classes=DIGITS,
+            sizes=MNIST_SIZES,
+            load=_load_synthetic,
+            fingerprint=_synthetic_fingerprint,
+        ),
+    )
+}
+
+
+def get_dataset(name: str) -> Dataset:
+    """The data set called `name`. Raises UsageError with the near match when there is none."""
+    if name not in DATASETS:
+        raise unknown("data set", name, tuple(DATASETS))
+    return DATASETS[name]
+
+
+def check_split(name: str) -> str:
+    """`name` if it is a split. Raises UsageError with the near match when it is not."""
+    if name not in SPLITS:
+        raise unknown("split", name, SPLITS)
+    return name

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from mnistctl.data.names import SPLIT_SIZES
+from mnistctl.data.registry import MNIST_SIZES, SPLITS, LabelledImages
 from mnistctl.data.strokes import WAYS
 
 CHUNK = 250
@@ -38,21 +38,22 @@ class Pen(NamedTuple):
     """(10,): how many it has."""
 
 
-def load(split: str, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """A split with MNIST's shapes: images (n, 28, 28) uint8, ink 255 on 0, labels (n,) uint8.
+def load(split: str, seed: int = 0) -> LabelledImages:
+    """A split of MNIST's size.
 
     The same seed gives the same bits on one machine; another processor or release of PyTorch may
     round some pixels differently. `train` and `test` share no random numbers. Classes are
     balanced exactly.
     """
     chunks = list(_chunks(split, seed))
-    return torch.cat([images for images, _ in chunks]), torch.cat([labels for _, labels in chunks])
+    images, labels = (torch.cat(parts) for parts in zip(*chunks, strict=True))
+    return LabelledImages(images, labels.long())
 
 
 def fingerprint(seed: int = 0) -> str:
     """SHA-256 of the first images and labels of both splits, drawn here and now (0.02 s)."""
     digest = hashlib.sha256()
-    for split in SPLIT_SIZES:
+    for split in SPLITS:
         for part in next(_chunks(split, seed)):
             digest.update(part.numpy().tobytes())
     return digest.hexdigest()
@@ -60,8 +61,8 @@ def fingerprint(seed: int = 0) -> str:
 
 def _chunks(split: str, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Images and labels of a split in pieces that fit the processor's cache."""
-    generator = Generator().manual_seed(2 * seed + list(SPLIT_SIZES).index(split))
-    labels = (torch.randperm(SPLIT_SIZES[split], generator=generator) % 10).to(torch.uint8)
+    generator = Generator().manual_seed(2 * seed + SPLITS.index(split))
+    labels = (torch.randperm(MNIST_SIZES[split], generator=generator) % 10).to(torch.uint8)
     for start in range(0, len(labels), CHUNK):
         digits = labels[start : start + CHUNK]
         with _one_thread():

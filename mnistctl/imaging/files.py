@@ -1,5 +1,6 @@
 """Open any image file safely: bounded time and memory, every failure an `ImageError`."""
 
+import glob
 import io
 import logging
 import os
@@ -26,6 +27,8 @@ MAX_JPEG_PIXELS = 128 * 2**20
 # Digits fill a few per cent of a photograph or more: beyond this, detail is only work.
 WORK_SIDE = 768
 
+STDIN = "-"
+
 _COMMON = ("PNG", "JPEG", "BMP", "GIF", "PPM")
 # These start another program (Ghostscript), draw through the operating system, or need a
 # handler that Pillow doesn't ship.
@@ -43,6 +46,43 @@ class Picture:
     pixels: NDArray[np.uint8]
     width: int
     height: int
+
+
+def expand(argument: str) -> list[str]:
+    """The images that `argument` means, in a fixed order.
+
+    A directory gives its files with an image's ending, by name; a pattern that no shell has
+    expanded gives what it matches; anything else gives itself, whether it is there or not.
+    Raises ImageError when a directory has none or can't be read, or a pattern matches nothing.
+    """
+    path = Path(argument)
+    if argument == STDIN or os.path.isfile(argument):
+        return [argument]
+    if os.path.isdir(argument):
+        try:
+            entries = sorted(path.iterdir())
+        except OSError as error:
+            raise ImageError(f"can't read the directory {argument}: {error.strerror}") from error
+        endings = Image.registered_extensions()
+        files = [str(e) for e in entries if e.suffix.lower() in endings and not e.is_dir()]
+        if not files:
+            raise ImageError(f"{argument} is a directory without image files")
+        return files
+    if glob.has_magic(argument):
+        matches = sorted(glob.glob(argument, recursive=True))
+        if not matches:
+            raise ImageError(f"no file matches {argument}")
+        return matches
+    return [argument]
+
+
+def read_argument(argument: str) -> Picture:
+    """The picture in a file, or on standard input for `-`. Raises ImageError."""
+    if argument != STDIN:
+        return read_image(Path(argument))
+    if sys.stdin is None:
+        raise ImageError("standard input is closed")
+    return read_image(read_bounded(sys.stdin.buffer))
 
 
 def read_image(source: Path | bytes) -> Picture:

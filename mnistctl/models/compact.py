@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
 from mnistctl.models.layers import BatchNorm
+from mnistctl.models.registry import network
 
 
 class Compact(nn.Module):
@@ -23,6 +24,7 @@ class Compact(nn.Module):
 
     def __init__(
         self,
+        num_classes: int,
         channels: Sequence[int],
         pooled: Collection[int],
         strided: Collection[int] = (),
@@ -39,10 +41,10 @@ class Compact(nn.Module):
             inputs = outputs
         self.pooled = pooled
         self.num_convolutions = len(channels)
-        self.fc1 = nn.Linear(inputs * 3 * 3, 10)
+        self.fc1 = nn.Linear(inputs * 3 * 3, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, 1, 28, 28) -> logits (n, 10)."""
+        """(n, 1, 28, 28) -> logits (n, num_classes)."""
         if self.fold:
             # `pixel_unshuffle` in channels_last layout, and for no images at all: a process whose
             # share of a small batch is empty takes part all the same.
@@ -57,21 +59,27 @@ class Compact(nn.Module):
         return logits
 
 
-def compact_3() -> Compact:
+@network("compact-3")
+def compact_3(num_classes: int) -> Compact:
     """Three convolutions, 29,610 parameters."""
-    return Compact((16, 32, 64), pooled=(1, 3))
+    return Compact(num_classes, (16, 32, 64), pooled=(1, 3))
 
 
-def compact_5() -> Compact:
+@network("compact-5")
+def compact_5(num_classes: int) -> Compact:
     """Five convolutions, 108,810 parameters."""
-    return Compact((32, 32, 64, 64, 64), pooled=(5,), strided=(3,))
+    return Compact(num_classes, (32, 32, 64, 64, 64), pooled=(5,), strided=(3,))
 
 
-def compact_6() -> Compact:
+@network("compact-6")
+def compact_6(num_classes: int) -> Compact:
     """Six convolutions, the first at full size, 112,442 parameters."""
-    return Compact((16, 32, 32, 64, 64, 64), pooled=(6,), strided=(2, 4), fold=False)
+    return Compact(num_classes, (16, 32, 32, 64, 64, 64), pooled=(6,), strided=(2, 4), fold=False)
 
 
-def compact_7() -> Compact:
+@network("compact-7")
+def compact_7(num_classes: int) -> Compact:
     """Seven convolutions, the first at full size, 265,434 parameters."""
-    return Compact((16, 48, 48, 48, 96, 96, 96), pooled=(7,), strided=(2, 5), fold=False)
+    return Compact(
+        num_classes, (16, 48, 48, 48, 96, 96, 96), pooled=(7,), strided=(2, 5), fold=False
+    )

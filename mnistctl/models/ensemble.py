@@ -1,6 +1,6 @@
 """Several networks that answer as one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -19,6 +19,21 @@ class Ensemble(nn.Module):
         return mean_of_answers([member(x).float().log_softmax(1) for member in self.members])
 
 
-def member_name(index: int, name: str) -> str:
-    """How an ensemble's state dict calls the tensor `name` of member `index`, from 0."""
-    return f"members.{index}.{name}"
+def join_members(members: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The ensemble's state dict, from those of its members."""
+    return {
+        f"members.{index}.{name}": tensor
+        for index, state in enumerate(members)
+        for name, tensor in state.items()
+    }
+
+
+def split_members(state: Mapping[str, Tensor], num_members: int) -> list[dict[str, Tensor]]:
+    """The members' state dicts, from that of the ensemble. What belongs to none is in the first."""
+    parts: list[dict[str, Tensor]] = [{} for _ in range(num_members)]
+    for key, tensor in state.items():
+        start, _, rest = key.partition(".")
+        index, _, name = rest.partition(".")
+        known = start == "members" and index.isdecimal() and int(index) < num_members
+        parts[int(index) if known else 0][name if known else key] = tensor
+    return parts

@@ -111,3 +111,8 @@ def set_shard(model: nn.Module, shard: tuple[int, int] | None) -> None:
 def mean_of_answers(log_probabilities: list[Tensor]) -> Tensor:
     """The logarithm of the mean of several probabilities (n, 10), each given as its logarithm."""
     return torch.stack(log_probabilities).logsumexp(0) - math.log(len(log_probabilities))
+
+
+def prepare_layout(model: nn.Module) -> nn.Module:
+    """Channels-last weights: the layout in which convolutions of all devices here are fastest."""
+    return model.to(memory_format=torch.channels_last)

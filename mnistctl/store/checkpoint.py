@@ -9,6 +9,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,13 @@ from torch import Tensor
 
 from mnistctl.errors import CheckpointError
 from mnistctl.files import reason, write_atomic
-from mnistctl.store.config import RunConfig, checked_recipe
+from mnistctl.store.config import RunConfig
 from mnistctl.store.validate import Refused, validate
 
 FORMAT = "mnistctl-checkpoint"
 VERSION = 1
-OLDEST_VERSION = 1
-"""Formats from here on are read; `load` brings their payload to the present form."""
 SEAL = b"mnistctl-sha256:"
 DIGEST_LENGTH = 64
-MAX_MEMBERS = 100
 MAX_BYTES = 512 << 20
 """Larger files are refused before they are read; 100 of the largest network take 480 MB."""
 MAX_RECORDS = 10_000
@@ -38,15 +36,40 @@ _STORAGES = "data/"
 _PASSED_ON = ("version", "byteorder", ".format_version")
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds. Tensors are on the CPU."""
+
+    weights: dict[str, Tensor]
+    """The network's state dict; of an ensemble those of all members (`models.ensemble`)."""
+    config: RunConfig | None = None
+    """None for a bare state dict, which doesn't say."""
+    run: str = ""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """The record of the epoch that it was saved after."""
+    training: Mapping[str, Any] | None = None
+    """What a run needs to resume (`engine.training.state`)."""
+
+
 def save(
-    path: Path, payload: Mapping[str, Any], before_replace: Callable[[], None] | None = None
+    path: Path, checkpoint: Checkpoint, before_replace: Callable[[], None] | None = None
 ) -> None:
-    """Write `payload` (tensors and built-in types) sealed and atomically to `path`.
+    """Write `checkpoint` sealed and atomically to `path`.
 
     `before_replace` is called when the new bytes are on the disk and `path` is still the old file.
     Raises CheckpointError when the disk won't take it; a file that was there is then untouched.
     """
-    document = {"format": FORMAT, "version": VERSION, **payload}
+    assert checkpoint.config is not None
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "run": checkpoint.run,
+        "config": checkpoint.config.to_dict(),
+        "metrics": dict(checkpoint.metrics),
+        "weights": checkpoint.weights,
+    }
+    if checkpoint.training is not None:
+        document["training"] = dict(checkpoint.training)
     try:
         write_atomic(path, seal(_serialise(document)), before_replace)
     except OSError as error:
@@ -56,27 +79,11 @@ def save(
         ) from error
 
 
-def payload_of(
-    run: str, config: RunConfig, metrics: dict[str, Any], weights: dict[str, Tensor]
-) -> dict[str, Any]:
-    """What every checkpoint of a run holds, for `save`; `metrics` is the record of its epoch."""
-    return {
-        "run": run,
-        "recipe": config.recipe.to_dict(),
-        "dataset": config.dataset,
-        "config": config.to_dict(),
-        "metrics": metrics,
-        "weights": weights,
-    }
+def load(path: Path) -> Checkpoint:
+    """The verified checkpoint that `save` wrote, or a bare state dict.
 
-
-def load(path: Path) -> dict[str, Any]:
-    """The verified payload of a checkpoint written by `save`, or of a bare state dict.
-
-    A bare state dict comes back as it is: a dict of name -> tensor, without the "format" key.
-    In a payload `recipe` is one that `Recipe.from_dict` takes, `weights` a dict of tensors,
-    `training`, if there, a dict. Tensors are on the CPU. Nothing beyond tensors and built-in
-    types is ever unpickled, no more memory is used than a few times the file's size.
+    Nothing beyond tensors and built-in types is ever unpickled, no more memory is used than a few
+    times the file's size.
     Raises CheckpointError, naming the file, when it is missing, damaged, hostile or too new.
     """
     raw = _read(path)
@@ -93,9 +100,7 @@ def load(path: Path) -> dict[str, Any]:
     if own:
         _check_header(path, claimed, sealed)
     document = _unpickle(path, records)
-    if own:
-        _check_payload(path, document)
-    return document
+    return _own(path, document) if own else Checkpoint(_bare(path, document))
 
 
 def seal(archive: bytes) -> bytes:
@@ -186,12 +191,6 @@ def _check_header(path: Path, header: Mapping[str, Any], sealed: bool) -> None:
             f" this one reads up to {VERSION})",
             "upgrade: pip install --upgrade mnistctl",
         )
-    if version < OLDEST_VERSION:
-        raise CheckpointError(
-            f"{path} was made by an older mnistctl (format {version},"
-            f" this one reads from {OLDEST_VERSION})",
-            "train again, or use the version that made it",
-        )
     if not sealed:
         raise CheckpointError(f"{path} is damaged: its SHA-256 seal is missing", _RETRAIN)
 
@@ -219,20 +218,36 @@ def _unpickle(path: Path, records: Mapping[str, bytes]) -> dict[str, Any]:
     return document
 
 
-def _check_payload(path: Path, payload: Mapping[str, Any]) -> None:
-    """Refuse a payload that the rest of the program could stumble over."""
-    weights = payload.get("weights")
+def _own(path: Path, document: Mapping[str, Any]) -> Checkpoint:
+    """The checkpoint in `document`; refuses what the rest of the program could stumble over."""
     try:
-        checked_recipe(payload["recipe"])
-        tensors = isinstance(weights, dict) and all(
-            isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()
-        )
-        plain = isinstance(payload["dataset"], str) and isinstance(payload["metrics"], dict)
+        config = RunConfig.from_dict(document["config"])
+        run, metrics, weights = document["run"], document["metrics"], document["weights"]
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path} lacks what a checkpoint needs: {error}", "made by another version of this tool"
         ) from error
-    members = payload.get("members", 1)
-    counted = type(members) is int and 1 <= members <= MAX_MEMBERS
-    if not (tensors and plain and counted and isinstance(payload.get("training", {}), dict)):
+    training = document.get("training")
+    mappings = isinstance(metrics, dict) and isinstance(training, dict | None)
+    if not (_is_state_dict(weights) and mappings and isinstance(run, str)):
         raise CheckpointError(f"{path} is refused: its contents are of the wrong kinds", _RETRAIN)
+    return Checkpoint(weights, config, run, metrics, training)
+
+
+def _bare(path: Path, document: dict[str, Any]) -> dict[str, Tensor]:
+    """The state dict in `document`, or under one of the usual keys in it."""
+    state = document
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(state.get(key), dict):
+            state = state[key]
+    if not state or not _is_state_dict(state):
+        raise CheckpointError(
+            f"{path} is neither a checkpoint of this tool nor a bare state dict", _EXPECTED
+        )
+    return state
+
+
+def _is_state_dict(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(key, str) and isinstance(tensor, Tensor) for key, tensor in value.items()
+    )

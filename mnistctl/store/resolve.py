@@ -1,11 +1,10 @@
-"""From what a person types to a checkpoint file: path, run, prefix, `latest`, `best`, `shipped`."""
+"""From what a person types to a checkpoint: path, run, prefix, `latest`, `best`, `shipped`."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from mnistctl.errors import CheckpointError
-from mnistctl.store import checkpoint
+from mnistctl.store.checkpoint import Checkpoint, load
 from mnistctl.store.rotation import is_ensemble, load_best, load_newest
 from mnistctl.store.runs import (
     BEST_NAME,
@@ -26,15 +25,15 @@ class ResolvedCheckpoint:
     """A verified checkpoint and how it was found."""
 
     path: Path
-    payload: dict[str, Any]
+    checkpoint: Checkpoint
     name: str
-    """In a picture: its run's, or its file's."""
+    """In a figure: its run's, or its file's."""
     label: str
     """In a sentence, e.g. `run cnn-small-1 (latest)`."""
     warnings: tuple[str, ...] = ()
 
 
-def find(argument: str | None, store: Path) -> ResolvedCheckpoint:
+def resolve(argument: str | None, store: Path) -> ResolvedCheckpoint:
     """Load the checkpoint that `argument` means; None means the latest complete run, else shipped.
 
     A bare word is a run of the store before it is a file or directory of that name.
@@ -121,9 +120,9 @@ def _latest(store: Path) -> RunInfo:
 def _best(store: Path) -> RunInfo:
     """The finished run of highest validation accuracy: never chosen on the test set."""
     scored = [
-        (run.result["validation"]["accuracy"], run)
+        (run.result.validation.accuracy, run)
         for run in _finished(store)
-        if run.result and run.result.get("validation")
+        if run.result and run.result.validation
     ]
     if not scored:
         raise CheckpointError(
@@ -137,7 +136,7 @@ def _of_file(path: Path) -> ResolvedCheckpoint:
     name = path.name
     if name in (LAST_NAME, PREVIOUS_NAME, BEST_NAME):  # as those of every run are called
         name = f"{path.resolve().parent.name}/{name}"
-    return ResolvedCheckpoint(path, checkpoint.load(path), name, str(path))
+    return ResolvedCheckpoint(path, load(path), name, str(path))
 
 
 def _of_run(directory: Path, how: str = "") -> ResolvedCheckpoint:
@@ -148,18 +147,18 @@ def _of_run(directory: Path, how: str = "") -> ResolvedCheckpoint:
     label = f"run {name}{how}"
     if is_ensemble(directory):
         found = _of_ensemble(directory)
-        label += f", {found.payload.get('members', 1)} members"
-        return replace(found, name=name, label=label)
+        members = found.checkpoint.config.ensemble if found.checkpoint.config else 1
+        return replace(found, name=name, label=f"{label}, {members} members")
     config = describe(directory).config
     if (directory / BEST_NAME).exists():
         return ResolvedCheckpoint(directory / BEST_NAME, load_best(directory, config), name, label)
     newest = load_newest(directory)
-    if newest.payload is None:
+    if newest.checkpoint is None:
         raise CheckpointError(
             f"{directory} holds no checkpoint", "a run killed before its first one: --resume it"
         )
     notes = tuple(f"{problem}; using {newest.path.name} instead" for problem in newest.problems)
-    return ResolvedCheckpoint(newest.path, newest.payload, name, label, notes)
+    return ResolvedCheckpoint(newest.path, newest.checkpoint, name, label, notes)
 
 
 def _of_ensemble(directory: Path) -> ResolvedCheckpoint:
@@ -167,10 +166,10 @@ def _of_ensemble(directory: Path) -> ResolvedCheckpoint:
     if not (directory / LAST_NAME).exists():
         busy = describe(directory).state == "running"
         raise CheckpointError(
-            f"{directory}: its members are not all trained and put together",
+            f"{directory}: its members are not all trained and assembled",
             "they are being trained: wait for the end" if busy else f"finish it: {resume}",
         )
     try:
         return _of_file(directory / LAST_NAME)
     except CheckpointError as error:
-        raise CheckpointError(error.message, f"put it together again: {resume}") from error
+        raise CheckpointError(error.message, f"assemble it again: {resume}") from error

@@ -4,11 +4,10 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mnistctl.errors import CheckpointError
 from mnistctl.files import sync_file, temporary_beside
-from mnistctl.store import checkpoint
+from mnistctl.store.checkpoint import Checkpoint, load, save
 from mnistctl.store.config import RunConfig
 from mnistctl.store.runs import BEST_NAME, LAST_NAME, MEMBERS_NAME, PREVIOUS_NAME, RunInfo
 
@@ -17,14 +16,14 @@ from mnistctl.store.runs import BEST_NAME, LAST_NAME, MEMBERS_NAME, PREVIOUS_NAM
 class Newest:
     """The newest valid checkpoint of a run, and what was wrong with newer ones."""
 
-    payload: dict[str, Any] | None
+    checkpoint: Checkpoint | None
     """None when the run stopped before it saved anything."""
     path: Path
     problems: list[str]
 
 
-def save_last(directory: Path, payload: dict[str, Any], keep_previous: bool = True) -> None:
-    """Save `payload` as last.pt and keep the one before as previous.pt.
+def save_last(directory: Path, checkpoint: Checkpoint, keep_previous: bool = True) -> None:
+    """Save `checkpoint` as last.pt and keep the one before as previous.pt.
 
     `keep_previous` is false while last.pt is known to be damaged: previous.pt is then worth more.
     At every moment last.pt is whole, the old one or the new one.
@@ -32,7 +31,7 @@ def save_last(directory: Path, payload: dict[str, Any], keep_previous: bool = Tr
     """
     last = directory / LAST_NAME
     keep = keep_previous and last.exists()
-    checkpoint.save(last, payload, (lambda: _keep_as_previous(last)) if keep else None)
+    save(last, checkpoint, (lambda: _keep_as_previous(last)) if keep else None)
 
 
 def _keep_as_previous(last: Path) -> None:
@@ -60,9 +59,9 @@ def load_newest(directory: Path, config: RunConfig | None = None) -> Newest:
         if not path.exists():
             continue
         try:
-            payload = checkpoint.load(path)
-            _check_training(path, payload, config)
-            return Newest(payload, path, problems)
+            found = load(path)
+            _check_training(path, found, config)
+            return Newest(found, path, problems)
         except CheckpointError as error:
             problems.append(error.message)
     if problems:
@@ -79,11 +78,12 @@ def epochs_saved(run: RunInfo) -> int:
     Raises CheckpointError when there are checkpoints, and none is valid.
     """
     if not is_ensemble(run.directory):
-        payload = load_newest(run.directory, run.config).payload
-        return int(payload["training"]["epochs_done"]) if payload else 0
+        newest = load_newest(run.directory, run.config).checkpoint
+        return int(newest.training["epochs_done"]) if newest and newest.training else 0
     if not (run.directory / LAST_NAME).exists():
         return 0
-    return int(checkpoint.load(run.directory / LAST_NAME)["recipe"]["epochs"])
+    config = load(run.directory / LAST_NAME).config
+    return config.recipe.epochs if config else 0
 
 
 def is_ensemble(directory: Path) -> bool:
@@ -91,45 +91,43 @@ def is_ensemble(directory: Path) -> bool:
     return (directory / MEMBERS_NAME).is_dir()
 
 
-def load_best(directory: Path, config: RunConfig | None) -> dict[str, Any]:
-    """The payload of a run's best.pt, `metrics` being the record of its epoch.
+def load_best(directory: Path, config: RunConfig | None) -> Checkpoint:
+    """A run's best.pt, `metrics` being the record of its epoch.
 
     With `config`, a checkpoint of a run of another configuration counts as damaged.
     Raises CheckpointError when it is missing or damaged.
     """
-    payload = checkpoint.load(directory / BEST_NAME)
-    if not isinstance(payload["metrics"].get("validation_accuracy"), float):
-        raise CheckpointError(f"{directory / BEST_NAME} holds no validation accuracy")
-    _check_same_run(directory / BEST_NAME, payload, config)
-    return payload
+    path = directory / BEST_NAME
+    best = load(path)
+    if not isinstance(best.metrics.get("validation_accuracy"), float):
+        raise CheckpointError(f"{path} holds no validation accuracy")
+    _check_same_run(path, best, config)
+    return best
 
 
 def saved_config(directory: Path) -> RunConfig | None:
     """The configuration in a run's newest valid checkpoint: for a run whose config.json is lost."""
     try:
         if is_ensemble(directory):
-            return RunConfig.from_dict(checkpoint.load(directory / LAST_NAME)["config"])
-        payload = load_newest(directory).payload
-        return RunConfig.from_dict(payload["config"]) if payload else None
-    except (CheckpointError, KeyError, TypeError, ValueError):
+            return load(directory / LAST_NAME).config
+        newest = load_newest(directory).checkpoint
+    except CheckpointError:
         return None
+    return newest.config if newest else None
 
 
-def _check_training(path: Path, payload: dict[str, Any], config: RunConfig | None) -> None:
-    training = payload.get("training", {})
+def _check_training(path: Path, found: Checkpoint, config: RunConfig | None) -> None:
+    training = found.training or {}
     if not all(type(training.get(key)) is int for key in ("epochs_done", "step")):
         raise CheckpointError(f"{path} has no training state")
-    _check_same_run(path, payload, config)
+    _check_same_run(path, found, config)
 
 
-def _check_same_run(path: Path, payload: dict[str, Any], config: RunConfig | None) -> None:
+def _check_same_run(path: Path, found: Checkpoint, config: RunConfig | None) -> None:
     if config is None:
         return
-    try:
-        own = RunConfig.from_dict(payload["config"]).identity()
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} lacks its configuration: {error}") from error
+    own = found.config.identity() if found.config else {}
     wanted = config.identity()
-    other = [key for key in wanted if own[key] != wanted[key]]
+    other = [key for key in wanted if own.get(key) != wanted[key]]
     if other:
         raise CheckpointError(f"{path} is of another run: its {' and '.join(other)} differs")

@@ -7,17 +7,18 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mnistctl.errors import CheckpointError, UsageError
 from mnistctl.files import TEMPORARY_SUFFIX, reason, sweep_temporary, sync_directory, write_atomic
 from mnistctl.store.config import RunConfig
 from mnistctl.store.lock import is_locked, locked
+from mnistctl.store.result import RunResult
 
 CONFIG_NAME, RESULT_NAME = "config.json", "result.json"
 LAST_NAME, PREVIOUS_NAME, BEST_NAME = "last.pt", "previous.pt", "best.pt"
@@ -28,6 +29,7 @@ MAX_JSON_BYTES = 1 << 20
 STALE_SECONDS = 3600.0
 """A run's directory that has not got its name by then was left by a crash."""
 
+T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -41,7 +43,7 @@ class RunInfo:
     state: str
     """finished, running, interrupted or damaged."""
     config: RunConfig | None
-    result: dict[str, Any] | None
+    result: RunResult | None
     modified: float
     """Time of the last change, seconds since 1970."""
 
@@ -206,42 +208,29 @@ def list_runs(store: Path) -> list[RunInfo]:
 
 def describe(directory: Path) -> RunInfo:
     """State, configuration and result of the run in `directory`, by its JSON files alone."""
-    document, result = read_json(directory, CONFIG_NAME), read_json(directory, RESULT_NAME)
     modified = 0.0
     for name in (CONFIG_NAME, LAST_NAME, RESULT_NAME):
         with contextlib.suppress(OSError):
             modified = max(modified, (directory / name).stat().st_mtime)
-    if result is not None and not _is_result(result):
-        result = None
-    try:
-        config = RunConfig.from_dict(document or {})
-    except (KeyError, TypeError, ValueError):
+    result = _parsed(directory, RESULT_NAME, RunResult.from_dict)
+    config = _parsed(directory, CONFIG_NAME, RunConfig.from_dict)
+    if config is None:
         return RunInfo(directory.name, directory, "damaged", None, result, modified)
     state = "interrupted"
     # A finished run that is being extended has a result of fewer epochs than its configuration.
-    if result is not None and result["epochs"] == config.recipe.epochs:
+    if result is not None and result.epochs == config.recipe.epochs:
         state = "finished"
     if is_locked(directory):
         state = "running"
     return RunInfo(directory.name, directory, state, config, result, modified)
 
 
-def _is_result(result: dict[str, Any]) -> bool:
-    """Whether a result.json holds what is shown of it; a damaged one is made anew by resuming."""
-    test, validation = result.get("test"), result.get("validation")
-    scores = [test, validation] if validation is not None else [test]
-    numbers = ("train_seconds", "images_per_second")
-    return (
-        type(result.get("epochs")) is int
-        and all(isinstance(result.get(key), str) for key in ("checkpoint", "dataset"))
-        and all(isinstance(result.get(key), int | float) for key in numbers)
-        and all(isinstance(part, dict) and _is_score(part) for part in scores)
-    )
-
-
-def _is_score(part: dict[str, Any]) -> bool:
-    keys = ("loss", "accuracy", "total", "correct" if "correct" in part else "epoch")
-    return all(isinstance(part.get(key), int | float) for key in keys)
+def _parsed(directory: Path, name: str, parse: Callable[[dict[str, Any]], T]) -> T | None:
+    """What a run's JSON file holds; None when it is missing or damaged."""
+    try:
+        return parse(read_json(directory, name) or {})
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def utc_now() -> str:

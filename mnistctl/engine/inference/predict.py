@@ -1,55 +1,64 @@
-"""Which digit an image shows, how sure that is, and whether it shows one at all."""
+"""`predict`: which class an image shows, how confident that is, and whether it shows one at all."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mnistctl.device import torch_device
-from mnistctl.distributed import Ranks
-from mnistctl.engine.inference.loading import LoadedModel, load_model
-from mnistctl.engine.inference.predictor import compute_logits
-from mnistctl.engine.inference.verdict import Verdict, judge
+from mnistctl.data.registry import DIGITS
+from mnistctl.engine.inference.loading import LoadedModel
+from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.errors import ImageError
 from mnistctl.events import Reporter
-from mnistctl.hardware import choose_hardware
-from mnistctl.imaging.files import read_bounded, read_image
-from mnistctl.imaging.image_paths import STDIN, expand
+from mnistctl.imaging.files import Picture, expand, read_argument
 from mnistctl.imaging.ink import Invert
 from mnistctl.imaging.prepare import Prepared, find_digits, prepare
 
 BATCH = 256
+CONFIDENT = 0.9
+"""Confidence from which an answer is no longer uncertain."""
+REJECT = 0.7
+"""Confidence below which an image is taken for none of the classes."""
+
+Verdict = Literal["digit", "uncertain", "not-a-digit", "known", "unknown"]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one digit of one image."""
+    """The answer for one image, or for one digit of an image with several."""
 
     image: str
     number: int
     """Which of the images given, from 0."""
+    class_index: int
+    class_name: str
     digit: int | None
-    """None when the verdict is not-a-digit."""
+    """None when the verdict is not-a-digit, and where the classes are no digits."""
     confidence: float
-    """Probability of the likeliest digit, 0..1."""
+    """Probability of the likeliest class, 0..1."""
     probabilities: list[float]
     verdict: Verdict
     warnings: tuple[str, ...]
     box: tuple[int, int, int, int]
     """Where the digit is: left, top, right, bottom in pixels of the upright image."""
     pixels: NDArray[np.uint8]
-    """(28, 28): what the network saw."""
+    """(28, 28): the network's input."""
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the image is taken for none of the classes."""
+        return self.verdict in ("not-a-digit", "unknown")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
         return {
             "image": self.image,
             "digit": self.digit,
+            "class_name": self.class_name,
+            "class_index": self.class_index,
             "confidence": self.confidence,
             "probabilities": self.probabilities,
             "verdict": self.verdict,
@@ -67,48 +76,35 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """What `mnistctl predict` found, in the order of the images given."""
 
-    checkpoint: str
-    label: str
+    model: LoadedModel
     predictions: list[Prediction]
     errors: list[Unreadable]
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document of the command."""
         return {
-            "checkpoint": self.checkpoint,
+            "checkpoint": str(self.model.path),
+            "classes": list(self.model.predictor.classes),
             "predictions": [prediction.to_dict() for prediction in self.predictions],
             "errors": [{"image": e.image, "error": e.error} for e in self.errors],
         }
 
 
 def predict(
-    arguments: Sequence[str],
-    *,
-    checkpoint: str | None,
-    store: Path,
-    device: str | None,
-    precision: str | None,
-    invert: Invert,
-    multi: bool,
-    reporter: Reporter,
-) -> Answers:
-    """Predict every image that `arguments` name (see `data.image_paths.expand`).
+    arguments: Sequence[str], model: LoadedModel, invert: Invert, multi: bool, reporter: Reporter
+) -> Predictions:
+    """Predict every image that `arguments` name (see `imaging.files.expand`).
 
     With `multi` every digit found in an image is predicted, in reading order. An image that
-    can't be read becomes an `Unreadable`, and the rest are predicted.
-    Raises CheckpointError or DeviceError.
+    can't be read becomes an `Unreadable`, and the rest are predicted. Raises CheckpointError.
     """
-    chosen, number_format = choose_hardware(device, precision, Ranks(), reporter)
-    target = torch_device(chosen)
-    loaded = load_model(checkpoint, store, target, reporter)
-    reporter.say(f"Asking {loaded.label}")
-    if loaded.dataset == "synthetic":
+    if model.dataset == "synthetic":
         reporter.warn(
-            f"{loaded.label} was trained on synthetic digits; weights trained on MNIST"
-            " (mnistctl train) read handwriting better"
+            f"{model.label} was trained on synthetic digits; weights trained on MNIST"
+            " (mnistctl train) are more accurate on handwriting"
         )
     images, errors = _expand_all(arguments)
     predictions: list[Prediction] = []
@@ -118,14 +114,15 @@ def predict(
             batch: list[tuple[int, str, Prepared]] = []
             for number, image in enumerate(images[first : first + BATCH], first):
                 try:
-                    batch += [(number, image, found) for found in _prepare(image, invert, multi)]
+                    found = prepare_digits(read_argument(image), invert, multi)
+                    batch += [(number, image, own) for own in found]
                 except ImageError as error:
                     errors.append(Unreadable(image, error.message))
                 reporter.advance(number + 1)
-            predictions += _answer(batch, loaded, target, number_format, multi)
+            predictions += predict_prepared(model.predictor, batch, multi)
     finally:
         reporter.end()
-    return Answers(str(loaded.path), loaded.label, predictions, errors)
+    return Predictions(model, predictions, errors)
 
 
 def _expand_all(arguments: Sequence[str]) -> tuple[list[str], list[Unreadable]]:
@@ -139,41 +136,56 @@ def _expand_all(arguments: Sequence[str]) -> tuple[list[str], list[Unreadable]]:
     return images, errors
 
 
-def _prepare(image: str, invert: Invert, multi: bool) -> Iterator[Prepared]:
-    if image == STDIN and sys.stdin is None:
-        raise ImageError("standard input is closed")
-    source = read_bounded(sys.stdin.buffer) if image == STDIN else Path(image)
-    picture = read_image(source)
-    if multi:
-        yield from find_digits(picture, invert) or [prepare(picture, invert)]
-    else:
-        yield prepare(picture, invert)
+def prepare_digits(picture: Picture, invert: Invert, multi: bool) -> list[Prepared]:
+    """The digit of a picture, or with `multi` all of them, at least one, as networks see them."""
+    found = find_digits(picture, invert) if multi else []
+    return found or [prepare(picture, invert)]
 
 
-def _answer(
-    batch: list[tuple[int, str, Prepared]],
-    loaded: LoadedModel,
-    device: torch.device,
-    precision: str,
-    multi: bool,
+def predict_prepared(
+    predictor: Predictor, batch: Sequence[tuple[int, str, Prepared]], multi: bool = False
 ) -> Iterator[Prediction]:
+    """Predictions of prepared images, each with the number and name of the image it is from."""
     if not batch:
         return
     pixels = torch.from_numpy(np.stack([prepared.pixels for _, _, prepared in batch]))
-    logits = compute_logits(loaded.model, pixels, loaded.recipe, device, precision)
-    answers = (logits / loaded.recipe.temperature).softmax(1).tolist()
-    digits = logits.argmax(1).tolist()
-    for (number, image, prepared), probabilities, digit in zip(batch, answers, digits, strict=True):
-        verdict = judge(probabilities, prepared.doubt, multi and prepared.touching)
+    answers = predictor.probabilities(pixels).tolist()
+    for (number, image, prepared), probabilities in zip(batch, answers, strict=True):
+        best = max(range(len(probabilities)), key=probabilities.__getitem__)
+        verdict = judge(
+            probabilities, prepared.doubt, predictor.classes, multi and prepared.touching
+        )
         doubt = (prepared.doubt,) if prepared.doubt else ()
         yield Prediction(
             image=image,
             number=number,
-            digit=None if verdict == "not-a-digit" else digit,
-            confidence=probabilities[digit],
+            class_index=best,
+            class_name=predictor.classes[best],
+            digit=best if predictor.classes == DIGITS and verdict != "not-a-digit" else None,
+            confidence=probabilities[best],
             probabilities=probabilities,
             verdict=verdict,
             warnings=prepared.warnings + doubt,
             box=prepared.box,
             pixels=prepared.pixels,
         )
+
+
+def judge(
+    probabilities: Sequence[float],
+    doubt: str | None,
+    classes: tuple[str, ...] = DIGITS,
+    touching: bool = False,
+) -> Verdict:
+    """The verdict from the probabilities (0..1) and what the image alone speaks against.
+
+    `doubt` says why it can't be a digit. A piece `touching` its neighbour is at best uncertain: of
+    half a digit a network is often confident. The maximum softmax probability as a rejection rule
+    is Hendrycks and Gimpel's baseline (arXiv:1610.02136).
+    """
+    accepted: Verdict = "digit" if classes == DIGITS else "known"
+    rejected: Verdict = "not-a-digit" if classes == DIGITS else "unknown"
+    confidence = max(probabilities)
+    if doubt is not None or confidence < REJECT:
+        return rejected
+    return accepted if confidence >= CONFIDENT and not touching else "uncertain"

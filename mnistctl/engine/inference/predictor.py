@@ -1,9 +1,16 @@
-"""Logits of a network over many images: the one forward pass that every verb shares."""
+"""The one way to ask a network: its preprocessing, precision, shifts, members and temperature."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from mnistctl.data.sampling import shard_of
+from mnistctl.distributed import Ranks
+from mnistctl.engine.inference.scores import Scores, score
+from mnistctl.errors import CheckpointError
 from mnistctl.events import NullReporter, Reporter
+from mnistctl.models.ensemble import Ensemble
 from mnistctl.models.layers import mean_of_answers
 from mnistctl.recipes import Recipe
 
@@ -13,9 +20,92 @@ SHIFTS = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
 """Down and right, pixels; what leaves at one edge, black in MNIST's form, comes in at the other."""
 
 
-def pixels_to_input(images: Tensor, recipe: Recipe) -> Tensor:
-    """uint8 (n, 28, 28) -> float32 (n, 1, 28, 28), scaled as the recipe's network expects."""
-    return scale_pixels(images.unsqueeze(1).float(), recipe)
+class Predictor:
+    """A network with all that its answers depend on.
+
+    `network` maps float32 (n, 1, 28, 28) to logits (n, len(classes)) and is on `device`. `name` is
+    what figures and errors call it.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        classes: Sequence[str],
+        device: torch.device,
+        precision: str,
+        name: str = "the network",
+    ) -> None:
+        self.network, self.recipe, self.classes = network, recipe, tuple(classes)
+        self.device, self.precision, self.name = device, precision, name
+
+    @property
+    def members(self) -> list[nn.Module]:
+        """The networks that answer together; one where it is no ensemble."""
+        own = self.network
+        return list(own.members) if isinstance(own, Ensemble) else [own]
+
+    def inputs(self, pixels: Tensor) -> Tensor:
+        """What the network sees of uint8 (n, 28, 28): float32 (n, 1, 28, 28) on its device."""
+        return scale_pixels(pixels.to(self.device).unsqueeze(1).float(), self.recipe)
+
+    @torch.inference_mode()
+    def logits(self, pixels: Tensor, reporter: Reporter | None = None) -> Tensor:
+        """Logits, float32 (n, classes) on the CPU, of uint8 images (n, 28, 28).
+
+        Of an ensemble, and where the recipe averages over shifts, they are the logarithm of the
+        mean probabilities. The network is set to evaluation mode.
+        Raises CheckpointError where they are not finite.
+        """
+        reporter = reporter or NullReporter()
+        self.network.eval()
+        size = BATCH_SIZE.get(self.device.type, 10_000)
+        reporter.begin("evaluating", len(pixels), "images")
+        parts = [torch.empty(0, len(self.classes))]
+        try:
+            for first in range(0, len(pixels), size):
+                batch = pixels[first : first + size]
+                parts.append(self._answers(self.inputs(batch)).cpu())
+                reporter.advance(first + len(batch))
+        finally:
+            reporter.end()
+        logits = torch.cat(parts)
+        if not bool(logits.isfinite().all()):
+            raise CheckpointError(f"{self.name}: its logits are not finite", "training diverged")
+        return logits
+
+    def _answers(self, inputs: Tensor) -> Tensor:
+        with autocast(self.device, self.precision):
+            if not self.recipe.tta_shifts:
+                logits: Tensor = self.network(inputs).float()
+                return logits
+            shifted = (self.network(inputs.roll(shift, (2, 3))) for shift in SHIFTS)
+            return mean_of_answers([logits.float().log_softmax(1) for logits in shifted])
+
+    def probabilities(self, pixels: Tensor, reporter: Reporter | None = None) -> Tensor:
+        """Calibrated probabilities, float32 (n, classes), of uint8 images (n, 28, 28)."""
+        return self.calibrated(self.logits(pixels, reporter))
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Probabilities (n, classes) of logits: softmax after the recipe's temperature."""
+        return (logits / self.recipe.temperature).softmax(1)
+
+    def scores(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        ranks: Ranks | None = None,
+        reporter: Reporter | None = None,
+    ) -> Scores:
+        """Scores over uint8 images (n, 28, 28) and int64 labels (n,).
+
+        With several processes each takes a shard, and every image is counted once.
+        """
+        ranks = ranks or Ranks()
+        first, end = shard_of(len(images), ranks.rank, ranks.world_size)
+        logits = self.logits(images[first:end], reporter)
+        own = labels[first:end].cpu()
+        return score(logits, own, self.recipe.temperature, len(images), self.device)
 
 
 def scale_pixels(pixels: Tensor, recipe: Recipe) -> Tensor:
@@ -26,40 +116,3 @@ def scale_pixels(pixels: Tensor, recipe: Recipe) -> Tensor:
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """bfloat16 in matrix products and convolutions when `precision` is bf16."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-
-
-@torch.inference_mode()
-def compute_logits(
-    model: nn.Module,
-    images: Tensor,
-    recipe: Recipe,
-    device: torch.device,
-    precision: str,
-    reporter: Reporter | None = None,
-) -> Tensor:
-    """Logits, float32 (n, 10) on the CPU, of uint8 images (n, 28, 28); the mode is set to eval.
-
-    Where the recipe averages over shifts they are the logarithm of the mean probabilities.
-    """
-    reporter = reporter or NullReporter()
-    model.eval()
-    size = BATCH_SIZE.get(device.type, 10_000)
-    reporter.begin("evaluating", len(images), "images")
-    parts = []
-    try:
-        with autocast(device, precision):
-            for first in range(0, len(images), size):
-                batch = images[first : first + size].to(device)
-                parts.append(_answers(model, pixels_to_input(batch, recipe), recipe))
-                reporter.advance(first + len(batch))
-    finally:
-        reporter.end()
-    return torch.cat(parts).cpu() if parts else torch.empty(0, 10)
-
-
-def _answers(model: nn.Module, inputs: Tensor, recipe: Recipe) -> Tensor:
-    if not recipe.tta_shifts:
-        logits: Tensor = model(inputs).float()
-        return logits
-    shifted = [model(inputs.roll(shift, (2, 3))).float().log_softmax(1) for shift in SHIFTS]
-    return mean_of_answers(shifted)

@@ -7,23 +7,16 @@ from torch import Tensor
 
 from mnistctl.data.augment import augment
 from mnistctl.data.outliers import drawn_outliers
+from mnistctl.data.registry import LabelledImages
 from mnistctl.data.sampling import Stream, derive_seed, epoch_order, shard_of
 from mnistctl.distributed import Ranks
-from mnistctl.engine.inference.predictor import pixels_to_input, scale_pixels
+from mnistctl.engine.inference.predictor import scale_pixels
 from mnistctl.store.config import RunConfig
 
 NUM_DRAWN = 1_500
 TURNED = (1, 2, 3, 4, 5, 7, 8)
 MIRRORED = (3, 4, 6, 7, 9)
 """Digits that are none when turned by a right angle, or mirrored."""
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """uint8 images (n, 28, 28) and int64 labels (n,) on the training device."""
-
-    images: Tensor
-    labels: Tensor
 
 
 @dataclass(frozen=True)
@@ -84,7 +77,7 @@ class Feed:
         """What the network sees of `images`, the ones from `first` on of `total` in the step."""
         recipe = self.config.recipe
         if not recipe.augments(epoch - 1):
-            return pixels_to_input(images, recipe)
+            return scale_pixels(images.unsqueeze(1).float(), recipe)
         generator = self._generator(stream, epoch, step)
         seen = augment(images, recipe.augmentation, generator, first, total)
         return scale_pixels(seen, recipe)

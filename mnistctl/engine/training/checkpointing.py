@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from mnistctl.distributed import Ranks
 from mnistctl.engine.training.state import TrainingState, restore, state_to_payload, to_cpu
 from mnistctl.errors import CheckpointError
 from mnistctl.events import Reporter
-from mnistctl.store import checkpoint
+from mnistctl.store.checkpoint import Checkpoint, save
 from mnistctl.store.config import RunConfig
 from mnistctl.store.metrics import MetricsLog
 from mnistctl.store.rotation import Newest, load_best, load_newest, save_last
@@ -53,11 +54,11 @@ class Saver:
         history = self.state.history
         metrics = history[-1] if history else {}
         weights = to_cpu(self.state.result.state_dict())
-        payload = checkpoint.payload_of(self.directory.name, self.config, metrics, weights)
-        save_last(self.directory, payload | {"training": training}, self.last_is_good)
+        result = Checkpoint(weights, self.config, self.directory.name, metrics)
+        save_last(self.directory, replace(result, training=training), self.last_is_good)
         self.last_is_good = True
         if self.state.just_ended_best_epoch():
-            checkpoint.save(self.directory / BEST_NAME, payload)
+            save(self.directory / BEST_NAME, result)
 
 
 @contextlib.contextmanager
@@ -77,8 +78,8 @@ def saver_for(
         yield Saver(config, state, ranks)
         return
     write_json(directory, CONFIG_NAME, config.to_dict())
-    if newest is not None and newest.payload is not None and state.just_ended_best_epoch():
-        _complete_best(directory, newest.payload, config)
+    if newest is not None and newest.checkpoint is not None and state.just_ended_best_epoch():
+        _complete_best(directory, newest.checkpoint, config)
     log = MetricsLog(directory, state.epochs_done + 1, state.step)
     try:
         yield Saver(config, state, ranks, directory, log, not (newest and newest.problems))
@@ -95,21 +96,20 @@ def restore_newest(
     """
     newest = load_newest(directory, config)
     for problem in newest.problems:
-        reporter.warn(f"{problem}; continuing from {newest.path.name}")
-    if newest.payload is not None:
-        restore(state, newest.payload["training"], ranks)
+        reporter.warn(f"{problem}; resuming from {newest.path.name}")
+    if newest.checkpoint is not None and newest.checkpoint.training is not None:
+        restore(state, newest.checkpoint.training, ranks)
     if state.epochs_done or state.step:
-        where = f"epoch {state.epochs_done}" if state.epochs_done else "the start"
-        reporter.say(f"Run '{directory.name}' continues after {where}, step {state.step}")
+        where = f"epoch {state.epochs_done + 1}, step {state.step}"
+        reporter.say(f"Resuming run {directory.name} from {where}")
     else:
-        reporter.say(f"Run '{directory.name}' has no checkpoint yet: it starts from the beginning")
+        reporter.say(f"Run {directory.name} has no checkpoint yet: it starts from the beginning")
     return newest
 
 
-def _complete_best(directory: Path, payload: dict[str, Any], config: RunConfig) -> None:
+def _complete_best(directory: Path, last: Checkpoint, config: RunConfig) -> None:
     """Write the best.pt that belongs to a last.pt of the best epoch, if a kill came in between."""
     with contextlib.suppress(CheckpointError):
-        if load_best(directory, config)["metrics"] == payload["metrics"]:
+        if load_best(directory, config).metrics == last.metrics:
             return
-    best = {key: value for key, value in payload.items() if key != "training"}
-    checkpoint.save(directory / BEST_NAME, best)
+    save(directory / BEST_NAME, replace(last, training=None))

@@ -3,6 +3,7 @@
 import platform
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,15 +11,14 @@ from typing import Any, TypeVar
 import torch
 
 from mnistctl import __version__
-from mnistctl.data.names import DEFAULT_DATASET, SPLIT_SIZES, check_dataset
-from mnistctl.data.registry import dataset_hash
+from mnistctl.data.registry import DEFAULT_DATASET, get_dataset
+from mnistctl.device import choose_hardware
 from mnistctl.distributed import Ranks
-from mnistctl.errors import CheckpointError, UsageError
+from mnistctl.errors import CheckpointError, UsageError, unknown
 from mnistctl.events import Reporter
-from mnistctl.hardware import choose_hardware
-from mnistctl.recipes import DEFAULT_RECIPE, get_recipe, with_overrides
-from mnistctl.store.checkpoint import MAX_MEMBERS
-from mnistctl.store.config import RunConfig
+from mnistctl.models.registry import networks
+from mnistctl.recipes import DEFAULT_RECIPE, Recipe, get_recipe, with_settings
+from mnistctl.store.config import MAX_MEMBERS, RunConfig
 from mnistctl.store.rotation import saved_config
 from mnistctl.store.runs import RunInfo, check_name, utc_now
 
@@ -29,10 +29,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What the user asked of a run; None = not asked, the default or the resumed run's value."""
+    """What the user asks of a run; None = not given: the default, or the resumed run's value."""
 
-    store: Path
-    data_dir: Path
+    store: Path = Path("runs")
+    data_dir: Path = Path("data")
     recipe: str | None = None
     dataset: str | None = None
     device: str | None = None
@@ -40,6 +40,8 @@ class TrainRequest:
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
+    settings: Sequence[str] = ()
+    """Other fields of the recipe, as `--set` takes them."""
     seed: int | None = None
     validation: int | None = None
     ensemble: int | None = None
@@ -52,26 +54,21 @@ class TrainRequest:
 
 def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunConfig:
     """The configuration of a new run. Raises UsageError or DeviceError before anything is made."""
-    recipe = with_overrides(
-        get_recipe(request.recipe or DEFAULT_RECIPE),
-        epochs=request.epochs,
-        batch_size=request.batch_size,
-        learning_rate=request.learning_rate,
-    )
-    dataset = check_dataset(request.dataset or DEFAULT_DATASET)
+    dataset = get_dataset(request.dataset or DEFAULT_DATASET)
+    recipe = _asked_recipe(request, get_recipe(request.recipe or DEFAULT_RECIPE))
     if request.name is not None:
         check_name(request.name)
     ensemble = 1 if request.ensemble is None else request.ensemble
     if not 1 <= ensemble <= MAX_MEMBERS:
-        raise UsageError(f"--ensemble {ensemble}: 1 to {MAX_MEMBERS} members")
+        raise UsageError(f"--ensemble {ensemble}: must be between 1 and {MAX_MEMBERS}")
     seed = request.seed or 0
     if not 0 <= seed <= (1 << 63) - ensemble:
-        raise UsageError(f"--seed {seed}: 0 to 2**63 - {ensemble}")
-    validation, size = request.validation or 0, SPLIT_SIZES["train"]
+        raise UsageError(f"--seed {seed}: must be between 0 and 2**63 - {ensemble}")
+    validation, size = request.validation or 0, dataset.sizes["train"]
     if not 0 <= validation < size:
         raise UsageError(
-            f"--validation {validation}: 0 to {size - 1} of the {size} training images"
-            " can be held out"
+            f"--validation {validation}: must be between 0 and {size - 1}, as there are {size}"
+            " training images"
         )
     if recipe.batch_size > size - validation:
         raise UsageError(
@@ -80,25 +77,41 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
         )
     if ensemble > 1 and validation:
         raise UsageError("--ensemble trains on all images: leave out --validation")
-    device, precision = choose_hardware(request.device, request.precision, ranks, reporter)
+    log_every = _positive("--log-every", request.log_every, DEFAULT_LOG_EVERY)
+    checkpoint_every = _steps_between(request.checkpoint_every, 0)
+    hardware = choose_hardware(request.device, request.precision, ranks.local_rank, reporter)
     return RunConfig(
         recipe=recipe,
-        dataset=dataset,
-        dataset_sha256=dataset_hash(dataset),
+        dataset=dataset.name,
+        dataset_sha256=dataset.fingerprint(),
+        classes=dataset.classes,
         seed=seed,
         validation=validation,
-        device=device,
-        precision=precision,
+        device=str(hardware[0]),
+        precision=hardware[1],
         threads=torch.get_num_threads(),
         world_size=ranks.world_size,
-        log_every=_positive("--log-every", request.log_every, DEFAULT_LOG_EVERY),
-        checkpoint_every=_steps_between(request.checkpoint_every, 0),
+        log_every=log_every,
+        checkpoint_every=checkpoint_every,
         test_every_epoch=bool(request.test_every_epoch),
         started=utc_now(),
         command=shlex.join(["mnistctl", *sys.argv[1:]]),
         versions=_versions(),
         ensemble=ensemble,
     )
+
+
+def _asked_recipe(request: TrainRequest, recipe: Recipe) -> Recipe:
+    """`recipe` with the fields that `request` sets. Raises UsageError where it can't train."""
+    options = {
+        "epochs": request.epochs,
+        "batch_size": request.batch_size,
+        "learning_rate": request.learning_rate,
+    }
+    changed = with_settings(recipe, request.settings, options)
+    if changed.network not in networks():
+        raise unknown("network", changed.network, tuple(networks()))
+    return changed
 
 
 def extended_config(run: RunInfo, request: TrainRequest, reporter: Reporter) -> RunConfig:
@@ -111,12 +124,12 @@ def extended_config(run: RunInfo, request: TrainRequest, reporter: Reporter) -> 
     old = run.config or saved_config(run.directory)
     if old is None:
         raise CheckpointError(
-            f"run '{run.name}' can't be continued: its config.json is missing or damaged,"
+            f"run '{run.name}' can't be resumed: its config.json is missing or damaged,"
             " and no checkpoint holds a copy",
             "start it anew under another --name",
         )
     _refuse_conflicts(run.name, old, request)
-    if dataset_hash(old.dataset) != old.dataset_sha256:
+    if get_dataset(old.dataset).fingerprint() != old.dataset_sha256:
         raise CheckpointError(
             f"run '{run.name}' was trained on another version of the data set '{old.dataset}'",
             "start it anew under another --name",
@@ -138,7 +151,7 @@ def extended_config(run: RunInfo, request: TrainRequest, reporter: Reporter) -> 
 def resumed_config(
     old: RunConfig, request: TrainRequest, ranks: Ranks, reporter: Reporter
 ) -> RunConfig:
-    """The configuration with which a run goes on: `old`, on the hardware of this process.
+    """The configuration with which a run is resumed: `old`, on the hardware of this process.
 
     Raises UsageError, and DeviceError when the run's device is not here.
     """
@@ -146,20 +159,29 @@ def resumed_config(
     if ranks.world_size > 1 and old.device.startswith("cuda"):
         kept_device = "cuda"  # each process its own card
     precision = old.precision if request.precision in (None, "auto") else request.precision
-    device, _ = choose_hardware(request.device or kept_device, precision, ranks, reporter)
+    log_every = _positive("--log-every", request.log_every, old.log_every)
+    checkpoint_every = _steps_between(request.checkpoint_every, old.checkpoint_every)
+    device, precision = choose_hardware(
+        request.device or kept_device,
+        precision,
+        ranks.local_rank,
+        reporter,
+        "as in the original run",
+    )
     new = replace(
         old,
-        device=device,
+        device=str(device),
+        precision=precision,
         threads=torch.get_num_threads(),
         world_size=ranks.world_size,
-        log_every=_positive("--log-every", request.log_every, old.log_every),
-        checkpoint_every=_steps_between(request.checkpoint_every, old.checkpoint_every),
+        log_every=log_every,
+        checkpoint_every=checkpoint_every,
         test_every_epoch=_default(request.test_every_epoch, old.test_every_epoch),
         versions=_versions(),
     )
     moved = [
         f"{field}: {getattr(old, field)} -> {getattr(new, field)}"
-        for field in ("device", "threads", "world_size", "versions")
+        for field in ("device", "precision", "threads", "world_size", "versions")
         if getattr(old, field) != getattr(new, field)
     ]
     if moved:
@@ -172,8 +194,13 @@ def resume_command(directory: Path, request: TrainRequest, ranks: Ranks) -> str:
     words = ["mnistctl"]
     if ranks.world_size > 1:
         words = ["torchrun", "--standalone", f"--nproc-per-node={ranks.world_size}", "-m", *words]
-    words += ["train", "--resume", directory.name, "--store", str(directory.parent)]
-    return shlex.join([*words, "--data-dir", str(request.data_dir)])
+    words += ["train", "--resume", directory.name]
+    defaults = TrainRequest()
+    if directory.parent != defaults.store:
+        words += ["--store", str(directory.parent)]
+    if request.data_dir != defaults.data_dir:
+        words += ["--data-dir", str(request.data_dir)]
+    return shlex.join(words)
 
 
 def _refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
@@ -185,14 +212,17 @@ def _refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
         "--seed": (request.seed, old.seed),
         "--validation": (request.validation, old.validation),
         "--ensemble": (request.ensemble, old.ensemble),
-        "--precision": (request.precision, old.precision),
         "--name": (request.name, name),
     }
     conflicts = [
         f"{option} {asked} (the run has {has})"
         for option, (asked, has) in given.items()
-        if asked not in (None, "auto", has)
+        if asked not in (None, has)
     ]
+    if with_settings(old.recipe, request.settings) != old.recipe:
+        conflicts.append(
+            f"--set {' --set '.join(request.settings)} (the run has {old.recipe.label})"
+        )
     if conflicts:
         raise UsageError(
             f"--resume {name} conflicts with {', '.join(conflicts)}",
@@ -203,14 +233,16 @@ def _refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
 def _positive(option: str, value: int | None, default: int) -> int:
     value = default if value is None else value
     if not 1 <= value <= MAX_STEPS:
-        raise UsageError(f"{option} {value}: 1 to {MAX_STEPS}")
+        raise UsageError(f"{option} {value}: must be between 1 and {MAX_STEPS}")
     return value
 
 
 def _steps_between(value: int | None, default: int) -> int:
     value = _default(value, default)
     if not 0 <= value <= MAX_STEPS:
-        raise UsageError(f"--checkpoint-every {value}: 0 (each epoch's end only) to {MAX_STEPS}")
+        raise UsageError(
+            f"--checkpoint-every {value}: must be between 0 (only after each epoch) and {MAX_STEPS}"
+        )
     return value
 
 

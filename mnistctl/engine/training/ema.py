@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from mnistctl.engine.inference.predictor import autocast
 from mnistctl.models.layers import BatchNorm, set_shard
 
 
@@ -34,12 +35,14 @@ class Average:
             own.copy_(saved)
 
     @torch.no_grad()
-    def network(self, model: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
+    def network(
+        self, model: nn.Module, batches: Iterable[Tensor], precision: str = "fp32"
+    ) -> nn.Module:
         """A copy of `model` with the averaged parameters, its batch statistics taken anew.
 
         Batch normalisation's running means belong to the weights they were measured with; here
-        they are the plain mean over `batches`, network inputs (n, 1, 28, 28) as in training
-        (Izmailov et al., arXiv:1803.05407, section 3.2).
+        they are the mean over all images of `batches`, network inputs (n, 1, 28, 28) as in
+        training (Izmailov et al., arXiv:1803.05407, section 3.2).
         """
         network = copy.deepcopy(model)
         set_shard(network, None)
@@ -49,10 +52,13 @@ class Average:
         momenta = [layer.momentum for layer in layers]
         for layer in layers:
             layer.reset_running_stats()
-            layer.momentum = None  # torch then takes the cumulative mean
         network.train()
-        if layers:
-            for batch in batches:
+        seen = 0
+        for batch in batches if layers else ():
+            seen += len(batch)
+            for layer in layers:
+                layer.momentum = len(batch) / seen  # a short batch counts for as much as it has
+            with autocast(batch.device, precision):
                 network(batch)
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum

@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from mnistctl.data.registry import LabelledImages
 from mnistctl.data.sampling import Stream, derive_seed
 from mnistctl.device import synchronize
 from mnistctl.distributed import Ranks, any_rank, total_over_ranks
-from mnistctl.engine.inference.evaluate import Scores, score
 from mnistctl.engine.inference.predictor import autocast
-from mnistctl.engine.training.batches import Feed, LabelledImages
+from mnistctl.engine.inference.scores import Scores
+from mnistctl.engine.training.batches import Feed
 from mnistctl.engine.training.loss import batch_loss
 from mnistctl.engine.training.optim import learning_rate
 from mnistctl.engine.training.signals import StopRequest
-from mnistctl.engine.training.state import TrainingState
+from mnistctl.engine.training.state import TrainingState, result_predictor
 from mnistctl.errors import MnistctlError
 from mnistctl.events import EpochReport, Reporter, StepReport, TrainingPlan
 from mnistctl.models.layers import set_shard
@@ -151,14 +152,11 @@ class _Loop:
         if state.average is None or state.averaged is not None:
             return
         batches = self.feed.order(epoch)[:STATISTICS_STEPS]
-        with autocast(self.device, self.config.precision):
-            state.averaged = state.average.network(
-                state.model,
-                (
-                    self.feed.batch(batch, epoch, step, Ranks()).inputs
-                    for step, batch in enumerate(batches)
-                ),
-            )
+        inputs = (
+            self.feed.batch(batch, epoch, step, Ranks()).inputs
+            for step, batch in enumerate(batches)
+        )
+        state.averaged = state.average.network(state.model, inputs, self.config.precision)
 
     def rate(self, step: int) -> float:
         """The learning rate of the 0-based `step` of the current epoch."""
@@ -227,16 +225,8 @@ class _Loop:
 
     def measure(self, part: LabelledImages) -> Scores:
         """Scores of the network as it is on held-out images."""
-        config = self.config
-        return score(
-            self.state.result,
-            part.images,
-            part.labels,
-            config.recipe,
-            self.device,
-            config.precision,
-            self.ranks,
-        )
+        predictor = result_predictor(self.state, self.config, self.device)
+        return predictor.scores(part.images, part.labels, self.ranks)
 
     def pause_clock(self) -> None:
         """Add the time since the clock was started to the training seconds."""

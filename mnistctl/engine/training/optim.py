@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 from mnistctl.recipes import Recipe
 
@@ -15,8 +17,8 @@ ADAM_EPSILON = 1e-8
 class Optimizer:
     """SGD with momentum, or Adam with decoupled weight decay (Loshchilov and Hutter, 1711.05101).
 
-    The arithmetic is torch's, in one fused call for all parameters. `torch.optim` around it would
-    import the compiler at the first step, which takes as long as training `fast` does.
+    The arithmetic is torch's, fused over all parameters. The classes of `torch.optim` around it
+    would import the compiler at the first step, which takes as long as training `fast` does.
     Weight decay acts on parameters of two and more dimensions.
     """
 
@@ -40,58 +42,40 @@ class Optimizer:
             params: list[Tensor] = [self._params[i] for i in indexes]
             gradients = [p.grad for p in params if p.grad is not None]
             state = {name: [values[i] for i in indexes] for name, values in self._state.items()}
+            settings: dict[str, Any] = {
+                "lr": rate,
+                "weight_decay": decay,
+                "maximize": False,
+                "fused": True,
+            }
             if self._recipe.optimizer == "adam":
-                self._adam(params, gradients, state, rate, decay)
+                adamw(
+                    params,
+                    gradients,
+                    state["exp_avg"],
+                    state["exp_avg_sq"],
+                    [],
+                    state["step"],
+                    beta1=self._recipe.betas[0],
+                    beta2=self._recipe.betas[1],
+                    eps=ADAM_EPSILON,
+                    amsgrad=False,
+                    **settings,
+                )
             else:
-                self._sgd(params, gradients, state, rate, decay)
+                buffers: list[Tensor | None] = list(state["momentum"])
+                momentum = self._recipe.momentum
+                sgd(
+                    params,
+                    gradients,
+                    buffers,
+                    momentum=momentum,
+                    dampening=0.0,
+                    nesterov=False,
+                    **settings,
+                )
         for parameter in self._params:
             parameter.grad = None
-
-    def _adam(
-        self,
-        params: list[Tensor],
-        gradients: list[Tensor],
-        state: dict[str, list[Tensor]],
-        rate: float,
-        decay: float,
-    ) -> None:
-        torch._foreach_add_(state["step"], 1.0)
-        torch._fused_adamw_(
-            params,
-            gradients,
-            state["exp_avg"],
-            state["exp_avg_sq"],
-            [],
-            state["step"],
-            lr=rate,
-            beta1=self._recipe.betas[0],
-            beta2=self._recipe.betas[1],
-            weight_decay=decay,
-            eps=ADAM_EPSILON,
-            amsgrad=False,
-            maximize=False,
-        )
-
-    def _sgd(
-        self,
-        params: list[Tensor],
-        gradients: list[Tensor],
-        state: dict[str, list[Tensor]],
-        rate: float,
-        decay: float,
-    ) -> None:
-        torch._fused_sgd_(
-            params,
-            gradients,
-            state["momentum"],
-            weight_decay=decay,
-            momentum=self._recipe.momentum,
-            lr=rate,
-            dampening=0.0,
-            nesterov=False,
-            maximize=False,
-            is_first_step=False,
-        )
 
     def state_dict(self) -> dict[str, list[Tensor]]:
         """Name -> one tensor a parameter, in the parameters' order; not copies."""

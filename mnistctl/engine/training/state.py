@@ -1,5 +1,6 @@
 """All that a training run carries from step to step, and its form in a checkpoint."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,12 +9,13 @@ from torch import Tensor, nn
 
 from mnistctl.data.sampling import Stream, derive_seed
 from mnistctl.distributed import Ranks, gather_over_ranks
-from mnistctl.engine.inference.loading import prepare_layout
+from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.engine.training.ema import Average
 from mnistctl.engine.training.optim import Optimizer
 from mnistctl.errors import CheckpointError
+from mnistctl.models.layers import prepare_layout
 from mnistctl.models.registry import build
-from mnistctl.recipes import Recipe
+from mnistctl.store.config import RunConfig
 
 
 @dataclass
@@ -52,15 +54,23 @@ class TrainingState:
         return self.step == 0 and bool(self.history) and self.best_epoch() is self.history[-1]
 
 
-def new_state(recipe: Recipe, seed: int, device: torch.device) -> TrainingState:
-    """A run before its first step; the initial weights depend on `recipe` and `seed` alone."""
+def new_state(config: RunConfig, device: torch.device) -> TrainingState:
+    """A run before its first step; the initial weights depend on recipe, classes and seed alone."""
+    recipe = config.recipe
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, Stream.WEIGHTS))
-        model = build(recipe.network)
+        torch.manual_seed(derive_seed(config.seed, Stream.WEIGHTS))
+        model = build(recipe.network, len(config.classes))
     model = prepare_layout(model.to(device))
     optimizer = Optimizer(recipe, model.parameters())
     average = Average(model, recipe.ema_decay) if recipe.ema_decay else None
     return TrainingState(model, optimizer, torch.zeros((), device=device), average)
+
+
+def result_predictor(state: TrainingState, config: RunConfig, device: torch.device) -> Predictor:
+    """The network that a run has to show, ready to be asked."""
+    return Predictor(
+        state.result, config.recipe, config.classes, device, config.precision, "this run's network"
+    )
 
 
 def state_to_payload(state: TrainingState, seed: int, ranks: Ranks) -> dict[str, Any]:
@@ -83,7 +93,7 @@ def state_to_payload(state: TrainingState, seed: int, ranks: Ranks) -> dict[str,
     }
 
 
-def restore(state: TrainingState, payload: dict[str, Any], ranks: Ranks) -> None:
+def restore(state: TrainingState, payload: Mapping[str, Any], ranks: Ranks) -> None:
     """Bring a new `state` to where `payload` stands.
 
     Each process goes on with its own sum of losses; with another number of processes than

@@ -1,0 +1,209 @@
+"""One network from configuration to result: data, run directory, loop, checkpoints, test."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from mnistctl.data.registry import LabelledImages, get_dataset
+from mnistctl.data.sampling import split_validation
+from mnistctl.distributed import Ranks, joined, share_weights, wait_for_all
+from mnistctl.engine.inference.scores import Scores
+from mnistctl.engine.training.checkpointing import Saver, restore_newest, saver_for
+from mnistctl.engine.training.config import (
+    TrainRequest,
+    extended_config,
+    new_config,
+    resume_command,
+    resumed_config,
+)
+from mnistctl.engine.training.loop import FitData, Hooks, fit
+from mnistctl.engine.training.signals import StopRequest, stop_on_signals
+from mnistctl.engine.training.state import new_state, result_predictor
+from mnistctl.errors import CheckpointError
+from mnistctl.events import Reporter
+from mnistctl.models.registry import num_parameters
+from mnistctl.store.checkpoint import Checkpoint
+from mnistctl.store.config import RunConfig
+from mnistctl.store.result import RunResult, Score, TrainResult, ValidationScore
+from mnistctl.store.rotation import load_best
+from mnistctl.store.runs import (
+    BEST_NAME,
+    LAST_NAME,
+    RESULT_NAME,
+    RunInfo,
+    create_run,
+    describe,
+    write_json,
+    writing,
+)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every stage of a run needs to know."""
+
+    request: TrainRequest
+    config: RunConfig
+    device: torch.device
+    ranks: Ranks
+    reporter: Reporter
+
+
+def train_one(
+    request: TrainRequest,
+    run: RunInfo | None,
+    ranks: Ranks,
+    reporter: Reporter,
+    config: RunConfig | None = None,
+) -> TrainResult | None:
+    """Train one network as a new run, or resume `run`, and test it once at the end.
+
+    `ranks` is the process's place among those that train it together. `config` is that of a new
+    run, None: what the request asks for. Returns and raises what `train` does.
+    """
+    if run is None:
+        config = config or new_config(request, ranks, reporter)
+    else:
+        config = extended_config(run, request, reporter)
+        if finished := finished_result(run, config, reporter):
+            return finished
+        config = resumed_config(config, request, ranks, reporter)
+    job = _Job(request, config, torch.device(config.device), ranks, reporter)
+    debounce = 1.0 if ranks.world_size > 1 else 0.0
+    with joined(ranks, job.device):
+        data, test = _load_data(job)
+        with stop_on_signals(debounce) as stop, _opened(job, run) as saver:
+            _fit(job, saver, data, stop)
+            return _test(job, saver, test)
+
+
+def final_result(run: RunInfo, config: RunConfig) -> RunResult | None:
+    """What a run with all epochs of `config` ended with; None for one that is not finished."""
+    if run.state != "finished" or not run.result:
+        return None
+    return run.result if run.result.epochs == config.recipe.epochs else None
+
+
+def finished_result(run: RunInfo, config: RunConfig, reporter: Reporter) -> TrainResult | None:
+    """The result of a run that has all epochs of `config`; None for one that is not finished."""
+    result = final_result(run, config)
+    if result is None:
+        return None
+    reporter.say(
+        f"Run '{run.name}' is finished: {config.recipe.epochs} epochs are done."
+        " A larger --epochs extends it."
+    )
+    return TrainResult(run.directory, config, result)
+
+
+def _load_data(job: _Job) -> tuple[FitData, LabelledImages]:
+    """Training data on the device, and the test set. Missing files are fetched by one process."""
+    config, dataset = job.config, get_dataset(job.config.dataset)
+    if job.ranks.local_rank != 0:
+        wait_for_all()
+    train_set = dataset.load("train", job.request.data_dir, job.reporter)
+    test = dataset.load("test", job.request.data_dir, job.reporter)
+    if job.ranks.local_rank == 0:
+        wait_for_all()
+    images, labels, validation = train_set.images, train_set.labels, None
+    if config.validation:
+        kept, held_out = split_validation(config.seed, len(images), config.validation)
+        validation = LabelledImages(images[held_out], labels[held_out])
+        images, labels = images[kept], labels[kept]
+    training = LabelledImages(images.to(job.device), labels.to(job.device))
+    return FitData(training, validation, test if config.test_every_epoch else None), test
+
+
+@contextlib.contextmanager
+def _opened(job: _Job, run: RunInfo | None) -> Iterator[Saver]:
+    """The saver of a new run, or of `run` with its state at the newest checkpoint.
+
+    Rank 0 holds the directory from before it is read until the block ends; the others never write.
+    """
+    config, ranks, reporter = job.config, job.ranks, job.reporter
+    state = new_state(config, job.device)
+    directory, newest = run.directory if run else None, None
+    if run is None and ranks.is_first:
+        directory = create_run(job.request.store, config, job.request.name)
+        reporter.say(f"Run: {directory.name} in {directory}")
+    own = directory if ranks.is_first else None
+    with writing(own) if own else contextlib.nullcontext():
+        if run is not None:
+            if own:
+                _check_unchanged(run)
+            newest = restore_newest(run.directory, config, state, ranks, reporter)
+            wait_for_all()  # rank 0 begins to write only when all have read
+        with saver_for(own, config, state, ranks, newest) as saver:
+            yield saver
+
+
+def _check_unchanged(run: RunInfo) -> None:
+    """What was read before the lock was held may have been another process's to change."""
+    if describe(run.directory).config != run.config:
+        raise CheckpointError(
+            f"run '{run.name}' was changed by another process just now", "run the command again"
+        )
+
+
+def _fit(job: _Job, saver: Saver, data: FitData, stop: StopRequest) -> None:
+    state = saver.state
+    hooks = Hooks(job.reporter, saver.record, saver.save, stop)
+    if fit(state, job.config, data, job.ranks, hooks):
+        return
+    where = f"at epoch {state.epochs_done + 1}, step {state.step}"
+    if state.step == 0:
+        where = f"after epoch {state.epochs_done}"
+    hint = ""
+    if saver.directory:
+        hint = f"Resume with: {resume_command(saver.directory, job.request, job.ranks)}"
+    raise stop.error(f"Interrupted {where}. Checkpoint saved.", hint)
+
+
+def _test(job: _Job, saver: Saver, test: LabelledImages) -> TrainResult | None:
+    """The one look at the test set, with the weights of the best epoch where one was selected."""
+    state, directory, best = saver.state, saver.directory, None
+    if state.best_epoch() is not None:
+        if directory is not None:
+            best = _restore_best(job, saver)
+        share_weights(state.result)
+    predictor = result_predictor(state, job.config, job.device)
+    scores = predictor.scores(test.images, test.labels, job.ranks, job.reporter)
+    if directory is None:
+        return None
+    result = _result(job.config, saver, scores, best)
+    write_json(directory, RESULT_NAME, result.to_dict())
+    return TrainResult(directory, job.config, result)
+
+
+def _restore_best(job: _Job, saver: Saver) -> Checkpoint | None:
+    """Load best.pt into the model; None when it is lost."""
+    assert saver.directory is not None
+    try:
+        best = load_best(saver.directory, job.config)
+    except CheckpointError as error:
+        job.reporter.warn(f"{error.message}; the last epoch's network is tested instead")
+        return None
+    saver.state.result.load_state_dict(best.weights)
+    return best
+
+
+def _result(config: RunConfig, saver: Saver, scores: Scores, best: Checkpoint | None) -> RunResult:
+    state, validation = saver.state, None
+    if best is not None:
+        validation = ValidationScore(
+            loss=best.metrics["validation_loss"],
+            accuracy=best.metrics["validation_accuracy"],
+            total=config.validation,
+            epoch=best.metrics["epoch"],
+        )
+    return RunResult(
+        epochs=config.recipe.epochs,
+        checkpoint=BEST_NAME if best else LAST_NAME,
+        parameters=num_parameters(config.recipe.network, len(config.classes)),
+        train_seconds=state.seconds,
+        images_per_second=state.images / state.seconds,
+        test=Score(**scores.brief()),
+        validation=validation,
+    )
