@@ -110,14 +110,13 @@ def answer_text(prediction: "Prediction", answers: "Predictions") -> str:
 
 def _write_csv(answers: "Predictions") -> None:
     writer = csv.writer(sys.stdout)
-    columns = [f"p_{name}" for name in answers.model.predictor.classes]
-    writer.writerow(["image", "class_name", "confidence", "verdict", *columns, "warnings"])
+    columns = [f"p{name}" for name in answers.model.predictor.classes]
+    writer.writerow(["image", "digit", "class_name", "confidence", "verdict", *columns, "warnings"])
     for p in answers.predictions:
         shares = [f"{share:.6f}" for share in p.probabilities]
         name = "" if p.rejected else p.class_name
-        writer.writerow(
-            [p.image, name, f"{p.confidence:.6f}", p.verdict, *shares, "; ".join(p.warnings)]
-        )
+        answer = [p.image, p.digit, name, f"{p.confidence:.6f}", p.verdict]
+        writer.writerow([*answer, *shares, "; ".join(p.warnings)])
 
 
 def _save_input(answers: "Predictions", path: Path) -> None:
