@@ -100,8 +100,9 @@ class Recipe:
     def label(self) -> str:
         """Its name, and what differs from the recipe of that name: `standard (epochs=3)`."""
         own, original = _flat(self), _flat(RECIPES[self.name]) if self.name in RECIPES else {}
-        changed = [f"{key}={own[key]}" for key in own if original.get(key, own[key]) != own[key]]
-        return f"{self.name} ({', '.join(changed)})" if changed else self.name
+        changed = [key for key in own if original.get(key, own[key]) != own[key]]
+        settings = ", ".join(f"{key}={_typed(own[key])}" for key in changed)
+        return f"{self.name} ({settings})" if changed else self.name
 
 
 _STANDARD = Recipe(
@@ -270,6 +271,13 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
     own = {f.name: getattr(recipe, f.name) for f in fields(recipe)}
     del own["name"], own["summary"], own["augmentation"]
     return own | {f"augmentation.{key}": v for key, v in vars(recipe.augmentation).items()}
+
+
+def _typed(value: Any) -> str:
+    """`value` as `--set` takes it."""
+    if isinstance(value, tuple):
+        return ",".join(map(_typed, value))
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
 def _parsed(key: str, text: str) -> Any:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import small_data
 from program import Server
 
 from mnistctl.data.download import download
 from mnistctl.data.mnist import FILES
+from mnistctl.data.registry import DATASETS
 
 USER_SETTINGS = ("MNISTCTL_DATA", "MNISTCTL_STORE", "NO_COLOR", "FORCE_COLOR")
 # Nothing listens there: what a test starts as a process of its own meets a refused connection.
@@ -65,6 +67,15 @@ def offline_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", NO_PROXY_THERE)
     monkeypatch.setenv("https_proxy", NO_PROXY_THERE)
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
+@pytest.fixture
+def small_datasets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every data set is the small stand-in."""
+    rows = dict(DATASETS)
+    small_data.install(rows)
+    for name, row in rows.items():
+        monkeypatch.setitem(DATASETS, name, row)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import typer
 
 from mnistctl.cli import options
 from mnistctl.cli.output import Output, start_output
-from mnistctl.data.names import check_split
+from mnistctl.data.registry import check_split
 from mnistctl.errors import UsageError, unknown
 
 if TYPE_CHECKING:
