@@ -101,7 +101,7 @@ class Recipe:
         """Its name, and what differs from the recipe of that name: `standard (epochs=3)`."""
         own, original = _flat(self), _flat(RECIPES[self.name]) if self.name in RECIPES else {}
         changed = [key for key in own if original.get(key, own[key]) != own[key]]
-        settings = ", ".join(f"{key}={_typed(own[key])}" for key in changed)
+        settings = ", ".join(f"{key}={as_typed(own[key])}" for key in changed)
         return f"{self.name} ({settings})" if changed else self.name
 
 
@@ -273,10 +273,10 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
     return own | {f"augmentation.{key}": v for key, v in vars(recipe.augmentation).items()}
 
 
-def _typed(value: Any) -> str:
+def as_typed(value: Any) -> str:
     """`value` as `--set` takes it."""
     if isinstance(value, tuple):
-        return ",".join(map(_typed, value))
+        return ",".join(map(as_typed, value))
     return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 

@@ -164,6 +164,12 @@ def _load(file: BinaryIO, name: str) -> Picture:
         image.load()
     if image.width * image.height > limit:
         raise ImageError(f"can't read {name}: a frame of {image.width}x{image.height} pixels")
+    return picture_of(image, (width, height))
+
+
+def picture_of(image: Image.Image, original_size: tuple[int, int] | None = None) -> Picture:
+    """A decoded image of any mode as a Picture; `original_size` is that before it was shrunk."""
+    width, height = original_size or image.size
     orientation = _orientation(image)
     if image.mode in ("I", "F"):
         # Four bytes a pixel: shrunk before anything copies them.
