@@ -1,6 +1,7 @@
 """The benchmarks themselves: damaged images, scores and tables, on cases worked out by hand."""
 
 import json
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -209,6 +210,7 @@ def test_source_outside_of_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert figures.source() == {"version": __version__, "commit": None}
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_source_names_the_commit_and_marks_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

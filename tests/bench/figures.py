@@ -1,5 +1,6 @@
 """Medians and spreads, the machine in general terms, and results on disk."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,7 +15,6 @@ from typing import Any
 import torch
 
 import mnistctl
-from mnistctl import __version__
 from mnistctl.device import cpu_has_bf16
 from mnistctl.engine.inference.loading import LoadedModel
 
@@ -69,16 +69,19 @@ def append(name: str, line: dict[str, Any]) -> None:
 
 
 def source() -> dict[str, Any]:
-    """The package's version and commit, `-dirty` where its files differ; null outside of git."""
-    git = ["git", "-C", str(PACKAGE)]
-    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    if head.returncode:
-        return {"version": __version__, "commit": None}
-    same = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "."], check=False)
-    return {
-        "version": __version__,
-        "commit": head.stdout.strip() + ("-dirty" if same.returncode else ""),
-    }
+    """The package's version and commit (None outside of git), `-dirty` where its files differ."""
+    commit = _git("rev-parse", "HEAD")
+    if commit and _git("status", "--porcelain", "--", "."):
+        commit += "-dirty"
+    return {"version": mnistctl.__version__, "commit": commit}
+
+
+def _git(*words: str) -> str | None:
+    """What git says about the package's directory; None where it can't."""
+    command = ["git", "-C", str(PACKAGE), *words]
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return None
 
 
 def recipe_hash(settings: dict[str, Any]) -> str:
