@@ -126,6 +126,16 @@ def test_every_topic_named_on_a_page_exists(topic: str) -> None:
     assert named <= {*topics(), *COMMANDS}
 
 
+def test_ci_runs_what_contributors_are_told_to_run() -> None:
+    text = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (checks,) = re.findall(r"^## Tests\n+```sh\n(.*?)```", text, re.M | re.S)
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for command in re.split(r" && |\n", checks.strip()):
+        assert re.search(rf"^{re.escape(command)}$", script, re.M), command
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert "- run: bash .ci/run\n" in workflow
+
+
 def anchor(heading: str) -> str:
     """The anchor that GitHub gives to a heading."""
     kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())

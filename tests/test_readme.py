@@ -35,13 +35,5 @@ def test_quick_start_trains_without_a_network(offline_processes: None) -> None:
     assert Path(re.search(r"Checkpoint: (.*)", done.stdout)[1]).is_file()  # type: ignore[index]
 
 
-def test_ci_runs_the_documented_test_command() -> None:
-    (line,) = [block for block in BLOCKS if "pip install '.[test]'" in block]
-    ci = (ROOT / ".ci" / "run").read_text()
-    assert line.strip().split("&& ")[-1] == "python -m pytest"
-    assert "'.[test]'" in ci
-    assert ci.rstrip().endswith("python -m pytest")
-
-
 def test_no_figure_is_missing() -> None:
     assert re.findall(r"@\w+@|<!-- \w+ -->", README) == []
