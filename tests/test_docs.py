@@ -120,6 +120,25 @@ def test_every_field_of_a_recipe_is_documented() -> None:
     assert expected - code_words(section(page("recipes"), "Overrides")) == set()
 
 
+def own_commands_and_options(command: Any) -> set[str]:
+    """The names of all commands, those in groups too, and of all their options."""
+    found = {flag for parameter in command.params for flag in parameter.opts}
+    for name, inner in getattr(command, "commands", {}).items():
+        found |= {name} | own_commands_and_options(inner)
+    return found
+
+
+@pytest.mark.xfail(reason="runs, info and train --set are still to come")
+def test_every_command_and_option_named_on_a_page_exists() -> None:
+    text = "\n".join(page(topic) for topic in topics())
+    code = "\n".join(re.findall(r"```\w*\n.*?```|`[^`\n]+`", text, re.S))
+    own = re.sub(r"torchrun.*? -m ", "", code, flags=re.S)
+    named = set(re.findall(r"mnistctl (--[a-z-]+|[a-z]+)", own)) | set(
+        re.findall(r"(?<![\w-])--[a-z][a-z-]*", own)
+    )
+    assert named - own_commands_and_options(typer.main.get_command(app)) == set()
+
+
 @pytest.mark.parametrize("topic", topics())
 def test_every_topic_named_on_a_page_exists(topic: str) -> None:
     named = set(re.findall(r"mnistctl help ([a-z-]+)", page(topic)))
