@@ -77,7 +77,7 @@ def test_every_recipe_is_in_the_table(recipe: Recipe) -> None:
     """With the size of its network, batch, peak rate and epochs."""
     section = README[README.index("## Recipes") :]
     (row,) = re.findall(rf"^\| `{recipe.name}`[^|]*\|.*$", section[: section.index("###")], re.M)
-    assert f"{num_parameters(recipe.network):,}" in row
+    assert f"{num_parameters(recipe.network, 10):,}" in row
     *_, batch, optimizer, epochs, _ = (cell.strip() for cell in row.split("|"))
     assert (batch, epochs) == (str(recipe.batch_size), str(recipe.epochs))
     standard = optimizer == "as `standard`" and RECIPES["standard"].learning_rate

@@ -47,7 +47,7 @@ def save_networks(directory: Path, datasets: list[str]) -> list[Path]:
     paths = []
     for seed, dataset in enumerate(datasets):
         torch.manual_seed(seed)
-        weights = build("mlp").state_dict()
+        weights = build("mlp", 10).state_dict()
         paths.append(directory / f"{seed}.pt")
         recipe = RECIPES["mlp"].to_dict()
         payload = {"recipe": recipe, "weights": weights, "dataset": dataset, "metrics": {}}
@@ -166,7 +166,7 @@ def test_several_are_measured_on_one_data_set(
 def test_bare_state_dict_joins_those_of_mnist(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    torch.save(build("mlp").state_dict(), tmp_path / "bare.pt")
+    torch.save(build("mlp", 10).state_dict(), tmp_path / "bare.pt")
     paths = [*save_networks(tmp_path, ["mnist"]), tmp_path / "bare.pt"]
     assert [result.dataset for result in evaluate_all(paths, monkeypatch)] == ["mnist"] * 2
 

@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 
 def test_test_shifts_average_five_probabilities() -> None:
     torch.manual_seed(0)
-    model, shifting = build("compact-6"), RECIPES["accurate"]
+    model, shifting = build("compact-6", 10), RECIPES["accurate"]
     still = replace(shifting, tta_shifts=False)
     with torch.no_grad():  # a new network's answers are all alike
         model.get_parameter("fc1.weight").mul_(30)
