@@ -117,7 +117,7 @@ def test_answer_is_the_mean_of_the_members_probabilities(request_: TrainRequest)
     assert result.test.correct == tested.correct == correct
 
 
-def test_a_stopped_ensemble_goes_on_to_the_same_bits(
+def test_a_stopped_ensemble_resumes_to_the_same_bits(
     request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = trained(replace(request_, name="whole"))
