@@ -1,6 +1,7 @@
 """Runs and checkpoints made without training, for tests of the store."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +43,16 @@ RESULT = RunResult(
 )
 
 
-def checkpoint_at(step: int = 0) -> Checkpoint:
+def saved(step: int = 0, **changes: Any) -> Checkpoint:
     """What a run saves, with one weight instead of a network's."""
     weights = {"w": torch.arange(6.0).reshape(2, 3)}
     training = {"epochs_done": 0, "step": step, "model": weights}
-    return Checkpoint(weights, CONFIG, run="x", training=training)
+    return replace(Checkpoint(weights, CONFIG, "x", {}, training), **changes)
 
 
 def document_at(step: int = 0) -> dict[str, Any]:
-    """What the file of `checkpoint_at(step)` holds."""
-    made = checkpoint_at(step)
+    """What the file of `saved(step)` holds."""
+    made = saved(step)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -74,7 +75,7 @@ def save_run(directory: Path, step: int = 0) -> Path:
     """A run's directory that was stopped at `step` of its first epoch."""
     directory.mkdir()
     runs.write_json(directory, runs.CONFIG_NAME, CONFIG.to_dict())
-    save_last(directory, checkpoint_at(step))
+    save_last(directory, saved(step))
     return directory
 
 

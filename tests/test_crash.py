@@ -17,7 +17,7 @@ import program
 import pytest
 import torch
 from program import Server
-from runs_made import checkpoint_at, save_run
+from runs_made import saved, save_run
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
@@ -172,7 +172,7 @@ def test_a_kill_at_each_write_of_a_save(server: Server, tmp_path: Path) -> None:
     for number in range(1, 100):
         shutil.rmtree(run, ignore_errors=True)
         save_run(run, step=1)
-        save_last(run, checkpoint_at(step=2))
+        save_last(run, saved(step=2))
         result = server.run("save", str(run), "3", kill_at=number)
         newest = load_newest(run)
         assert newest.path.name == "last.pt"
@@ -185,7 +185,7 @@ def test_a_kill_at_each_write_of_a_save(server: Server, tmp_path: Path) -> None:
         if result.code == 0:
             break
         assert result.code == -signal.SIGKILL
-        save_last(run, checkpoint_at(step=4))
+        save_last(run, saved(step=4))
         assert step_of(checkpoint.load(run / "previous.pt")) == step
     assert (step, previous) == (3, 2)
     assert number > 8
@@ -219,7 +219,7 @@ def test_disk_full(server: Server) -> None:
 
 def test_disk_full_before_the_first_checkpoint(server: Server) -> None:
     assert server.run(*SMALL, "--epochs", "1", "--name", "x", max_file=50_000).code == 1
-    result = server.run("evaluate", "x")
+    result = server.run("evaluate", "x", "--quiet")
     assert result.code == 1
     assert "holds no checkpoint" in result.err
     result = server.run("train", "--resume", "x")
@@ -361,7 +361,7 @@ def test_damaged_files_of_a_run(server: Server, finished: Callable[..., program.
     config.unlink()
     listed = server.run("train", "--list-runs")
     assert "x    damaged" in listed.out
-    result = server.run("evaluate", "x")
+    result = server.run("evaluate", "x", "--quiet")
     assert result.code == 0
     assert "last.pt is damaged" in result.err
     result = finished("--epochs", "3")
