@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mnistctl.data.outliers import KINDS
+from tests.bench.outlier_pictures import KINDS
 from mnistctl.engine.inference.evaluate import evaluate
 from mnistctl.errors import CheckpointError
 from mnistctl.events import NullReporter

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mnistctl.data.outliers import KINDS, NEW_KINDS, outlier_pictures
+from tests.bench.outlier_pictures import KINDS, NEW_KINDS, outlier_pictures
 from mnistctl.device import choose_precision
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.predict import Prediction, predict

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from mnistctl.data.outliers import KINDS, outlier_pictures
+from tests.bench.outlier_pictures import KINDS, outlier_pictures
 from mnistctl.imaging.files import Picture, read_image
 from mnistctl.imaging.ink import ink_map
 from mnistctl.imaging.marks import MAX_MARKS
