@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs_made import CONFIG, finish, payload, save_run
+from runs_made import CONFIG, finish, save_run, saved
 
 from mnistctl.errors import CheckpointError, UsageError
 from mnistctl.store import checkpoint, runs
@@ -49,7 +49,7 @@ def test_bad_names(name: str, tmp_path: Path) -> None:
     assert not store.exists()
 
 
-def test_a_run_is_born_with_its_configuration(tmp_path: Path) -> None:
+def test_a_run_gets_its_name_with_its_configuration(tmp_path: Path) -> None:
     directory = runs.create_run(tmp_path, CONFIG, "x")
     assert os.listdir(tmp_path) == ["x"]
     assert RunConfig.from_dict(json.loads((directory / "config.json").read_text())) == CONFIG
@@ -91,7 +91,7 @@ def test_a_taken_name_is_left_alone(what: str, tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_what_a_crash_left_unborn_is_swept_when_old(tmp_path: Path) -> None:
+def test_staging_directories_of_a_crash_are_swept_when_old(tmp_path: Path) -> None:
     for name in ("fresh", "stale"):
         (tmp_path / f".{name}.tmp").mkdir()
         (tmp_path / f".{name}.tmp" / "config.json").touch()
@@ -137,7 +137,16 @@ def test_states(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", "[" * 99_999, '{"epochs": 1, "test": 3}', '{"epochs": 1e999}', "\xff", "null"],
+    [
+        "",
+        "[]",
+        "{}",
+        "[" * 99_999,
+        '{"epochs": 1, "test": 3}',
+        '{"epochs": 1e999}',
+        "\xff",
+        "null",
+    ],
 )
 def test_damaged_json_is_no_result_and_no_configuration(text: str, tmp_path: Path) -> None:
     directory = save_run(tmp_path / "x")
@@ -160,7 +169,7 @@ def test_a_configuration_of_other_kinds_is_damaged(key: str, value: object, tmp_
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("epochs", "3"), ("network", "vgg"), ("learning_rate", float("nan")), ("batch_size", 0)],
+    [("epochs", "3"), ("network", 7), ("learning_rate", float("nan")), ("batch_size", 0)],
 )
 def test_a_recipe_that_can_not_train_is_damaged(key: str, value: object) -> None:
     document = CONFIG.to_dict()
@@ -210,15 +219,19 @@ def test_the_lock_follows_no_link(tmp_path: Path) -> None:
     assert not outside.exists()
 
 
+def step_of(found: checkpoint.Checkpoint) -> int:
+    assert found.training
+    return int(found.training["step"])
+
+
 def test_previous_is_the_one_before(tmp_path: Path) -> None:
     for step in range(4):
-        save_last(tmp_path, payload(step=step))
+        save_last(tmp_path, saved(step=step))
         newest = load_newest(tmp_path)
-        assert newest.payload
-        assert newest.payload["training"]["step"] == step
+        assert newest.checkpoint
+        assert step_of(newest.checkpoint) == step
         if step:
-            previous = checkpoint.load(tmp_path / "previous.pt")
-            assert previous["training"]["step"] == step - 1
+            assert step_of(checkpoint.load(tmp_path / "previous.pt")) == step - 1
     assert sorted(os.listdir(tmp_path)) == ["last.pt", "previous.pt"]
 
 
@@ -231,22 +244,22 @@ def test_previous_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_kill_between_link_and_rename_is_made_good(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
+    save_last(tmp_path, saved(step=1))
     os.link(tmp_path / "last.pt", tmp_path / "previous.pt")
-    save_last(tmp_path, payload(step=2))
-    assert checkpoint.load(tmp_path / "previous.pt")["training"]["step"] == 1
+    save_last(tmp_path, saved(step=2))
+    assert step_of(checkpoint.load(tmp_path / "previous.pt")) == 1
     assert sorted(os.listdir(tmp_path)) == ["last.pt", "previous.pt"]
 
 
 def test_a_damaged_last_never_replaces_a_good_previous(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
-    save_last(tmp_path, payload(step=2))
+    save_last(tmp_path, saved(step=1))
+    save_last(tmp_path, saved(step=2))
     (tmp_path / "last.pt").write_bytes((tmp_path / "last.pt").read_bytes()[:-100])
     newest = load_newest(tmp_path)
     assert newest.path.name == "previous.pt"
     assert "last.pt is damaged" in newest.problems[0]
-    save_last(tmp_path, payload(step=2), keep_previous=not newest.problems)
-    assert checkpoint.load(tmp_path / "previous.pt")["training"]["step"] == 1
+    save_last(tmp_path, saved(step=2), keep_previous=not newest.problems)
+    assert step_of(checkpoint.load(tmp_path / "previous.pt")) == 1
     (tmp_path / "last.pt").unlink()
     (tmp_path / "previous.pt").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"previous\.pt is empty"):
@@ -254,19 +267,17 @@ def test_a_damaged_last_never_replaces_a_good_previous(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_run_is_not_continued(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
+    save_last(tmp_path, saved(step=1))
     other = replace(CONFIG, seed=7)
     with pytest.raises(CheckpointError, match="another run: its seed differs"):
         load_newest(tmp_path, other)
     longer = replace(CONFIG, recipe=replace(CONFIG.recipe, epochs=50))
-    assert load_newest(tmp_path, longer).payload
+    assert load_newest(tmp_path, longer).checkpoint
 
 
 def test_hard_linked_previous_is_no_alias_of_the_new_last(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
-    save_last(tmp_path, payload(step=2))
+    save_last(tmp_path, saved(step=1))
+    save_last(tmp_path, saved(step=2))
     assert not os.path.samefile(tmp_path / "last.pt", tmp_path / "previous.pt")
-    assert torch.equal(*(checkpoint.load(tmp_path / n)["weights"]["w"] for n in _NAMES))
-
-
-_NAMES = ("last.pt", "previous.pt")
+    last, previous = (checkpoint.load(tmp_path / name) for name in ("last.pt", "previous.pt"))
+    assert torch.equal(last.weights["w"], previous.weights["w"])
