@@ -17,7 +17,7 @@ import program
 import pytest
 import torch
 from program import Server
-from runs_made import payload, save_run
+from runs_made import save_run, saved
 from small_data import load_small_split
 from typer.testing import CliRunner
 
@@ -39,14 +39,14 @@ def plain(name: str) -> list[str]:
 def assert_same_run(name: str, other: str) -> None:
     """Weights, optimiser and losses of two runs are the same bits; last.pt and best.pt."""
     a, b = (checkpoint.load(STORE / n / "last.pt") for n in (name, other))
-    assert_same(a["weights"], b["weights"])
+    assert_same(a.weights, b.weights)
     for key in ("model", "optimizer", "loss_sums", "epochs_done", "step", "images"):
-        assert_same(a["training"][key], b["training"][key])
+        assert_same(a.training[key], b.training[key])
     assert_same(*(without_times(read_metrics(STORE / n)) for n in (name, other)))
     best = [STORE / n / "best.pt" for n in (name, other)]
     assert best[0].exists() == best[1].exists()
     if best[0].exists():
-        assert_same(*(checkpoint.load(path)["weights"] for path in best))
+        assert_same(*(checkpoint.load(path).weights for path in best))
 
 
 def without_times(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -90,7 +90,7 @@ def kill_often(server: Server, kills: int, draw: random.Random) -> tuple[int, in
         done += 1
         newest = load_newest(STORE / "killed")
         assert newest.problems == []
-        in_epoch += bool(newest.payload and newest.payload["training"]["step"])
+        in_epoch += bool(newest.checkpoint and newest.checkpoint.training["step"])
     assert server.run("train", "--resume", "killed", "--epochs", str(epochs)).code == 0
     return epochs, in_epoch
 
@@ -166,22 +166,22 @@ def test_a_kill_at_each_write_of_a_save(server: Server, tmp_path: Path) -> None:
     for number in range(1, 100):
         shutil.rmtree(run, ignore_errors=True)
         save_run(run, step=1)
-        save_last(run, payload(step=2))
+        save_last(run, saved(step=2))
         result = server.run("save", str(run), "3", kill_at=number)
         newest = load_newest(run)
         assert newest.path.name == "last.pt"
         assert newest.problems == []
-        assert newest.payload
+        assert newest.checkpoint
         step, previous = (
-            checkpoint.load(run / name)["training"]["step"] for name in ("last.pt", "previous.pt")
+            checkpoint.load(run / name).training["step"] for name in ("last.pt", "previous.pt")
         )
         # The old last.pt stays until the new one is whole, and is previous.pt by then.
         assert (step, previous) in ((2, 1), (2, 2), (3, 2))
         if result.code == 0:
             break
         assert result.code == -signal.SIGKILL
-        save_last(run, payload(step=4))
-        assert checkpoint.load(run / "previous.pt")["training"]["step"] == step
+        save_last(run, saved(step=4))
+        assert checkpoint.load(run / "previous.pt").training["step"] == step
     assert (step, previous) == (3, 2)
     assert number > 8
 
@@ -247,11 +247,11 @@ def test_stopping_saves_and_the_printed_command_goes_on(
     assert result.code == code
     assert "everything is saved" in result.err
     assert result.out == ""
-    state = load_newest(STORE / "stopped").payload
+    state = load_newest(STORE / "stopped").checkpoint
     assert state
     place = re.search(r"stopped in epoch (\d+) after step (\d+)", result.err)
     if place:  # else it was between two epochs
-        training = state["training"]
+        training = state.training
         assert (training["epochs_done"] + 1, training["step"]) == tuple(map(int, place.groups()))
     command = re.search(r"continue with: mnistctl (.*)", result.err)
     assert command

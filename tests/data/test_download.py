@@ -138,7 +138,7 @@ def test_all_four_files(server: Server, tmp_path: Path, monkeypatch: pytest.Monk
     assert [(f.name, f.bytes, f.sha256, f.status) for f in result.files] == [
         (file.gz.name, file.gz.bytes, file.gz.sha256, "downloaded") for file in mnist.FILES
     ]
-    assert mnist.load(tmp_path, "train")[1][:3].tolist() == [5, 0, 4]
+    assert mnist.load(tmp_path, "train").labels[:3].tolist() == [5, 0, 4]
 
 
 @pytest.mark.parametrize("form", ["path", "torchvision layout", "raw files", "file URL"])
@@ -158,7 +158,7 @@ def test_from_a_directory(mnist_dir: Path, mnist_data_dir: Path, tmp_path: Path,
     assert statuses(result) == ["downloaded"] * 2
     assert [file.name for file in result.files] == [file.gz.name for file in FILES]
     assert [file.sha256 for file in result.files] == [file.gz.sha256 for file in FILES]
-    assert mnist.load(tmp_path / "data", "test")[1][:3].tolist() == [7, 2, 1]
+    assert mnist.load(tmp_path / "data", "test").labels[:3].tolist() == [7, 2, 1]
     for file in FILES:
         assert mnist.read_blob(tmp_path / "data" / RAW / file.raw.name, file.raw)
         assert (tmp_path / "data" / RAW / file.gz.name).exists() == (form != "raw files")

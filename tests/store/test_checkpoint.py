@@ -18,27 +18,27 @@ from typing import Any
 
 import pytest
 import torch
-from runs_made import payload
+from runs_made import CONFIG, saved
 
 from mnistctl.errors import CheckpointError
 from mnistctl.models.registry import build
 from mnistctl.store import archive as archive_module
 from mnistctl.store import checkpoint
-from mnistctl.store.archive import SEAL, seal
+from mnistctl.store.archive import SEAL, read_archive, seal
 
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A checkpoint of 90 KB with an optimiser's state, as training saves it."""
     torch.manual_seed(0)
-    model = build("cnn-small")
+    model = build("cnn-small", 10)
     optimizer = torch.optim.AdamW(model.parameters())
     model(torch.rand(2, 1, 28, 28)).sum().backward()
     optimizer.step()
-    document = payload() | {"weights": model.state_dict()}
-    document["training"] |= {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    training = {"epochs_done": 0, "step": 0, "model": model.state_dict()}
+    training["optimizer"] = optimizer.state_dict()
     path = tmp_path_factory.mktemp("good") / "good.pt"
-    checkpoint.save(path, document)
+    checkpoint.save(path, saved(weights=model.state_dict(), training=training))
     return path.read_bytes()
 
 
@@ -109,11 +109,17 @@ def test_round_trip_is_exact_and_plain_torch_reads_it(good: bytes, tmp_path: Pat
     path = tmp_path / "x.pt"
     path.write_bytes(good)
     ours, theirs = checkpoint.load(path), torch.load(path, weights_only=True)
-    assert ours.keys() == theirs.keys()
+    assert theirs.keys() == {"format", "version", "run", "config", "metrics", "weights", "training"}
+    assert list(ours.weights) == list(theirs["weights"])
     for name, value in theirs["weights"].items():
-        assert torch.equal(value, ours["weights"][name])
-        assert value.stride() == ours["weights"][name].stride()
-    assert {"format", "version", "weights", "recipe", "training", "metrics"} <= ours.keys()
+        assert torch.equal(value, ours.weights[name])
+        assert value.stride() == ours.weights[name].stride()
+    assert ours.config == CONFIG
+    assert ours.training
+    assert (
+        ours.training["optimizer"]["param_groups"]
+        == (theirs["training"]["optimizer"]["param_groups"])
+    )
 
 
 def test_the_digest_is_over_all_the_bytes_before_it(good: bytes) -> None:
@@ -158,19 +164,16 @@ def test_a_removed_seal_is_noticed(good: bytes, tmp_path: Path) -> None:
     assert "seal is missing" in refusal(tmp_path / "bare.pt", bare).message
 
 
-def test_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newer_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.pt"
-    checkpoint.save(path, payload() | {"version": 2})
-    assert "made by a newer mnistctl" in refusal(path, path.read_bytes()).message
-    checkpoint.save(path, payload())
     monkeypatch.setattr(checkpoint, "VERSION", 2)
-    assert checkpoint.load(path)["version"] == 1
-    monkeypatch.setattr(checkpoint, "OLDEST_VERSION", 2)
-    assert "made by an older mnistctl" in refusal(path, path.read_bytes()).message
+    checkpoint.save(path, saved())
+    monkeypatch.undo()
+    assert "made by a newer mnistctl" in refusal(path, path.read_bytes()).message
 
 
 def test_bare_state_dicts_are_read(tmp_path: Path) -> None:
-    model = build("cnn-small")
+    model = build("cnn-small", 10)
     documents: list[Any] = [
         model.state_dict(),
         dict(model.named_parameters()),
@@ -179,14 +182,15 @@ def test_bare_state_dicts_are_read(tmp_path: Path) -> None:
     for document in documents:
         torch.save(document, tmp_path / "bare.pth")
         loaded = checkpoint.load(tmp_path / "bare.pth")
-        weights = loaded.get("model_state_dict", loaded)
+        assert loaded.config is None
+        weights = loaded.weights
         assert all(torch.equal(weights[k], v) for k, v in model.state_dict().items())
 
 
 def test_saving_leaves_no_temporary_file(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "x.pt", payload())
+    checkpoint.save(tmp_path / "x.pt", saved())
     with pytest.raises(CheckpointError, match="can't save"):
-        checkpoint.save(tmp_path / "x.pt" / "below.pt", payload())
+        checkpoint.save(tmp_path / "x.pt" / "below.pt", saved())
     assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
 
 
@@ -204,7 +208,7 @@ class Planted:
 def test_a_planted_pickle_creates_no_file(sealed: bool, tmp_path: Path) -> None:
     planted = tmp_path / "planted"
     thing = Planted(planted)
-    for document in (thing, {"format": thing}, payload() | {"run": thing}):
+    for document in (thing, {"format": thing}, {"weights": {}, "run": thing}):
         buffer = io.BytesIO()
         torch.save(document, buffer)
         raw = seal(buffer.getvalue()) if sealed else buffer.getvalue()
@@ -336,12 +340,12 @@ def test_a_hostile_file_names_what_is_wrong_with_it(tmp_path: Path) -> None:
 def test_whole_numbers_as_keys_and_a_high_memo_harm_nobody(tmp_path: Path) -> None:
     path = tmp_path / "x.pt"
     path.write_bytes(archive(pickled(b"}r\xff\xff\xff\xffK\x07Ns")))
-    assert checkpoint.load(path) == {"a": {7: None}}
+    assert read_archive(path).claimed == {"a": {7: None}}
 
 
 def test_the_hostile_files_are_hostile_by_one_thing_alone(tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(archive(pickled(tensor()), SIXTEEN))
-    assert checkpoint.load(tmp_path / "x.pt")["a"].tolist() == [0.0] * 4
+    assert checkpoint.load(tmp_path / "x.pt").weights["a"].tolist() == [0.0] * 4
 
 
 def test_two_records_of_one_name(good: bytes, tmp_path: Path) -> None:
@@ -376,7 +380,7 @@ def test_shared_and_overlapping_tensors_share_memory_as_in_torch(tmp_path: Path)
     whole = torch.arange(6.0)
     document = {"a": whole[:4].view(2, 2), "b": whole[1:], "c": whole.view(2, 3).T, "e": whole[:0]}
     torch.save(document, tmp_path / "x.pt")
-    loaded = checkpoint.load(tmp_path / "x.pt")
+    loaded = checkpoint.load(tmp_path / "x.pt").weights
     loaded["b"][0] = 7
     assert loaded["a"].tolist() == [[0, 7], [2, 3]]
     assert loaded["c"].tolist() == [[0, 3], [7, 4], [2, 5]]
@@ -389,7 +393,7 @@ def test_shared_and_overlapping_tensors_share_memory_as_in_torch(tmp_path: Path)
 )
 def test_dtypes(dtype: torch.dtype, tmp_path: Path) -> None:
     torch.save({"a": torch.tensor([[0, 1, 1]]).to(dtype), "n": torch.empty(0)}, tmp_path / "x.pt")
-    loaded = checkpoint.load(tmp_path / "x.pt")
+    loaded = checkpoint.load(tmp_path / "x.pt").weights
     assert loaded["a"].dtype == dtype
     assert loaded["a"].tolist() == [[0, 1, 1]]
     assert loaded["n"].dtype == torch.float32
@@ -399,7 +403,7 @@ def test_inspecting_needs_no_torch(good: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(good)
     code = (
         "import sys; from pathlib import Path; from mnistctl.store.checkpoint import inspect; "
-        "print(inspect(Path('x.pt'))['weights']['fc2.bias'].size, 'torch' in sys.modules)"
+        "print(inspect(Path('x.pt')).weights['fc2.bias'].size, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "(10,) False\n"
@@ -416,9 +420,9 @@ def test_a_size_that_lies(tmp_path: Path) -> None:
     [
         {"weights": [1]},
         {"weights": {"w": "text"}},
-        {"recipe": {"name": "mlp"}},
-        {"recipe": None},
-        {"dataset": 3},
+        {"weights": {}, "config": None},
+        {"config": {"recipe": {"name": "mlp"}}},
+        {"run": 3},
         {"metrics": []},
         {"training": 7},
         {"format": "other"},
@@ -428,14 +432,17 @@ def test_a_size_that_lies(tmp_path: Path) -> None:
     ids=str,
 )
 def test_contents_of_the_wrong_kind(change: dict[str, Any], tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "x.pt", payload() | change)
-    refusal(tmp_path / "x.pt", (tmp_path / "x.pt").read_bytes())
+    path = tmp_path / "x.pt"
+    checkpoint.save(path, saved())
+    buffer = io.BytesIO()
+    torch.save(torch.load(path, weights_only=True) | change, buffer)
+    refusal(path, seal(buffer.getvalue()))
 
 
 def test_other_things_of_torch(tmp_path: Path) -> None:
     path = tmp_path / "x.pt"
     unlike: list[Any] = [
-        build("mlp"),
+        build("mlp", 10),
         torch.zeros(2),
         {"a": torch.zeros(2).to_sparse()},
         {"a": torch.zeros(2, dtype=torch.complex64)},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs_made import CONFIG, finish, payload, save_run
+from runs_made import CONFIG, finish, save_run, saved
 
 from mnistctl.errors import CheckpointError, UsageError
 from mnistctl.store import checkpoint, runs
@@ -240,7 +240,7 @@ def test_a_configuration_of_other_kinds_is_damaged(key: str, value: object, tmp_
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("epochs", "3"), ("network", "vgg"), ("learning_rate", float("nan")), ("batch_size", 0)],
+    [("epochs", "3"), ("learning_rate", float("nan")), ("batch_size", 0)],
 )
 def test_a_recipe_that_can_not_train_is_damaged(key: str, value: object) -> None:
     document = CONFIG.to_dict()
@@ -292,13 +292,14 @@ def test_the_lock_follows_no_link(tmp_path: Path) -> None:
 
 def test_previous_is_the_one_before(tmp_path: Path) -> None:
     for step in range(4):
-        save_last(tmp_path, payload(step=step))
+        save_last(tmp_path, saved(step=step))
         newest = load_newest(tmp_path)
-        assert newest.payload
-        assert newest.payload["training"]["step"] == step
+        assert newest.checkpoint
+        assert newest.checkpoint.training
+        assert newest.checkpoint.training["step"] == step
         if step:
             previous = checkpoint.load(tmp_path / "previous.pt")
-            assert previous["training"]["step"] == step - 1
+            assert previous.training["step"] == step - 1
     assert sorted(os.listdir(tmp_path)) == ["last.pt", "previous.pt"]
 
 
@@ -311,22 +312,22 @@ def test_previous_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_kill_between_link_and_rename_is_made_good(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
+    save_last(tmp_path, saved(step=1))
     os.link(tmp_path / "last.pt", tmp_path / "previous.pt")
-    save_last(tmp_path, payload(step=2))
-    assert checkpoint.load(tmp_path / "previous.pt")["training"]["step"] == 1
+    save_last(tmp_path, saved(step=2))
+    assert checkpoint.load(tmp_path / "previous.pt").training["step"] == 1
     assert sorted(os.listdir(tmp_path)) == ["last.pt", "previous.pt"]
 
 
 def test_a_damaged_last_never_replaces_a_good_previous(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
-    save_last(tmp_path, payload(step=2))
+    save_last(tmp_path, saved(step=1))
+    save_last(tmp_path, saved(step=2))
     (tmp_path / "last.pt").write_bytes((tmp_path / "last.pt").read_bytes()[:-100])
     newest = load_newest(tmp_path)
     assert newest.path.name == "previous.pt"
     assert "last.pt is damaged" in newest.problems[0]
-    save_last(tmp_path, payload(step=2), keep_previous=not newest.problems)
-    assert checkpoint.load(tmp_path / "previous.pt")["training"]["step"] == 1
+    save_last(tmp_path, saved(step=2), keep_previous=not newest.problems)
+    assert checkpoint.load(tmp_path / "previous.pt").training["step"] == 1
     (tmp_path / "last.pt").unlink()
     (tmp_path / "previous.pt").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"previous\.pt is empty"):
@@ -334,19 +335,19 @@ def test_a_damaged_last_never_replaces_a_good_previous(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_run_is_not_continued(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
+    save_last(tmp_path, saved(step=1))
     other = replace(CONFIG, seed=7)
     with pytest.raises(CheckpointError, match="another run: its seed differs"):
         load_newest(tmp_path, other)
     longer = replace(CONFIG, recipe=replace(CONFIG.recipe, epochs=50))
-    assert load_newest(tmp_path, longer).payload
+    assert load_newest(tmp_path, longer).checkpoint
 
 
 def test_hard_linked_previous_is_no_alias_of_the_new_last(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
-    save_last(tmp_path, payload(step=2))
+    save_last(tmp_path, saved(step=1))
+    save_last(tmp_path, saved(step=2))
     assert not os.path.samefile(tmp_path / "last.pt", tmp_path / "previous.pt")
-    assert torch.equal(*(checkpoint.load(tmp_path / n)["weights"]["w"] for n in _NAMES))
+    assert torch.equal(*(checkpoint.load(tmp_path / n).weights["w"] for n in _NAMES))
 
 
 _NAMES = ("last.pt", "previous.pt")
