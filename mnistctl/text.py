@@ -5,8 +5,8 @@ import math
 import unicodedata
 from typing import Any
 
-_UNSHOWN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode's categories of controls, of marks that reorder or hide text, and of line ends."""
+_UNSHOWN = {"Cc", "Cf", "Cn", "Cs", "Zl", "Zp"}
+"""Unicode's categories of controls, reordering and hiding marks, no characters, and line ends."""
 _JOINERS = "\u200c\u200d"
 """Of category Cf; Persian and composed emoji need them."""
 _MAX_DIGITS = 20
