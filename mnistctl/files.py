@@ -56,10 +56,12 @@ def open_regular(path: Path, max_bytes: int) -> BinaryIO:
 def read_regular(path: Path, max_bytes: int) -> bytes:
     """The content of a file. Raises what `open_regular` raises."""
     with open_regular(path, max_bytes) as file:
-        # Files of /proc say that they have no size, and some have nothing to give yet.
-        content: bytes | None = file.read(max_bytes + 1)
-    if content is None:
-        raise OSError(errno.EAGAIN, "it has nothing to read")
+        content: bytes | None = file.read(os.fstat(file.fileno()).st_size + 1)
+        if content is None:  # a file of /proc, which may have to be waited for
+            raise OSError(errno.EAGAIN, "it has nothing to read")
+        # More than the size said, or a file of /proc again: they say they have none.
+        while len(content) <= max_bytes and (more := file.read(1 << 16)):
+            content += more
     if len(content) > max_bytes:
         raise OSError(errno.EFBIG, _too_large(max_bytes))
     return content

@@ -23,6 +23,12 @@ def escaped(text: str, keep: str = "") -> str:
     return "".join(c if c in keep or _is_shown(c) else _written_out(c) for c in text)
 
 
+def brief(text: object, length: int = 120) -> str:
+    """The beginning of what a file or a library says, which may be megabytes."""
+    whole = str(text)
+    return whole if len(whole) <= length else f"{whole[: length - 3]}..."
+
+
 def _is_shown(character: str) -> bool:
     return character in _JOINERS or unicodedata.category(character) not in _UNSHOWN
 

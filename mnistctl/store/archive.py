@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mnistctl.errors import CheckpointError
 from mnistctl.files import read_regular, reason
 from mnistctl.store.validate import DTYPES, Refused, TensorClaim, validate
+from mnistctl.text import brief
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -98,7 +99,9 @@ def with_tensors(path: Path, value: Any, storages: Mapping[str, bytes]) -> Any:
         own = torch.empty(0, dtype=dtype)
         own.set_(memory[key], claim.offset, claim.size, claim.stride)
         if own.is_floating_point() and not bool(own.float().isfinite().all()):
-            raise CheckpointError(f"{path} is refused: numbers in '{name}' are not finite", RETRAIN)
+            raise CheckpointError(
+                f"{path} is refused: numbers in '{brief(name)}' are not finite", RETRAIN
+            )
         return own
 
     def filled(name: str, value: Any) -> Any:
@@ -144,7 +147,7 @@ def _records(path: Path, raw: bytes) -> dict[str, bytes]:
     except CheckpointError:
         raise
     except Exception as error:  # zipfile raises half a dozen kinds on hostile bytes
-        raise CheckpointError(f"{path} is damaged or truncated: {error}", RETRAIN) from error
+        raise CheckpointError(f"{path} is damaged or truncated: {brief(error)}", RETRAIN) from error
     if len(records) != len(entries):
         raise CheckpointError(f"{path} is refused: it holds two records of one name")
     if _PICKLE not in records:

@@ -11,6 +11,7 @@ from mnistctl.files import reason, write_atomic
 from mnistctl.store.archive import EXPECTED, RETRAIN, Archive, read_archive, seal, with_tensors
 from mnistctl.store.config import RunConfig
 from mnistctl.store.validate import TensorClaim
+from mnistctl.text import brief
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,7 +120,8 @@ def _own(path: Path, document: Mapping[str, Any]) -> Checkpoint:
         run, metrics, weights = document["run"], document["metrics"], document["weights"]
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{path} lacks what a checkpoint needs: {error}", "made by another version of this tool"
+            f"{path} lacks what a checkpoint needs: {brief(error)}",
+            "made by another version of this tool",
         ) from error
     training = document.get("training")
     mappings = isinstance(metrics, dict) and isinstance(training, dict | None)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mnistctl.text import brief
+
 MAX_PICKLE_BYTES = 4 << 20
 MAX_OPCODES = 300_000
 """Enough for ten thousand epochs of metrics; bounds the memory of all containers."""
@@ -201,7 +203,7 @@ def _check_attributes(state: Any) -> None:
 def _known(argument: str) -> _Name:
     module, _, name = argument.partition(" ")
     if argument not in _CALLABLES and not (module == "torch" and name in DTYPES):
-        raise Refused(f"asks for {module}.{name}, more than tensors and plain values")
+        raise Refused(f"asks for {brief(f'{module}.{name}')}, more than tensors and plain values")
     return _Name(argument)
 
 
@@ -271,7 +273,7 @@ def _check_claims(document: Any, records: Mapping[str, bytes]) -> None:
         if isinstance(value, TensorClaim):
             storage, claimed = value.storage, claimed + value.nbytes
             if storages.setdefault(storage.key, storage) != storage:
-                raise Refused(f"describes storage {storage.key} in two ways")
+                raise Refused(f"describes storage {brief(storage.key)} in two ways")
         elif isinstance(value, dict):
             waiting += [(item, depth + 1) for item in value.values()]
         elif isinstance(value, list | tuple):
@@ -279,13 +281,15 @@ def _check_claims(document: Any, records: Mapping[str, bytes]) -> None:
         elif not isinstance(value, str | int | float | None):
             raise Refused("holds more than tensors and plain values")
     for storage in storages.values():
-        _check_record(storage, records.get(storage.key, b""))
+        if storage.key not in records:
+            raise Refused(f"lacks storage {brief(storage.key)}")
+        _check_record(storage, records[storage.key])
     if claimed > MAX_SHARING * sum(map(len, records.values())):
         raise Refused(f"holds tensors that claim {claimed:,} bytes")
 
 
 def _check_record(storage: Storage, record: bytes) -> None:
     if len(record) != storage.nbytes:
-        raise Refused(f"claims {storage.nbytes:,} bytes for storage {storage.key}")
+        raise Refused(f"claims {storage.nbytes:,} bytes for storage {brief(storage.key)}")
     if storage.kind == "BoolStorage" and record.strip(b"\0\1"):
         raise Refused("holds truth values other than true and false")

@@ -296,6 +296,7 @@ HOSTILE = {
     "storage beyond its record": archive(pickled(tensor(4000, size=(4000,))), SIXTEEN),
     "storage shorter than its record": archive(pickled(tensor(2, size=(2,))), SIXTEEN),
     "storage without record": archive(pickled(tensor(key="7")), SIXTEEN),
+    "empty storage without record": archive(pickled(tensor(0, size=(0,), key="7")), SIXTEEN),
     "storage of another name": archive(pickled(tensor(key="../data.pkl")), SIXTEEN),
     "shape beyond its storage": archive(pickled(tensor(size=(4000,))), SIXTEEN),
     "offset beyond its storage": archive(pickled(tensor(offset=1)), SIXTEEN),
@@ -335,6 +336,17 @@ def test_a_hostile_file_names_what_is_wrong_with_it(tmp_path: Path) -> None:
     assert "keys that are neither text" in refusal(path, HOSTILE["key of nested tuples"]).message
     assert "numbers in 'a' are not finite" in refusal(path, HOSTILE["infinite weight"]).message
     assert "the pickle operation EMPTY_SET" in refusal(path, HOSTILE["set"]).message
+
+
+def test_what_is_said_of_a_hostile_file_is_brief(tmp_path: Path) -> None:
+    path = tmp_path / "evil.pt"
+    for raw in (
+        archive(pickled(b"c" + b"a" * 100_000 + b"\nb\n")),
+        archive(b"\x80\x02}" + text("k" * 100_000) + tensor() + b"s.", {"0": b"\xff" * 16}),
+        archive(pickled(tensor(key="7" * 100_000)), SIXTEEN),
+        archive(pickled(tensor()), SIXTEEN).replace(b"archive/data/0", b"archive/data/1", 1),
+    ):
+        assert len(refusal(path, raw).message) < 400
 
 
 def test_whole_numbers_as_keys_and_a_high_memo_harm_nobody(tmp_path: Path) -> None:
