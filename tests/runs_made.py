@@ -27,7 +27,7 @@ CONFIG = RunConfig(
     log_every=20,
     checkpoint_every=0,
     test_every_epoch=False,
-    started=runs.utc_now(),
+    started="2026-01-01T00:00:00+00:00",
     command="mnistctl train",
     versions={"torch": "2.10.0"},
 )
