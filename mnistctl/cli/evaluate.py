@@ -1,5 +1,6 @@
 """`mnistctl evaluate`: how good a checkpoint is, or several are, in numbers."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,7 +57,12 @@ def evaluate_command(
         reporter=output.reporter(),
     )
     accuracy = show_one(output, results[0]) if len(results) == 1 else show_several(output, results)
-    if min_accuracy is not None and accuracy < min_accuracy:
+    if min_accuracy is None:
+        return
+    for result in results:
+        if not math.isfinite(result.scores.loss):
+            raise GateFailed(f"{result.model.label}: its loss is {result.scores.loss}")
+    if accuracy < min_accuracy:
         which = "accuracy" if len(results) == 1 else "mean accuracy"
         raise GateFailed(f"{which} {accuracy:.4f} is below --min-accuracy {min_accuracy}")
 

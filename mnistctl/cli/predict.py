@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnistctl.cli import options
-from mnistctl.cli.output import Output, is_terminal, percent, start_output
+from mnistctl.cli.output import Output, is_terminal, percent, show_line, start_output
 from mnistctl.errors import ExitCode, MnistctlError, UsageError
+from mnistctl.text import escaped
 
 if TYPE_CHECKING:
     from mnistctl.engine.inference.predict import Prediction, Predictions
@@ -70,7 +71,7 @@ def predict_command(
         _show(answers, output, multi)
     if not json:
         for unreadable in answers.errors:
-            print(f"error: {unreadable.error}", file=sys.stderr)
+            show_line(f"error: {unreadable.error}", sys.stderr)
     if save_input is not None and (answers.predictions or not answers.errors):
         _save_input(answers, save_input)
     if answers.errors:
@@ -110,13 +111,14 @@ def answer_text(prediction: "Prediction", answers: "Predictions") -> str:
 
 def _write_csv(answers: "Predictions") -> None:
     writer = csv.writer(sys.stdout)
-    columns = [f"p{name}" for name in answers.model.predictor.classes]
+    columns = [escaped(f"p{name}") for name in answers.model.predictor.classes]
     writer.writerow(["image", "digit", "class_name", "confidence", "verdict", *columns, "warnings"])
     for p in answers.predictions:
         shares = [f"{share:.6f}" for share in p.probabilities]
         name = "" if p.rejected else p.class_name
         answer = [p.image, p.digit, name, f"{p.confidence:.6f}", p.verdict]
-        writer.writerow([*answer, *shares, "; ".join(p.warnings)])
+        row = [*answer, *shares, "; ".join(p.warnings)]
+        writer.writerow([escaped(cell) if isinstance(cell, str) else cell for cell in row])
 
 
 def _save_input(answers: "Predictions", path: Path) -> None:

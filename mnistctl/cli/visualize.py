@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mnistctl.cli import options
-from mnistctl.cli.output import Output, start_output
+from mnistctl.cli.output import Output, show_line, start_output
 from mnistctl.data.registry import check_split
 from mnistctl.errors import UsageError, unknown
 
@@ -200,7 +200,7 @@ def _render(
     if output.human:
         console = output.console()
         # In a terminal broken between words; in a pipe one line.
-        console.print(title, markup=False, soft_wrap=not console.is_terminal)
+        console.print(title, soft_wrap=not console.is_terminal)
         if not output.quiet and not drawn:
             console.print(kind.panel(view, console))
         if out is not None:
@@ -210,4 +210,4 @@ def _render(
 
         problem = show_window(kind.figure(view, title), title)
         if problem is not None:
-            print(f"no window: {problem}; --output FILE draws a file", file=sys.stderr)
+            show_line(f"no window: {problem}; --output FILE draws a file", sys.stderr)

@@ -10,6 +10,7 @@ from rich.style import Style
 from rich.text import Text
 
 from mnistctl.draw.terminal import has_blocks
+from mnistctl.text import escaped
 
 COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442")
 MARKS, ASCII_MARKS = "●○▲△■□", "*o+x#@"
@@ -57,7 +58,7 @@ def chart(
     for number, own in enumerate(series):
         style = Style(color=COLOURS[number % len(COLOURS)])
         text.append(" " * (LABEL_WIDTH + 2) + marks[number % len(marks)], style)
-        text.append(f" {own.name}\n")
+        text.append(f" {escaped(own.name)}\n")
     text.rstrip()
     return text
 

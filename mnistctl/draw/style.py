@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistctl.text import escaped
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -30,12 +32,14 @@ def new_figure(width: float, height: float, title: str) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    # A file's name may hold what no font shows, or what breaks an SVG.
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in title)
-    lines = fill(shown, int(width * _CHARACTERS_PER_INCH))
-    # A dollar sign in a file's name would start a formula.
+    lines = fill(escaped(title), int(width * _CHARACTERS_PER_INCH))
     figure.suptitle(lines.replace("$", r"\$"), fontsize=TITLE_SIZE)
     return figure
+
+
+def drawn(text: str) -> str:
+    """A name from elsewhere as matplotlib draws it: nothing that breaks an SVG, no formula."""
+    return escaped(text).replace("$", r"\$")
 
 
 def bare(axes: "Axes") -> None:

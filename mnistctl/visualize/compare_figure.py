@@ -74,8 +74,9 @@ def compare_panel(
     table = Table(box=None, pad_edge=False)
     for heading in ("", "B right", "B wrong"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_row("A right", f"{counts['both_right']:,}", f"[bold]{counts['only_a']:,}[/]")
-    table.add_row("A wrong", f"[bold]{counts['only_b']:,}[/]", f"{counts['both_wrong']:,}")
+    only_a, only_b = (Text(f"{counts[key]:,}", "bold") for key in ("only_a", "only_b"))
+    table.add_row("A right", f"{counts['both_right']:,}", only_a)
+    table.add_row("A wrong", only_b, f"{counts['both_wrong']:,}")
     if not len(images):
         return Group(table, Text(conclusion))
     return Group(

@@ -85,9 +85,10 @@ def confusion_table(
         table.add_column(str(digit), justify="right", header_style="bold", no_wrap=True)
     if roomy:
         table.add_column("accuracy", justify="right", no_wrap=True)
+    dot = Text(".", "dim")
     for label, row in enumerate(confusion):
         cells = [
-            f"[bold]{count}[/]" if k == label else (str(count) if count else "[dim].[/]")
+            Text(str(count), "bold" if k == label else "") if count or k == label else dot
             for k, count in enumerate(row)
         ]
         table.add_row(str(label), *cells, *([f"{100 * per_class[label]:.2f} %"] if roomy else []))

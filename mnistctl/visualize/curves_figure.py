@@ -8,7 +8,8 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from mnistctl.draw.chart import HEIGHT, LEAST_HEIGHT, Series, chart
-from mnistctl.draw.style import LINES, SMALL, new_figure
+from mnistctl.draw.style import LINES, SMALL, drawn, new_figure
+from mnistctl.text import escaped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,20 +39,21 @@ def curves_figure(runs: Sequence[Run], title: str) -> "Figure":
     figure = new_figure(8.0, height, title)
     panels = figure.subplots(2 if measured else 1, 1, sharex=True, squeeze=False)[:, 0]
     for run, colour in zip(runs, cycle(LINES)):
+        name = drawn(run.name)
         final = "" if measured else _final(run)
         _line(
             panels[0],
             run.batch_loss,
             colour,
-            f"{run.name}, batch{final}",
+            f"{name}, batch{final}",
             linewidth=0.8,
             alpha=0.55,
         )
         _line(panels[0], run.epoch_loss, colour, "mean of epoch", marker="o")
         if measured:
             validation, test = map(_percent, _accuracies(run))
-            _line(panels[1], validation, colour, f"{run.name}, validation", marker="o")
-            _line(panels[1], test, colour, f"{run.name}, test", linestyle="--", marker="D")
+            _line(panels[1], validation, colour, f"{name}, validation", marker="o")
+            _line(panels[1], test, colour, f"{name}, test", linestyle="--", marker="D")
     panels[0].set_ylabel("loss")
     if measured:
         panels[1].set_ylabel("accuracy, %")
@@ -84,7 +86,7 @@ def curves_panel(runs: Sequence[Run], console: Console) -> RenderableType:
     parts: list[RenderableType] = [
         chart(title, series, X_LABEL, console, height) for title, series in charts if series
     ]
-    parts += [Text(f"{s.name}: {s.points[-1][1]:.2f} %") for s in accuracy]
+    parts += [Text(f"{escaped(s.name)}: {s.points[-1][1]:.2f} %") for s in accuracy]
     return Group(*parts)
 
 
