@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnistctl.data.registry import LabelledImages
+from mnistctl.data.images import LabelledImages
 from mnistctl.errors import DataError
 from mnistctl.files import open_regular, reason
 
