@@ -164,7 +164,15 @@ def create(store: str, name: str) -> None:
     create_run(Path(store), CONFIG, name)
 
 
-TOOLS: dict[str, Callable[..., None]] = {"save": save, "create": create}
+def fetch(source: str, data_dir: str) -> None:
+    """Download the labels of the test split alone, to be quick."""
+    from mnistctl.data import download, mnist
+
+    download.FILES = (mnist.TEST_LABELS,)
+    download.download(Path(data_dir), source)
+
+
+TOOLS: dict[str, Callable[..., None]] = {"save": save, "create": create, "fetch": fetch}
 
 
 def faulted(task: dict[str, Any]) -> Callable[[int], None] | None:

@@ -57,7 +57,7 @@ def show_runs(output: Output, store: Path) -> None:
                 "epochs_done": epochs_done,
                 "epochs": run.config.recipe.epochs if run.config else None,
                 "test_accuracy": run.result.test.accuracy if run.result else None,
-                "age_seconds": time.time() - run.modified,
+                "age_seconds": max(0.0, time.time() - run.modified),
             }
         )
     output.document({"store": str(store), "runs": rows})

@@ -1,6 +1,7 @@
 """How runs learned: loss and accuracy from their metrics, also while they are still learning."""
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def read_curves(directories: list[Path]) -> CurvesView:
 
 def _directory(name: str, store: Path) -> Path:
     path = Path(name)
-    if path.suffix == ".pt" and path.is_file() and is_run(path.parent):
+    if path.suffix == ".pt" and os.path.isfile(path) and is_run(path.parent):
         return path.parent
     return find_run(name, store).directory
 

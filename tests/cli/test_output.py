@@ -3,6 +3,9 @@
 import io
 import json
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +46,6 @@ class Terminal(io.StringIO):
 
 def without_own_codes(text: str) -> str:
     """What a terminal got, less the sequences that rich itself writes."""
-    import re
-
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text)
 
 
@@ -108,6 +109,28 @@ def test_a_listing_of_hostile_runs() -> None:
     assert len(result.stdout.splitlines()) >= 3
     rows = json.loads(run("train", "--list-runs", "--json").stdout)["runs"]
     assert {row["name"] for row in rows} == {"good", EVIL.replace("/", "-")}
+
+
+def test_a_listing_verifies_checkpoints_without_torch() -> None:
+    hostile_store(Path("runs"))
+    (Path("runs") / "good" / "last.pt").write_bytes(b"PK\x03\x04")
+    code = (
+        "import sys; from mnistctl.cli.app import app\n"
+        "try:\n    app(['train', '--list-runs', '--json'])\n"
+        "except SystemExit:\n    sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    good = next(row for row in json.loads(done.stdout)["runs"] if row["name"] == "good")
+    assert (good["state"], good["epochs_done"]) == ("damaged", 0)
+
+
+def test_a_run_from_the_future_is_new() -> None:
+    Path("runs").mkdir()
+    save_run(Path("runs") / "x")
+    for path in (Path("runs") / "x").iterdir():
+        os.utime(path, (4e9, 4e9))
+    assert json.loads(run("train", "--list-runs", "--json").stdout)["runs"][0]["age_seconds"] == 0
 
 
 @pytest.mark.parametrize("made", ["key of nested tuples", "key of 290,000 tuples"])
