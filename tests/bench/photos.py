@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mnistctl.engine.inference.verdict import SURE
 from PIL import Image
 
 from mnistctl.data.outliers import KINDS, NEW_KINDS, outlier_pictures
@@ -17,7 +18,6 @@ from mnistctl.device import choose_precision
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.predict import Prediction, predict
 from mnistctl.engine.inference.predictor import compute_logits
-from mnistctl.engine.inference.verdict import SURE
 from mnistctl.events import NullReporter
 from tests.bench.figures import append, identity, machine, markdown, show_share
 

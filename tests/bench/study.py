@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mnistctl.engine.inference.summary import summarise
+
 from mnistctl.data.registry import Split, load_split
 from mnistctl.device import choose_precision, torch_device
 from mnistctl.engine.inference.calibration import (
@@ -12,7 +14,6 @@ from mnistctl.engine.inference.calibration import (
     fit_temperature,
 )
 from mnistctl.engine.inference.predictor import compute_logits
-from mnistctl.engine.inference.summary import summarise
 from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.ensemble import train_run
 from mnistctl.errors import UsageError

@@ -3,7 +3,6 @@
 import statistics
 
 import pytest
-
 from mnistctl.engine.inference.summary import summarise
 
 

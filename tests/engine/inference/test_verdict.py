@@ -1,7 +1,6 @@
 """When an answer counts as a digit."""
 
 import pytest
-
 from mnistctl.engine.inference.verdict import NO_DIGIT, SURE, Verdict, judge
 
 
