@@ -17,14 +17,17 @@ from mnistctl.cli.download import download_command
 from mnistctl.cli.evaluate import evaluate_command
 from mnistctl.cli.help import help_command
 from mnistctl.cli.options import DEBUG_KEY
-from mnistctl.cli.output import show_error, show_line, show_traceback, start_output
+from mnistctl.cli.output import (
+    MistypedError,
+    show_error,
+    show_line,
+    show_traceback,
+    start_output,
+)
 from mnistctl.cli.predict import predict_command
 from mnistctl.cli.train import train_command
-from mnistctl.cli.visualize import visualize_command
+from mnistctl.cli.visualize import visualize_app
 from mnistctl.errors import ExitCode, Interrupted, MnistctlError, UsageError
-
-# Typer exports no common class of the errors in what was typed; this is click's UsageError.
-_MistypedError: Any = typer.BadParameter.__base__
 
 
 class ErrorMappingGroup(TyperGroup):
@@ -55,7 +58,7 @@ def _shown_errors(ctx: Any) -> Iterator[None]:
         cause: BaseException = error
     except MnistctlError as error:
         known, cause = error, error
-    except _MistypedError as error:
+    except MistypedError as error:
         command = (error.ctx or ctx).command_path
         known, cause = UsageError(error.format_message(), f"see {command} --help"), error
     if ctx.meta.get(DEBUG_KEY):
@@ -76,7 +79,7 @@ app.command("download")(download_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("predict")(predict_command)
-app.command("visualize")(visualize_command)
+app.add_typer(visualize_app, name="visualize")
 app.command("help")(help_command)
 
 

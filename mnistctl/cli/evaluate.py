@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnistctl.cli import options
-from mnistctl.cli.output import Output, percent, start_output
+from mnistctl.cli.output import Output, start_output
+from mnistctl.draw.text import accuracy_text, percent
 from mnistctl.errors import GateFailed, UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +74,10 @@ def show_one(output: Output, result: "Evaluation") -> float:
     if output.human and not output.quiet:
         recipe = result.model.predictor.recipe.label
         output.line(f"{result.model.label}: recipe {recipe}, {result.model.path}")
-        show_confusion(output, result.scores)
+        from mnistctl.visualize.confusion import confusion_table
+
+        console = output.console()
+        console.print(confusion_table(result.scores, result.model.predictor.classes, console))
     output.line(f"{result.dataset} {result.split}: {scores_text(result.scores)}")
     return result.scores.accuracy
 
@@ -108,14 +112,6 @@ def show_several(output: Output, results: Sequence["Evaluation"]) -> float:
 def scores_text(scores: "Scores") -> str:
     """`accuracy 99.60 % (9,960/10,000), loss 0.0649, calibration error 0.12 %`."""
     return (
-        f"accuracy {percent(scores.accuracy)} ({scores.correct:,}/{scores.total:,}),"
+        f"{accuracy_text(scores.correct, scores.total)},"
         f" loss {scores.loss:.4f}, calibration error {percent(scores.calibration_error)}"
     )
-
-
-def show_confusion(output: Output, scores: "Scores") -> None:
-    """The confusion matrix with each digit's accuracy, as a table."""
-    from mnistctl.visualize.confusion import confusion_table
-
-    console = output.console()
-    console.print(confusion_table(scores.confusion, scores.per_class, console))

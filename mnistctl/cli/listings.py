@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mnistctl.cli.output import Output, percent
+from mnistctl.cli.output import Output
+from mnistctl.draw.text import percent
 from mnistctl.recipes import DEFAULT_RECIPE, RECIPES
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _META_KEY = "mnistctl.output"
+# Typer exports no common class of the errors in what was typed; this is click's UsageError.
+MistypedError: Any = typer.BadParameter.__base__
 
 
 @dataclass
@@ -115,13 +117,3 @@ def console_for(stream: TextIO) -> "Console":
         markup=False,
         emoji=False,
     )
-
-
-def percent(share: float) -> str:
-    """0.9912 -> `99.12 %`."""
-    return f"{100 * share:.2f} %"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 epoch`, `2 epochs`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
