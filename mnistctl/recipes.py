@@ -219,7 +219,7 @@ RECIPES: dict[str, Recipe] = {
 def get_recipe(name: str) -> Recipe:
     """The recipe called `name`. Raises UsageError with the near match when there is none."""
     if name not in RECIPES:
-        raise unknown("recipe", name, tuple(RECIPES), "see mnistctl train --list-recipes")
+        raise unknown("recipe", name, tuple(RECIPES), "see mnistctl info recipes")
     return RECIPES[name]
 
 

@@ -67,7 +67,7 @@ def _mnist_fingerprint() -> str:
 def _load_synthetic(split: str, data_dir: Path, reporter: Reporter) -> LabelledImages:
     from mnistctl.data import synthetic
 
-    return synthetic.load(split)
+    return synthetic.load(split, reporter=reporter)
 
 
 def _synthetic_fingerprint() -> str:

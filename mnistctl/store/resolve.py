@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mnistctl.errors import CheckpointError
+from mnistctl.errors import CheckpointError, did_you_mean
 from mnistctl.store.checkpoint import Checkpoint, load
 from mnistctl.store.rotation import is_ensemble, load_best, load_newest
 from mnistctl.store.runs import (
     BEST_NAME,
+    CHECKPOINT_NAMES,
     LAST_NAME,
-    PREVIOUS_NAME,
+    RESERVED_NAMES,
     RunInfo,
     describe,
     is_run,
@@ -56,11 +57,17 @@ def resolve(argument: str | None, store: Path) -> ResolvedCheckpoint:
 
 
 def find_run(argument: str, store: Path) -> RunInfo:
-    """The run to continue: its directory, its name, the beginning of it, or `latest` of any state.
+    """The run to continue: its name, the beginning of it, its directory, a checkpoint in that, or
+    `latest` of any state.
 
+    A bare word is a run of the store before it is a directory of that name.
     Raises CheckpointError that lists the candidates.
     """
     path = _path(argument)
+    if path.name in CHECKPOINT_NAMES:
+        path = path.parent
+    if path == Path():
+        path = Path.cwd()
     if ".." in path.parts:
         raise CheckpointError(f"'{argument}' can't name a run", "give its name, and its --store")
     if argument == "latest":
@@ -68,12 +75,12 @@ def find_run(argument: str, store: Path) -> RunInfo:
         if not runs:
             raise CheckpointError(f"no run in the store {store}", "start one: mnistctl train")
         return runs[-1]
-    if len(path.parts) == 1:
-        return match_run(argument, store)
+    if len(path.parts) == 1 and (is_run(store / path) or not is_run(path)):
+        return match_run(path.name, store)
     if path.is_symlink():
         raise CheckpointError(f"run {path} is a symbolic link: refused", _REAL_PATH)
     if not path.is_dir() or not is_run(path):
-        raise CheckpointError(f"{path} is no run's directory", "see mnistctl train --list-runs")
+        raise CheckpointError(f"{path} is no run's directory", "see mnistctl runs")
     return describe(path)
 
 
@@ -92,9 +99,11 @@ def match_run(name: str, store: Path) -> RunInfo:
         raise CheckpointError(f"'{name}' is the beginning of several runs: {names}", "name one")
     if (store / name).is_symlink():
         raise CheckpointError(f"run '{name}' is a symbolic link: refused", _REAL_PATH)
+    guess = did_you_mean(name, [run.name for run in runs] + list(RESERVED_NAMES))
     known = ", ".join(run.name for run in runs[-8:]) or "none yet"
     raise CheckpointError(
-        f"no checkpoint file and no run called '{name}' in the store {store}", f"runs: {known}"
+        f"no checkpoint file and no run called '{name}' in the store {store}{guess}",
+        f"runs: {known}",
     )
 
 
@@ -134,7 +143,7 @@ def _best(store: Path) -> RunInfo:
 
 def _of_file(path: Path) -> ResolvedCheckpoint:
     name = path.name
-    if name in (LAST_NAME, PREVIOUS_NAME, BEST_NAME):  # as those of every run are called
+    if name in CHECKPOINT_NAMES:  # as those of every run are called
         name = f"{path.resolve().parent.name}/{name}"
     return ResolvedCheckpoint(path, load(path), name, str(path))
 

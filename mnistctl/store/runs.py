@@ -18,10 +18,12 @@ from mnistctl.errors import CheckpointError, UsageError
 from mnistctl.files import TEMPORARY_SUFFIX, reason, sweep_temporary, sync_directory, write_atomic
 from mnistctl.store.config import RunConfig
 from mnistctl.store.lock import is_locked, locked
+from mnistctl.store.metrics import read_metrics
 from mnistctl.store.result import RunResult
 
 CONFIG_NAME, RESULT_NAME = "config.json", "result.json"
 LAST_NAME, PREVIOUS_NAME, BEST_NAME = "last.pt", "previous.pt", "best.pt"
+CHECKPOINT_NAMES = (LAST_NAME, PREVIOUS_NAME, BEST_NAME)
 MEMBERS_NAME = "members"
 """Within the directory of an ensemble: the store of its members' runs."""
 RESERVED_NAMES = ("latest", "best", "shipped")
@@ -31,6 +33,7 @@ STALE_SECONDS = 3600.0
 
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_ASIDE = re.compile(r"\.removed-[0-9a-f]{12}")
 _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -146,12 +149,16 @@ def writing(directory: Path) -> Iterator[None]:
         except OSError as error:
             raise CheckpointError(f"can't write to {directory}: {reason(error)}") from error
         if not free:
-            raise CheckpointError(
-                f"run '{directory.name}' is being trained by another process",
-                "wait for it, or start another run",
-            )
+            raise _being_trained(directory)
         sweep_temporary(directory)
         yield
+
+
+def _being_trained(directory: Path) -> CheckpointError:
+    return CheckpointError(
+        f"run '{directory.name}' is being trained by another process",
+        "wait for it, or start another run",
+    )
 
 
 def write_json(directory: Path, name: str, document: dict[str, Any]) -> None:
@@ -190,8 +197,8 @@ def is_run(directory: Path) -> bool:
     return any((directory / name).exists() for name in (CONFIG_NAME, LAST_NAME, PREVIOUS_NAME))
 
 
-def list_runs(store: Path) -> list[RunInfo]:
-    """All runs of a store, oldest first. Symbolic links and plain files are passed over.
+def run_directories(store: Path) -> list[Path]:
+    """The directory of each run of a store. Symbolic links and plain files are passed over.
 
     Raises CheckpointError when the store can't be read.
     """
@@ -202,8 +209,39 @@ def list_runs(store: Path) -> list[RunInfo]:
             entries = [Path(e) for e in found if e.is_dir(follow_symlinks=False)]
     except OSError as error:
         raise CheckpointError(f"can't read the store {store}: {reason(error)}") from error
-    runs = [describe(path) for path in entries if path.name[0] != "." and is_run(path)]
+    return [path for path in entries if path.name[0] != "." and is_run(path)]
+
+
+def list_runs(store: Path) -> list[RunInfo]:
+    """All runs of a store, oldest first. Raises CheckpointError when the store can't be read."""
+    runs = [describe(path) for path in run_directories(store)]
     return sorted(runs, key=lambda run: (run.modified, run.name))
+
+
+def remove_run(directory: Path) -> None:
+    """Delete a run: moved aside first, so that a kill leaves all of it or none.
+
+    What killed removals left in the store goes, too.
+    Raises CheckpointError while the run, or a member of it, is being trained, for a link, and
+    when it can't be removed.
+    """
+    if directory.is_symlink():
+        raise CheckpointError(f"run {directory} is a symbolic link: refused")
+    store, members = directory.parent, list_runs(directory / MEMBERS_NAME)
+    if any(member.state == "running" for member in members):
+        raise _being_trained(directory)
+    aside = store / f".removed-{secrets.token_hex(6)}"
+    with writing(directory):
+        try:
+            directory.rename(aside)
+            sync_directory(store)
+        except OSError as error:
+            raise CheckpointError(f"can't remove {directory}: {reason(error)}") from error
+    for entry in os.listdir(store):
+        if _ASIDE.fullmatch(entry) and not (store / entry).is_symlink():
+            shutil.rmtree(store / entry, ignore_errors=True)
+    if aside.exists():
+        raise CheckpointError(f"{directory} is removed, but some files are left in {aside}")
 
 
 def describe(directory: Path) -> RunInfo:
@@ -223,6 +261,15 @@ def describe(directory: Path) -> RunInfo:
     if is_locked(directory):
         state = "running"
     return RunInfo(directory.name, directory, state, config, result, modified)
+
+
+def epochs_done(run: RunInfo) -> int:
+    """Whole epochs in the metrics of a run; of an ensemble those of all members together."""
+    parts = [own.directory for own in list_runs(run.directory / MEMBERS_NAME)] or [run.directory]
+    return sum(
+        max((record["epoch"] for record in read_metrics(own) if "step" not in record), default=0)
+        for own in parts
+    )
 
 
 def _parsed(directory: Path, name: str, parse: Callable[[dict[str, Any]], T]) -> T | None:
