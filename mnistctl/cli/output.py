@@ -34,9 +34,13 @@ class Output:
             self.document_written = True
             print(json.dumps(_finite(document), indent=2, allow_nan=False))
 
-    def line(self, text: str) -> None:
-        """A line of the result for people, on stdout."""
-        if self.human:
+    def line(self, text: str, style: str = "") -> None:
+        """A line of the result for people, on stdout; `style`, rich's, is for terminals."""
+        if not self.human:
+            return
+        if style and is_terminal(sys.stdout):
+            self.console().print(text, style=style, markup=False, soft_wrap=True)
+        else:
             print(text)
 
     @property

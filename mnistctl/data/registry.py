@@ -36,6 +36,8 @@ class Dataset:
     load: Callable[[str, Path, Reporter], LabelledImages]
     """(split, data directory, reporter) -> the split, fetched or drawn where it is not there yet.
     Raises DataError."""
+    state: Callable[[Path], str]
+    """Whether a data directory has it: verified, missing, damaged, or drawn at run time."""
     fingerprint: Callable[[], str]
     """SHA-256 that tells whether two runs saw the same images; needs no files."""
 
@@ -56,6 +58,12 @@ def _load_mnist(split: str, data_dir: Path, reporter: Reporter) -> LabelledImage
         reporter.say(f"{problem.message}; getting MNIST")
         download(data_dir, reporter=reporter)
         return mnist.load(data_dir, split)
+
+
+def _mnist_state(data_dir: Path) -> str:
+    from mnistctl.data import mnist
+
+    return mnist.state(data_dir)
 
 
 def _mnist_fingerprint() -> str:
@@ -86,6 +94,7 @@ DATASETS: dict[str, Dataset] = {
             classes=DIGITS,
             sizes=MNIST_SIZES,
             load=_load_mnist,
+            state=_mnist_state,
             fingerprint=_mnist_fingerprint,
         ),
         Dataset(
@@ -94,6 +103,7 @@ DATASETS: dict[str, Dataset] = {
             classes=DIGITS,
             sizes=MNIST_SIZES,
             load=_load_synthetic,
+            state=lambda data_dir: "drawn at run time",
             fingerprint=_synthetic_fingerprint,
         ),
     )

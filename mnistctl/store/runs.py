@@ -33,7 +33,6 @@ STALE_SECONDS = 3600.0
 
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_ASIDE = re.compile(r"\.removed-[0-9a-f]{12}")
 _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -149,12 +148,13 @@ def writing(directory: Path) -> Iterator[None]:
         except OSError as error:
             raise CheckpointError(f"can't write to {directory}: {reason(error)}") from error
         if not free:
-            raise _being_trained(directory)
+            raise being_trained(directory)
         sweep_temporary(directory)
         yield
 
 
-def _being_trained(directory: Path) -> CheckpointError:
+def being_trained(directory: Path) -> CheckpointError:
+    """The error for a run that another process writes."""
     return CheckpointError(
         f"run '{directory.name}' is being trained by another process",
         "wait for it, or start another run",
@@ -216,32 +216,6 @@ def list_runs(store: Path) -> list[RunInfo]:
     """All runs of a store, oldest first. Raises CheckpointError when the store can't be read."""
     runs = [describe(path) for path in run_directories(store)]
     return sorted(runs, key=lambda run: (run.modified, run.name))
-
-
-def remove_run(directory: Path) -> None:
-    """Delete a run: moved aside first, so that a kill leaves all of it or none.
-
-    What killed removals left in the store goes, too.
-    Raises CheckpointError while the run, or a member of it, is being trained, for a link, and
-    when it can't be removed.
-    """
-    if directory.is_symlink():
-        raise CheckpointError(f"run {directory} is a symbolic link: refused")
-    store, members = directory.parent, list_runs(directory / MEMBERS_NAME)
-    if any(member.state == "running" for member in members):
-        raise _being_trained(directory)
-    aside = store / f".removed-{secrets.token_hex(6)}"
-    with writing(directory):
-        try:
-            directory.rename(aside)
-            sync_directory(store)
-        except OSError as error:
-            raise CheckpointError(f"can't remove {directory}: {reason(error)}") from error
-    for entry in os.listdir(store):
-        if _ASIDE.fullmatch(entry) and not (store / entry).is_symlink():
-            shutil.rmtree(store / entry, ignore_errors=True)
-    if aside.exists():
-        raise CheckpointError(f"{directory} is removed, but some files are left in {aside}")
 
 
 def describe(directory: Path) -> RunInfo:

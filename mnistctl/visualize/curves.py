@@ -7,8 +7,8 @@ from typing import Any
 
 from mnistctl.data.names import SPLIT_SIZES
 from mnistctl.errors import CheckpointError
+from mnistctl.store.find import find_run
 from mnistctl.store.metrics import read_metrics
-from mnistctl.store.resolve import find_run
 from mnistctl.store.runs import MEMBERS_NAME, RunInfo, describe, is_run, list_runs
 from mnistctl.visualize.request import ViewRequest
 
@@ -66,7 +66,7 @@ def logged_curves(directories: list[Path]) -> CurvesView:
         if not run.batch_loss and not run.epoch_loss:
             raise CheckpointError(
                 f"run '{run.name}' has no metrics: nothing was logged in {run.directory}",
-                "runs that have: mnistctl train --list-runs",
+                "runs that have: mnistctl runs",
             )
     return view
 
