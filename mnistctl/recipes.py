@@ -108,7 +108,7 @@ class Recipe:
         """What differs from the recipe of its name, as `--set` takes it."""
         own = self.settings
         original = RECIPES[self.name].settings if self.name in RECIPES else own
-        return {key: _typed(own[key]) for key in own if original[key] != own[key]}
+        return {key: as_typed(own[key]) for key in own if original[key] != own[key]}
 
     @property
     def label(self) -> str:
@@ -278,10 +278,10 @@ OPTIONS = {"epochs": "--epochs", "batch_size": "--batch-size", "learning_rate": 
 """Fields with an option of their own."""
 
 
-def _typed(value: Any) -> str:
+def as_typed(value: Any) -> str:
     """`value` as `--set` takes it."""
     if isinstance(value, tuple):
-        return ",".join(map(_typed, value))
+        return ",".join(map(as_typed, value))
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)
     return str(value).lower()

@@ -1,6 +1,8 @@
 """`mnistctl info`: this machine, as the program sees it; and the recipes."""
 
+import contextlib
 import importlib.metadata
+import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -70,7 +72,6 @@ def _versions() -> dict[str, Any]:
         "version": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "torch": importlib.metadata.version("torch"),
         "torchvision": importlib.metadata.version("torchvision"),
     }
 
@@ -88,6 +89,7 @@ def _hardware() -> dict[str, Any]:
     device = choose_device("auto")
     precision = choose_precision("auto", device.value)
     return {
+        "torch": str(torch.__version__),
         "devices": devices,
         "device": device.value,
         "device_why": f"--device auto takes {device.value}: {device.why}",
@@ -101,11 +103,21 @@ def _detail(name: str) -> str:
     import torch
 
     if name == "cpu":
-        return platform.processor() or platform.machine()
+        features = torch.backends.cpu.get_cpu_capability()
+        return f"{_processor()}, {counted(os.cpu_count() or 1, 'core')}, {features}"
     if name == "mps":
         return "Apple GPU"
     properties = torch.cuda.get_device_properties(name)
     return f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _places(data_dir: Path, store: Path) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def refuse_before_subcommand(ctx: typer.Context) -> None:
         if typed(ctx, parameter.name):
             option, name = parameter.opts[0], ctx.invoked_subcommand
             raise UsageError(
-                f"{option} belongs behind '{name}'", f"e.g. {ctx.command_path} {name} {option}"
+                f"{option} belongs behind '{name}'", f"e.g. {ctx.command_path} {name} ... {option}"
             )
 
 

@@ -39,9 +39,11 @@ class Output:
         if not self.human:
             return
         if style and is_terminal(sys.stdout):
-            self.console().print(text, style=style, markup=False, soft_wrap=True)
-        else:
-            print(text)
+            console = self.console()
+            with console.capture() as styled:
+                console.print(text, style=style, markup=False, soft_wrap=True, end="")
+            text = styled.get()
+        print(text)  # through sys.stdout, which bars redirect
 
     @property
     def human(self) -> bool:

@@ -80,20 +80,25 @@ def predict_command(
     model = load_model(checkpoint, store, device, precision, reporter)
     named = f"Model: {model.label}"
     reporter.say(named if checkpoint else model_line(model.label, "-c shipped"))
-    classes, drawn = model.predictor.classes, not (multi or quiet) and _is_one_file(images)
-    write = _csv_writer(classes) if as_csv else _line_writer(output, classes, multi, drawn)
+    classes = model.predictor.classes
+    write = _csv_writer(classes) if as_csv else _line_writer(output, classes, multi)
+    drawn = not (json or quiet or as_csv or multi) and _is_one_file(images)
 
     def show(found: "list[Prediction] | Unreadable") -> None:
         if json:
             return
         if isinstance(found, Unreadable):
             print(f"error: {found.error}", file=sys.stderr)
-        else:
+        elif not drawn:
             write(found)
             sys.stdout.flush()
 
     answers = predict(images, model, polarity, multi, reporter, show)
     output.document(answers.to_dict())
+    if drawn:
+        for prediction in answers.predictions:
+            _draw(output, prediction)
+        write(answers.predictions)
     if len(answers.predictions) + len(answers.errors) > 1:
         for line in summary_lines(answers):
             reporter.say(line)
@@ -108,8 +113,8 @@ def _is_one_file(images: Sequence[str]) -> bool:
     return len(images) == 1 and not os.path.isdir(images[0]) and is_terminal(sys.stdout)
 
 
-def _line_writer(output: Output, classes: Sequence[str], multi: bool, drawn: bool) -> Writer:
-    """Shows answers to people; where they are `drawn`, below the network's input."""
+def _line_writer(output: Output, classes: Sequence[str], multi: bool) -> Writer:
+    """Shows answers to people."""
 
     def write(found: "list[Prediction]") -> None:
         for (_, image), group in groupby(found, lambda p: (p.number, p.image)):
@@ -118,8 +123,6 @@ def _line_writer(output: Output, classes: Sequence[str], multi: bool, drawn: boo
                 read = "".join("?" if p.rejected else p.class_name for p in digits)
                 output.line(f"{image}: {read}")
             for prediction in digits:
-                if drawn:
-                    _draw(output, prediction)
                 text, style = answer_text(prediction, classes), STYLES.get(prediction.verdict, "")
                 line = f"  {text} at {prediction.box}" if multi else f"{image}: {text}"
                 output.line(line, style)
@@ -128,6 +131,7 @@ def _line_writer(output: Output, classes: Sequence[str], multi: bool, drawn: boo
 
 
 def _draw(output: Output, prediction: "Prediction") -> None:
+    """The network's input beside the probabilities; half a small terminal."""
     from rich.table import Table
 
     from mnistctl.draw.terminal import image_text, probability_bars

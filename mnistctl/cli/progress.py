@@ -5,7 +5,7 @@ import time
 from collections import deque
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from mnistctl.cli.output import counted, is_terminal
 from mnistctl.events import EpochReport, NullReporter, StepReport, TrainingPlan
@@ -82,6 +82,7 @@ class BarReporter(WarningReporter):
         self._plan: TrainingPlan | None = None
         self._bars: Progress | None = None
         self._pace = Pace()
+        self._note = self._unit = ""
         self._next_draw = 0.0
 
     def say(self, text: str) -> None:
@@ -94,10 +95,10 @@ class BarReporter(WarningReporter):
 
     def begin(self, task: str, total: int | None, unit: str) -> None:
         """One bar."""
-        self._open(TextColumn("{task.description}", markup=False), _bar(), MofNCompleteColumn())
+        self._open("count")
         assert self._bars is not None
-        self._plan = None
-        self._bars.add_task(f"{task} ({unit})", total=total)
+        self._plan, self._unit = None, unit
+        self._bars.add_task(task, total=total, count="")
 
     def advance(self, done: int) -> None:
         """Move the bars."""
@@ -105,7 +106,9 @@ class BarReporter(WarningReporter):
         if self._bars is None or now < self._next_draw:
             return
         if self._plan is None:
-            self._bars.update(self._bars.task_ids[0], completed=done)
+            task = self._bars.tasks[0]
+            of = "" if task.total is None else f"/{task.total:,.0f}"
+            self._bars.update(task.id, completed=done, count=f"{done:,}{of} {self._unit}")
         else:
             self._move_training(self._plan, done, now)
         self._draw(now)
@@ -118,37 +121,37 @@ class BarReporter(WarningReporter):
 
     def training(self, plan: TrainingPlan) -> None:
         """Two bars: the whole run with the time left, and the epoch with its loss."""
-        self._open(
-            TextColumn("{task.description}", markup=False),
-            _bar(),
-            TextColumn("{task.fields[count]}", markup=False),
-            TextColumn("{task.fields[note]}", markup=False),
-        )
+        self._open("count", "note")
         assert self._bars is not None
         self._plan, self._pace = plan, Pace()
         total = plan.epochs * plan.steps_per_epoch
         self._bars.add_task("run", total=total, count="", note="")
-        self._bars.add_task("epoch", total=plan.steps_per_epoch, count="", note="starting")
+        self._bars.add_task("epoch", total=plan.steps_per_epoch, count="", note="")
+        self._note = "starting"
         done = (plan.first_epoch - 1) * plan.steps_per_epoch + plan.first_step
         self._move_training(plan, done, time.monotonic())
         self._draw(time.monotonic())
+        self._note = ""
 
     def step(self, report: StepReport) -> None:
         """Show the loss from the next drawing on."""
-        if self._bars is not None:
-            note = f"loss {report.loss:.4f}  {report.images_per_second:,.0f} images/s"
-            self._bars.update(self._bars.task_ids[1], note=note)
+        self._note = f"loss {report.loss:.4f}  {report.images_per_second:,.0f} images/s"
 
     def epoch(self, report: EpochReport) -> None:
         """The epoch's summary line, above the bars."""
         assert self._plan is not None
         self.say(epoch_line(report, self._plan.epochs))
 
-    def _open(self, *columns: ProgressColumn) -> None:
+    def _open(self, *fields: str) -> None:
+        """Begin bars with `fields` of each task behind its name and bar."""
         self.end()
+        texts = (TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in fields)
         # What a command prints meanwhile stands above the bars, if both go to one screen.
         self._bars = Progress(
-            *columns,
+            TextColumn("{task.description}", markup=False),
+            # Rich's own colours, red and pink, look like failure.
+            BarColumn(BAR_WIDTH, complete_style="cyan", finished_style="green", pulse_style="cyan"),
+            *texts,
             console=self._console,
             auto_refresh=False,
             transient=True,
@@ -167,7 +170,9 @@ class BarReporter(WarningReporter):
         note = "" if left is None else f"{clock(left)} left"
         count = f"epoch {epoch + 1}/{plan.epochs}"
         self._bars.update(whole, completed=done, count=count, note=note)
-        self._bars.update(part, completed=step, count=f"step {step}/{plan.steps_per_epoch}")
+        width = len(str(plan.steps_per_epoch))
+        count = f"step {step:>{width}}/{plan.steps_per_epoch}"
+        self._bars.update(part, completed=step, count=count, note=self._note)
 
     def _draw(self, now: float) -> None:
         assert self._bars is not None
@@ -194,11 +199,6 @@ class Pace:
         if now_done == done or last - first < LEAST_PACE_SECONDS:
             return None
         return units * (last - first) / (now_done - done)
-
-
-def _bar() -> BarColumn:
-    # Rich's own colours, red and pink, look like failure.
-    return BarColumn(BAR_WIDTH, complete_style="cyan", finished_style="green", pulse_style="cyan")
 
 
 def clock(seconds: float) -> str:

@@ -15,6 +15,7 @@ from mnistctl.cli.output import Output, counted, percent, start_output
 from mnistctl.cli.table import Column, show_table
 from mnistctl.data.registry import DEFAULT_DATASET
 from mnistctl.errors import Interrupted, MnistctlError, UsageError
+from mnistctl.recipes import OPTIONS, as_typed
 
 if TYPE_CHECKING:
     from mnistctl.store.config import RunConfig
@@ -181,7 +182,7 @@ def _show_run(output: Output, run: "RunInfo", document: dict[str, Any]) -> None:
         members = f", {config.ensemble} members" if config.ensemble > 1 else ""
         held_out = f", {config.validation:,} images held out" if config.validation else ""
         versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
-        settings = "  ".join(f"{key}={value}" for key, value in recipe.settings.items())
+        settings = "  ".join(f"{key}={as_typed(value)}" for key, value in recipe.settings.items())
         processes = f", {config.world_size} processes" if config.world_size > 1 else ""
         rows |= {
             "Recipe": f"{recipe.label}{members}",
@@ -191,7 +192,7 @@ def _show_run(output: Output, run: "RunInfo", document: dict[str, Any]) -> None:
             "Hardware": f"{config.device}, {config.precision},"
             f" {counted(config.threads, 'thread')}{processes}",
             "Versions": versions,
-            "Started": f"{config.started} ({duration(time.time() - run.modified)} ago)",
+            "Started": config.started,
             "Epochs": _epochs(document),
         }
     if result:
@@ -216,7 +217,6 @@ def _show_run(output: Output, run: "RunInfo", document: dict[str, Any]) -> None:
 
 def repeat_command(config: "RunConfig") -> str:
     """The command that trains the same again."""
-    from mnistctl.recipes import OPTIONS
     from mnistctl.store.config import program_words
 
     words = [*program_words(config.world_size), "train", "--recipe", config.recipe.name]
