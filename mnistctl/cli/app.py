@@ -93,7 +93,11 @@ _add("download", download.download_command, download.EXAMPLES)
 _add("train", train.train_command, train.EXAMPLES)
 _add("evaluate", evaluate.evaluate_command, evaluate.EXAMPLES)
 _add("predict", predict.predict_command, predict.EXAMPLES)
-app.command("visualize", cls=Command, rich_help_panel=CORE)(visualize_command)
+_add(
+    "visualize",
+    visualize_command,
+    examples("mnistctl visualize errors", "mnistctl visualize prediction --index 7"),
+)
 app.add_typer(runs_app, name="runs", rich_help_panel=MORE)
 app.add_typer(info_app, name="info", rich_help_panel=MORE)
 

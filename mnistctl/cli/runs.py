@@ -11,7 +11,7 @@ import typer
 
 from mnistctl.cli import complete, options
 from mnistctl.cli.command import Command, Group, examples
-from mnistctl.cli.output import Output, counted, percent, start_output
+from mnistctl.cli.output import Output, counted, is_terminal, percent, start_output
 from mnistctl.cli.table import Column, show_table
 from mnistctl.data.registry import DEFAULT_DATASET
 from mnistctl.errors import Interrupted, MnistctlError, UsageError
@@ -207,7 +207,7 @@ def _show_run(output: Output, run: "RunInfo", document: dict[str, Any]) -> None:
             "Test": f"accuracy {percent(test.accuracy)} ({test.correct:,}/{test.total:,}),"
             f" loss {test.loss:.4f}",
         }
-    width = output.console().width - 12 if sys.stdout.isatty() else 100
+    width = output.console().width - 12 if is_terminal(sys.stdout) else 100
     for name, text in rows.items():
         for number, line in enumerate(textwrap.wrap(text, width, break_on_hyphens=False)):
             output.line(f"{'' if number else name:<12}{line}")
@@ -323,7 +323,7 @@ def _short(value: Any) -> str:
 @runs_app.command(
     "rm",
     cls=Command,
-    epilog=examples("mnistctl runs rm fast-1", "mnistctl runs rm fast-1 fast-2 --yes"),
+    epilog=examples("mnistctl runs rm fast-1", "mnistctl runs rm fast-2 --yes"),
 )
 def rm_command(
     ctx: typer.Context,
@@ -357,7 +357,7 @@ def rm_command(
 
 
 def _ask(question: str) -> None:
-    if not sys.stdin.isatty():
+    if not is_terminal(sys.stdin):
         raise UsageError("removing runs asks first, and this is no terminal", "add --yes")
     try:
         agreed = typer.confirm(question, err=True)

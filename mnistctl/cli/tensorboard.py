@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnistctl.errors import MnistctlError
-from mnistctl.events import EpochReport, Reporter, StepReport, TrainingPlan
+from mnistctl.events import EpochReport, NullReporter, Reporter, StepReport, TrainingPlan
 
 if TYPE_CHECKING:
     from mnistctl.engine.training.config import TrainRequest
@@ -95,7 +95,7 @@ class TensorBoardReporter:
             return
         config, steps = done.config, done.result.epochs * self._steps
         model = load_model(
-            str(done.checkpoint), done.directory, config.device, config.precision, self.inner
+            str(done.checkpoint), done.directory, config.device, config.precision, NullReporter()
         )
         data = get_dataset(config.dataset).load("test", data_dir, self.inner)
         confidences, predictions = model.predictor.probabilities(data.images).max(1)
