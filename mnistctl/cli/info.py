@@ -155,7 +155,7 @@ def recipes_command(
             Column("recipe", names),
             Column("epochs", [str(own.epochs) for own in recipes], right=True, expendable=True),
             Column("batch", [str(own.batch_size) for own in recipes], right=True, expendable=True),
-            Column("what it is", [own.summary for own in recipes]),
+            Column("what it is", [own.summary for own in recipes], folds=True),
         ],
     )
     output.line("* the default")

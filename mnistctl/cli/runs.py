@@ -109,7 +109,7 @@ def _show_list(output: Output, runs: Sequence["RunInfo"], rows: Sequence[dict[st
         [
             Column("run", cells(str, "run")),
             Column("state", cells(str, "state"), styles=STATE_STYLES),
-            Column("recipe", times),
+            Column("recipe", times, folds=True),
             Column("data set", cells(str, "dataset"), expendable=True),
             Column("seed", cells(str, "seed"), right=True, expendable=True),
             Column("epochs", [_epochs(row) for row in rows], right=True),

@@ -1,12 +1,14 @@
 """Tables of text: in colour on a terminal, plain and without trailing spaces elsewhere."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from mnistctl.cli.output import Output, is_terminal
 
 GAP = "  "
+FOLDED_WIDTH = 24
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Column:
     """Numbers end at the column's right edge."""
     expendable: bool = False
     """Left out where the terminal is too narrow."""
+    folds: bool = False
+    """Broken into lines where the terminal is too narrow."""
     styles: Mapping[str, str] = field(default_factory=dict)
     """Rich's styles of some cells, by their text."""
 
@@ -26,6 +30,11 @@ class Column:
     def width(self) -> int:
         """Characters of the widest cell or the heading."""
         return max(map(len, [self.heading, *self.cells]))
+
+    @property
+    def least_width(self) -> int:
+        """Characters that it can do with."""
+        return min(self.width, FOLDED_WIDTH) if self.folds else self.width
 
     def padded(self, cell: str) -> str:
         """`cell` as wide as the column."""
@@ -35,28 +44,40 @@ class Column:
 def show_table(output: Output, columns: Sequence[Column]) -> None:
     """Print `columns` as a table; those without any content are left out."""
     shown = [column for column in columns if any(column.cells)]
-    on_terminal = is_terminal(sys.stdout)
-    if on_terminal:
-        shown = _that_fit(shown, output.console().width)
-    headings = [column.heading for column in shown]
-    for row in (headings, *zip(*(column.cells for column in shown), strict=True)):
-        parts = [column.padded(cell) for column, cell in zip(shown, row, strict=True)]
-        if not on_terminal:
-            output.line(GAP.join(parts).rstrip())
-            continue
-        from rich.text import Text
+    if is_terminal(sys.stdout):
+        _show_on_terminal(output, shown)
+        return
+    for row in ([column.heading for column in shown], *_rows(shown)):
+        cells = (column.padded(cell) for column, cell in zip(shown, row, strict=True))
+        output.line(GAP.join(cells).rstrip())
 
-        line = Text(no_wrap=True, overflow="ellipsis")
-        for column, cell, part in zip(shown, row, parts, strict=True):
-            style = "bold" if row is headings else column.styles.get(cell, "")
-            line.append(part, style).append(GAP)
-        line.rstrip()
-        output.console().print(line)
+
+def _rows(columns: Sequence[Column]) -> Iterator[tuple[str, ...]]:
+    return zip(*(column.cells for column in columns), strict=True)
+
+
+def _show_on_terminal(output: Output, columns: list[Column]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console = output.console()
+    columns = _that_fit(columns, console.width)
+    table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0))
+    for column in columns:
+        justify: Literal["right", "left"] = "right" if column.right else "left"
+        table.add_column(
+            Text(column.heading), justify=justify, no_wrap=not column.folds, overflow="fold"
+        )
+    for row in _rows(columns):
+        table.add_row(
+            *(Text(c, column.styles.get(c, "")) for column, c in zip(columns, row, strict=True))
+        )
+    console.print(table)
 
 
 def _that_fit(columns: list[Column], width: int) -> list[Column]:
     """`columns` without expendable ones, the last first, until they fit in `width` characters."""
-    while sum(column.width + len(GAP) for column in columns) - len(GAP) > width:
+    while sum(column.least_width + len(GAP) for column in columns) > width:
         expendable = [column for column in columns if column.expendable]
         if not expendable:
             break
