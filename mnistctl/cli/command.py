@@ -20,6 +20,10 @@ class Command(TyperCommand):
         """The examples, as they stand."""
         _write_examples(self.epilog, formatter)
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Names to propose to the shell, bare: Typer imports rich for each description."""
+        return _without_help(super().shell_complete(ctx, incomplete))
+
 
 class Group(TyperGroup):
     """The same for a group; its commands are listed under their `rich_help_panel`, too."""
@@ -44,10 +48,20 @@ class Group(TyperGroup):
         """The examples, as they stand."""
         _write_examples(self.epilog, formatter)
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Names to propose to the shell, bare: Typer imports rich for each description."""
+        return _without_help(super().shell_complete(ctx, incomplete))
+
 
 def examples(*commands: str) -> str:
     """The `epilog` that shows `commands`."""
     return "\n".join(commands)
+
+
+def _without_help(items: list[Any]) -> list[Any]:
+    for item in items:
+        item.help = None
+    return items
 
 
 def _write_options(command: Any, ctx: Any, formatter: Any) -> None:

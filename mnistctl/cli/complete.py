@@ -11,12 +11,7 @@ from mnistctl.device import DEVICES, PRECISIONS
 from mnistctl.errors import MnistctlError
 from mnistctl.recipes import RECIPES
 
-Completion = Callable[[typer.Context, list[str], str], list[tuple[str, str] | str]]
-SPECIAL = {
-    "latest": "the latest finished run",
-    "best": "the run of highest validation accuracy",
-    "shipped": "the built-in weights",
-}
+Completion = Callable[[typer.Context, list[str], str], list[str]]
 
 
 def one_of(*names: str) -> Completion:
@@ -24,17 +19,17 @@ def one_of(*names: str) -> Completion:
     return lambda ctx, args, incomplete: list(names)
 
 
-def recipes(ctx: typer.Context, args: list[str], incomplete: str) -> list[tuple[str, str] | str]:
-    """Recipes with their summaries."""
-    return [(recipe.name, recipe.summary) for recipe in RECIPES.values()]
+def recipes(ctx: typer.Context, args: list[str], incomplete: str) -> list[str]:
+    """Names of the recipes."""
+    return list(RECIPES)
 
 
-def datasets(ctx: typer.Context, args: list[str], incomplete: str) -> list[tuple[str, str] | str]:
-    """Data sets with their summaries."""
-    return [(dataset.name, dataset.summary) for dataset in DATASETS.values()]
+def datasets(ctx: typer.Context, args: list[str], incomplete: str) -> list[str]:
+    """Names of the data sets."""
+    return list(DATASETS)
 
 
-def runs(ctx: typer.Context, args: list[str], incomplete: str) -> list[tuple[str, str] | str]:
+def runs(ctx: typer.Context, args: list[str], incomplete: str) -> list[str]:
     """Names of the runs in the store."""
     from mnistctl.store.runs import run_directories
 
@@ -45,9 +40,7 @@ def runs(ctx: typer.Context, args: list[str], incomplete: str) -> list[tuple[str
     return sorted(path.name for path in found)
 
 
-def checkpoints(
-    ctx: typer.Context, args: list[str], incomplete: str
-) -> list[tuple[str, str] | str]:
+def checkpoints(ctx: typer.Context, args: list[str], incomplete: str) -> list[str]:
     """Runs, words for some of them, and the `.pt` files of the directory typed so far."""
     folder, _ = os.path.split(incomplete)
     try:
@@ -55,7 +48,7 @@ def checkpoints(
     except OSError:
         names = []
     files = [os.path.join(folder, name) for name in names if name.endswith((".pt", ".pth"))]
-    return [*runs(ctx, args, incomplete), *SPECIAL.items(), *files]
+    return [*runs(ctx, args, incomplete), "latest", "best", "shipped", *files]
 
 
 devices = one_of(*(name for name in DEVICES if name != "cuda:N"))

@@ -1,9 +1,7 @@
 """`mnistctl info`: this machine, as the program sees it; and the recipes."""
 
 import contextlib
-import importlib.metadata
 import os
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +66,14 @@ def info_command(
 
 
 def _versions() -> dict[str, Any]:
+    import platform
+    from importlib import metadata
+
     return {
         "version": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "torchvision": importlib.metadata.version("torchvision"),
+        "torchvision": metadata.version("torchvision"),
     }
 
 
@@ -113,6 +114,8 @@ def _detail(name: str) -> str:
 
 def _processor() -> str:
     """The processor's name, where the system tells."""
+    import platform
+
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

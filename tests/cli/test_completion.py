@@ -10,7 +10,7 @@ from runs_made import save_run
 
 from mnistctl.recipes import RECIPES
 
-HEAVY = {"torch", "torchvision", "matplotlib", "numpy", "scipy", "skimage"}
+HEAVY = {"torch", "torchvision", "matplotlib", "numpy", "scipy", "skimage", "rich"}
 
 
 def proposed(line: str, shell: str = "bash") -> list[str]:
@@ -64,8 +64,9 @@ def test_runs_and_checkpoints() -> None:
 
 
 def test_other_shells() -> None:
-    assert '"fast":"99 % in one epoch' in "\n".join(proposed("mnistctl train -r ", "zsh"))
-    assert proposed("mnistctl train -r ", "fish")[0].startswith("mlp\tfeed-forward")
+    assert '"robust"' in proposed("mnistctl train -r ", "zsh")[-1]
+    assert '"runs"' in "".join(proposed("mnistctl ", "zsh"))
+    assert proposed("mnistctl train -r ", "fish") == list(RECIPES)
 
 
 def test_scripts_are_offered() -> None:
