@@ -24,7 +24,7 @@ STALE_SECONDS = 3600.0
 SILENT = NullReporter()
 FROM_HINT = "mnistctl download --from DIR_OR_URL, where the four MNIST .gz files are"
 
-Status = Literal["downloaded", "present", "repaired"]
+Status = Literal["downloaded", "present", "extracted", "repaired"]
 Location = Path | str
 
 
@@ -62,9 +62,10 @@ def download(
 ) -> DownloadResult:
     """Put the four MNIST files, verified, into `data_dir`/MNIST/raw, as .gz and decompressed.
 
-    What is there and intact stays as it is (`present`) unless `force`; what is damaged, or was
-    never decompressed, is `repaired`. `source` is a directory or a base URL (http, https, file);
-    without one, copies lying flat in `data_dir` and then the public mirrors are tried in turn.
+    What is there and intact stays as it is (`present`) unless `force`; an intact .gz that was
+    never decompressed is `extracted`, what is damaged is `repaired`. `source` is a directory or a
+    base URL (http, https, file); without one, copies lying flat in `data_dir` and then the public
+    mirrors are tried in turn.
     Each file is replaced in one step, so downloads into one directory don't disturb each other.
     Raises DataError where no location has an intact file or `data_dir` can't be written.
     """
@@ -102,7 +103,7 @@ def _provide(
         source, status = str(gz_path if gz else raw_path), "present"
     elif gz and not force:
         _write(raw_path, decompress(gz), file.raw)
-        source, status = str(gz_path), "repaired"
+        source, status = str(gz_path), "repaired" if raw_damaged else "extracted"
     else:
         found = _obtain(file, locations, reporter)
         if found.gz:

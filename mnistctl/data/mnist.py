@@ -105,6 +105,23 @@ def load(data_dir: Path, split: str) -> LabelledImages:
     return LabelledImages(images, labels.long())
 
 
+def state(data_dir: Path) -> str:
+    """`verified`, `missing`, or `damaged`: whether all four files are in `data_dir` and intact."""
+    if not any(
+        (folder / blob.name).exists()
+        for folder in folders(data_dir)
+        for file in FILES
+        for blob in (file.raw, file.gz)
+    ):
+        return "missing"
+    try:
+        for file in FILES:
+            _read_any_copy(data_dir, file)
+    except DataError:
+        return "damaged"
+    return "verified"
+
+
 def fingerprint() -> str:
     """SHA-256 over those of the published files."""
     published = "".join(file.raw.sha256 for file in FILES)

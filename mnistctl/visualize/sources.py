@@ -259,12 +259,6 @@ class RunsSource(Source):
 
         Raises CheckpointError.
         """
-        from mnistctl.store.resolve import find_run
-        from mnistctl.store.runs import is_run
+        from mnistctl.store.find import find_run
 
-        found = []
-        for name in self.checkpoint or ("latest",):
-            path = Path(name)
-            inside = path.suffix == ".pt" and path.is_file() and is_run(path.parent)
-            found.append(path.parent if inside else find_run(name, self.store).directory)
-        return found
+        return [find_run(name, self.store).directory for name in self.checkpoint or ("latest",)]

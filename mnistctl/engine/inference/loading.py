@@ -12,7 +12,7 @@ from mnistctl.device import choose_hardware
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.errors import CheckpointError
-from mnistctl.events import Reporter
+from mnistctl.events import NullReporter, Reporter
 from mnistctl.models.ensemble import Ensemble, split_members
 from mnistctl.models.layers import prepare_layout
 from mnistctl.models.registry import build, expected_shapes, recognise, shapes
@@ -41,9 +41,13 @@ def load_model(
 ) -> LoadedModel:
     """Find, verify and build what `argument` means (see `store.resolve.resolve`).
 
-    `device` and `precision` as typed, None: auto. Raises UsageError, CheckpointError, DeviceError.
+    `device` and `precision` as typed, None: auto, and not worth a line for a few answers.
+    Raises UsageError, CheckpointError, DeviceError.
     """
-    return load_models([argument], store, device, precision, Ranks(), reporter)[0]
+    found = resolve(argument, store)
+    asked = device is not None or precision is not None
+    where = choose_hardware(device, precision, 0, reporter if asked else NullReporter())
+    return _loaded(found, *where, reporter)
 
 
 def load_models(

@@ -130,6 +130,8 @@ def _opened(job: _Job, run: RunInfo | None) -> Iterator[Saver]:
         reporter.say(f"Run: {directory.name} in {directory}")
     own = directory if ranks.is_first else None
     with writing(own) if own else contextlib.nullcontext():
+        if own:
+            reporter.run(own)
         if run is not None:
             if own:
                 check_unchanged(run)
