@@ -175,7 +175,9 @@ def disturb_each_write(
         result = server.run(*again)
         assert result.code == 0, (number, result)
         assert_same_run(name, "straight")
-        assert not list(directory.rglob(".*.tmp"))
+        # A member's staging directory stays for an hour: it may be a living process's.
+        left = [path for path in directory.rglob(".*.tmp") if path.parent.name != "members"]
+        assert all(is_temporary(path.parent.name) for path in left)
         shutil.rmtree(directory)
     raise AssertionError("it never ended")
 
