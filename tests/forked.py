@@ -70,8 +70,8 @@ def run(
 ) -> Summary:
     """`judge` names what becomes of each case, in a process of its own.
 
-    A child that hangs is killed after SECONDS or WAITING; one that asks for twice `max_megabytes` of address
-    space beyond the parent's gets a MemoryError. `keep` is told number, case and outcome.
+    A child that hangs is killed after SECONDS or WAITING; one that asks for twice `max_megabytes`
+    of address space beyond the parent's gets a MemoryError. `keep` is told number, case, outcome.
     """
     summary = Summary()
     gc.freeze()
