@@ -2,6 +2,7 @@
 
 from difflib import get_close_matches
 from enum import IntEnum
+from importlib.util import find_spec
 
 
 class ExitCode(IntEnum):
@@ -75,3 +76,10 @@ def unknown(what: str, name: str, known: tuple[str, ...], more: str = "") -> Usa
     guess = f"; did you mean '{close[0]}'?" if close else ""
     hint = f"choose one of: {', '.join(known)}" + (f" ({more})" if more else "")
     return UsageError(f"unknown {what} '{name}'{guess}", hint)
+
+
+def require_extra(extra: str, *modules: str) -> None:
+    """Raise MnistctlError with the install command unless all modules of an extra are there."""
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise MnistctlError(f"this needs {', '.join(missing)}: pip install 'mnistctl[{extra}]'")

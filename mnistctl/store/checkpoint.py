@@ -86,7 +86,7 @@ def load(path: Path) -> Checkpoint:
     times the file's size.
     Raises CheckpointError, naming the file, when it is missing, damaged, hostile or too new.
     """
-    raw = _read(path)
+    raw = read_bounded(path)
     sealed = _check_seal(path, raw)
     records = _read_archive(path, raw)
     del raw
@@ -103,20 +103,8 @@ def load(path: Path) -> Checkpoint:
     return _own(path, document) if own else Checkpoint(_bare(path, document))
 
 
-def seal(archive: bytes) -> bytes:
-    """`archive` (zip bytes without a comment) with its SHA-256 as the zip's comment."""
-    length = (len(SEAL) + DIGEST_LENGTH).to_bytes(2, "little")
-    body = archive[:-2] + length + SEAL
-    return body + hashlib.sha256(body).hexdigest().encode()
-
-
-def _serialise(document: Mapping[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(dict(document), buffer)
-    return buffer.getvalue()
-
-
-def _read(path: Path) -> bytes:
+def read_bounded(path: Path) -> bytes:
+    """The bytes of a file of at most MAX_BYTES. Raises CheckpointError, naming it."""
     try:
         if not path.is_file():
             kind = "is a directory" if path.is_dir() else "is no regular file"
@@ -132,6 +120,19 @@ def _read(path: Path) -> bytes:
             f"{path} is refused: larger than {MAX_BYTES >> 20} MiB, no checkpoint of this tool"
         )
     return raw
+
+
+def seal(archive: bytes) -> bytes:
+    """`archive` (zip bytes without a comment) with its SHA-256 as the zip's comment."""
+    length = (len(SEAL) + DIGEST_LENGTH).to_bytes(2, "little")
+    body = archive[:-2] + length + SEAL
+    return body + hashlib.sha256(body).hexdigest().encode()
+
+
+def _serialise(document: Mapping[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(dict(document), buffer)
+    return buffer.getvalue()
 
 
 def _check_seal(path: Path, raw: bytes) -> bool:
