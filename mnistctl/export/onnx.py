@@ -1,6 +1,7 @@
 """A Predictor as one ONNX graph: preprocessing, members, shifts and temperature are inside."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +26,8 @@ class _Whole(nn.Module):
         return self.predictor.calibrated(logits), logits
 
 
-def onnx_bytes(predictor: Predictor, metadata: Mapping[str, str]) -> tuple[bytes, int]:
-    """The ONNX file of a Predictor on the CPU in fp32, and the number of its operator set."""
+def onnx_bytes(predictor: Predictor, metadata: Mapping[str, str]) -> tuple[bytes, dict[str, Any]]:
+    """The ONNX file of a Predictor on the CPU in fp32; its inputs, outputs and operator set."""
     program = torch.onnx.export(
         _Whole(predictor).eval(),
         (torch.zeros(2, 1, 28, 28, dtype=torch.uint8),),
@@ -45,7 +46,16 @@ def onnx_bytes(predictor: Predictor, metadata: Mapping[str, str]) -> tuple[bytes
         del part.metadata_props[:]
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
-    return model.SerializeToString(deterministic=True), model.opset_import[0].version
+    classes = len(predictor.classes)
+    facts = {
+        "inputs": [{"name": INPUT, "dtype": "uint8", "shape": ["n", 1, 28, 28]}],
+        "outputs": [
+            {"name": name, "dtype": "float32", "shape": ["n", classes]}
+            for name in (PROBABILITIES, LOGITS)
+        ],
+        "opset": model.opset_import[0].version,
+    }
+    return model.SerializeToString(deterministic=True), facts
 
 
 def check_onnx(raw: bytes, name: str, predictor: Predictor, images: Tensor) -> float:

@@ -1,7 +1,7 @@
 """`export`: a checkpoint as a file for other programs, by the suffix of its name."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from mnistctl import __version__
 from mnistctl.data import synthetic
 from mnistctl.data.registry import DEFAULT_DATASET, get_dataset
 from mnistctl.engine.inference.loading import LoadedModel, load_model
-from mnistctl.engine.inference.onnx_model import INPUT, LOGITS, PROBABILITIES, Description
+from mnistctl.engine.inference.onnx_model import Description
 from mnistctl.errors import MnistctlError, UsageError, require_extra, unknown
 from mnistctl.events import Reporter
 from mnistctl.export.card import card
@@ -34,15 +34,6 @@ MIN_IMAGES, MAX_IMAGES = 1_000, 2_000
 
 
 @dataclass(frozen=True)
-class Interface:
-    """An input or output of an ONNX file."""
-
-    name: str
-    dtype: str
-    shape: tuple[str | int, ...]
-
-
-@dataclass(frozen=True)
 class Exported:
     """What was written; the fields from `inputs` on are empty or None but for ONNX."""
 
@@ -53,8 +44,9 @@ class Exported:
     """The checkpoint in a sentence."""
     card: Path
     bytes: int
-    inputs: tuple[Interface, ...] = ()
-    outputs: tuple[Interface, ...] = ()
+    inputs: Sequence[Mapping[str, Any]] = ()
+    outputs: Sequence[Mapping[str, Any]] = ()
+    """Name, dtype and shape of each."""
     opset: int | None = None
     images_checked: int | None = None
     images: str | None = None
@@ -96,8 +88,7 @@ def export(
     metadata = _metadata(model, tested)
     facts: dict[str, Any] = {}
     if suffix == ".onnx":
-        content, facts["opset"] = onnx_bytes(model.predictor, metadata)
-        facts |= _interfaces(len(model.predictor.classes))
+        content, facts = onnx_bytes(model.predictor, metadata)
         images, facts["images"] = _images(model.dataset, data_dir, reporter)
         facts["images_checked"] = len(images)
         reporter.say(f"Checking {len(images):,} images of {facts['images']} with onnxruntime")
@@ -135,27 +126,11 @@ def _tested(checkpoint: Path) -> Score | None:
 
 def _metadata(model: LoadedModel, tested: Score | None) -> dict[str, str]:
     predictor = model.predictor
-    description = Description(
-        predictor.recipe, predictor.classes, model.dataset, predictor.num_members
-    )
-    accuracy = {} if tested is None else {"accuracy": str(tested.accuracy)}
+    own = Description(predictor.recipe, predictor.classes, model.dataset, predictor.num_members)
     with open(model.path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {
-        **description.to_metadata(),
-        "version": __version__,
-        "checkpoint_sha256": digest,
-        **accuracy,
-    }
-
-
-def _interfaces(num_classes: int) -> dict[str, tuple[Interface, ...]]:
-    return {
-        "inputs": (Interface(INPUT, "uint8", ("n", 1, 28, 28)),),
-        "outputs": tuple(
-            Interface(name, "float32", ("n", num_classes)) for name in (PROBABILITIES, LOGITS)
-        ),
-    }
+    known = {"version": __version__, "checkpoint_sha256": digest}
+    return own.to_metadata() | known | ({"accuracy": str(tested.accuracy)} if tested else {})
 
 
 def _images(dataset: str | None, data_dir: Path, reporter: Reporter) -> tuple[Tensor, str]:
@@ -178,14 +153,10 @@ def _rows(made: Exported, metadata: Mapping[str, str]) -> list[tuple[str, str]]:
         ("size", f"{made.bytes:,} bytes"),
         ("SHA-256 of the checkpoint", f"`{metadata['checkpoint_sha256']}`"),
     ]
-    if made.max_difference is None:
-        return rows
-    return [
-        *rows,
-        ("operator set", f"{made.opset}"),
-        (
-            "checked",
+    if made.max_difference is not None:
+        checked = (
             f"with onnxruntime on {made.images_checked:,} images of {made.images}: probabilities"
-            f" differ by at most {made.max_difference:.1e}, no answer changes",
-        ),
-    ]
+            f" differ by at most {made.max_difference:.1e}, no answer changes"
+        )
+        rows += [("operator set", f"{made.opset}"), ("checked", checked)]
+    return rows
