@@ -143,11 +143,11 @@ def run_task(task: dict[str, Any]) -> None:
 
 def save(directory: str, step: str) -> None:
     """Save a checkpoint as training does, without any training."""
-    from runs_made import payload
+    from runs_made import checkpoint_at
 
     from mnistctl.store.rotation import save_last
 
-    save_last(Path(directory), payload(int(step)))
+    save_last(Path(directory), checkpoint_at(int(step)))
 
 
 def kill_at_write(number: int) -> None:

@@ -254,7 +254,7 @@ def test_only_finished_runs_on_all_of_mnist_are_shipped(
 def test_identity_is_that_of_the_weights() -> None:
     def hashed(seed: int, layout: torch.memory_format) -> str:
         torch.manual_seed(seed)
-        model = build("cnn-small").to(memory_format=layout)
+        model = build("cnn-small", 10).to(memory_format=layout)
         loaded = LoadedModel(model, RECIPES["cnn-small"], "mnist", Path("x.pt"), "x", "x.pt")
         known = identity(loaded)
         assert (known["recipe"], known["parameters"]) == ("cnn-small", 21_840)

@@ -1,4 +1,4 @@
-"""Killed, interrupted, out of disk: the real program goes on to the bits of an untroubled run."""
+"""Killed, interrupted, out of disk: the real program resumes to the bits of an untroubled run."""
 
 import os
 import random
@@ -17,8 +17,7 @@ import program
 import pytest
 import torch
 from program import Server
-from runs_made import payload, save_run
-from small_data import load_small_split
+from runs_made import checkpoint_at, save_run
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
@@ -39,14 +38,21 @@ def plain(name: str) -> list[str]:
 def assert_same_run(name: str, other: str) -> None:
     """Weights, optimiser and losses of two runs are the same bits; last.pt and best.pt."""
     a, b = (checkpoint.load(STORE / n / "last.pt") for n in (name, other))
-    assert_same(a["weights"], b["weights"])
+    assert_same(a.weights, b.weights)
+    assert a.training
+    assert b.training
     for key in ("model", "optimizer", "loss_sums", "epochs_done", "step", "images"):
-        assert_same(a["training"][key], b["training"][key])
+        assert_same(a.training[key], b.training[key])
     assert_same(*(without_times(read_metrics(STORE / n)) for n in (name, other)))
     best = [STORE / n / "best.pt" for n in (name, other)]
     assert best[0].exists() == best[1].exists()
     if best[0].exists():
-        assert_same(*(checkpoint.load(path)["weights"] for path in best))
+        assert_same(*(checkpoint.load(path).weights for path in best))
+
+
+def step_of(found: checkpoint.Checkpoint) -> int:
+    assert found.training
+    return int(found.training["step"])
 
 
 def without_times(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -90,7 +96,7 @@ def kill_often(server: Server, kills: int, draw: random.Random) -> tuple[int, in
         done += 1
         newest = load_newest(STORE / "killed")
         assert newest.problems == []
-        in_epoch += bool(newest.payload and newest.payload["training"]["step"])
+        in_epoch += bool(newest.checkpoint and step_of(newest.checkpoint))
     assert server.run("train", "--resume", "killed", "--epochs", str(epochs)).code == 0
     return epochs, in_epoch
 
@@ -166,22 +172,21 @@ def test_a_kill_at_each_write_of_a_save(server: Server, tmp_path: Path) -> None:
     for number in range(1, 100):
         shutil.rmtree(run, ignore_errors=True)
         save_run(run, step=1)
-        save_last(run, payload(step=2))
+        save_last(run, checkpoint_at(step=2))
         result = server.run("save", str(run), "3", kill_at=number)
         newest = load_newest(run)
         assert newest.path.name == "last.pt"
         assert newest.problems == []
-        assert newest.payload
         step, previous = (
-            checkpoint.load(run / name)["training"]["step"] for name in ("last.pt", "previous.pt")
+            step_of(checkpoint.load(run / name)) for name in ("last.pt", "previous.pt")
         )
         # The old last.pt stays until the new one is whole, and is previous.pt by then.
         assert (step, previous) in ((2, 1), (2, 2), (3, 2))
         if result.code == 0:
             break
         assert result.code == -signal.SIGKILL
-        save_last(run, payload(step=4))
-        assert checkpoint.load(run / "previous.pt")["training"]["step"] == step
+        save_last(run, checkpoint_at(step=4))
+        assert step_of(checkpoint.load(run / "previous.pt")) == step
     assert (step, previous) == (3, 2)
     assert number > 8
 
@@ -238,25 +243,25 @@ def interrupt(server: Server, *words: str, number: int = signal.SIGINT) -> progr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopping_saves_and_the_printed_command_goes_on(
+def test_stopping_saves_and_the_printed_command_resumes(
     number: int, code: int, server: Server
 ) -> None:
     options = ("--log-every", "1", "--validation", "300")
     long = (*SMALL, "--epochs", "12", "--name", "stopped", *options)
     result = interrupt(server, *long, number=number)
     assert result.code == code
-    assert "everything is saved" in result.err
     assert result.out == ""
-    state = load_newest(STORE / "stopped").payload
-    assert state
-    place = re.search(r"stopped in epoch (\d+) after step (\d+)", result.err)
-    if place:  # else it was between two epochs
-        training = state["training"]
-        assert (training["epochs_done"] + 1, training["step"]) == tuple(map(int, place.groups()))
-    command = re.search(r"continue with: mnistctl (.*)", result.err)
-    assert command
-    continued = server.run(*shlex.split(command[1]))
-    assert continued.code == 0, continued
+    saved = load_newest(STORE / "stopped").checkpoint
+    assert saved
+    assert saved.training
+    epochs, step = saved.training["epochs_done"], saved.training["step"]
+    where = f"at epoch {epochs + 1}, step {step}" if step else f"after epoch {epochs}"
+    error, hint = result.err.splitlines()[-2:]
+    assert error == f"error: Interrupted {where}. Checkpoint saved."
+    assert hint == "  Resume with: mnistctl train --resume stopped"
+    resumed = server.run(*shlex.split(hint.partition("mnistctl ")[2]))
+    assert resumed.code == 0, resumed
+    assert f"Resuming run stopped from epoch {epochs + 1}, step {step}" in resumed.err
     straight = [word if word != "stopped" else "straight" for word in long]
     assert server.run(*straight).code == 0
     assert_same_run("stopped", "straight")
@@ -289,11 +294,11 @@ def test_four_trainings_into_one_store(server: Server) -> None:
         assert_same_run("mlp-1", f"mlp-{number}")
 
 
-def test_two_resumes_of_one_run(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("small_datasets")
+def test_two_resumes_of_one_run(server: Server) -> None:
     pid = server.start(*SMALL, "--epochs", "500", "--name", "x")
     while "epoch 1" not in (server.directory / "err").read_text():
         time.sleep(0.01)
-    monkeypatch.setattr("mnistctl.engine.training.run.load_split", load_small_split)
     second = CliRunner().invoke(app, ["train", "--resume", "x"])
     assert second.exit_code == 1
     assert "trained by another process" in second.stderr
@@ -315,7 +320,9 @@ CONFLICTS = {
     ("--dataset", "synthetic"): "--dataset synthetic (the run has mnist)",
     ("--lr", "1"): "--lr 1.0 (the run has 0.003)",
     ("--validation", "9"): "--validation 9 (the run has 0)",
-    ("--precision", "bf16"): "--precision bf16 (the run has fp32)",
+    ("--ensemble", "2"): "--ensemble 2 (the run has 1)",
+    ("--set", "momentum=0.5"): "--set momentum=0.5 (the run has mlp (epochs=2))",
+    ("--set", "momentm=0.5"): "did you mean 'momentum'",
     ("--name", "y"): "--name y (the run has x)",
     ("--epochs", "1"): "--epochs 1 is less than the 2",
     ("--epochs", "0"): "--epochs 0 is less than the 2",
@@ -332,7 +339,7 @@ def test_conflicts(finished: Callable[..., program.Done]) -> None:
     assert (STORE / "x" / "last.pt").read_bytes() == before
     same = finished("--recipe", "mlp", "--seed", "3", "--batch-size", "64", "--precision", "auto")
     assert same.code == 0
-    assert "is finished: 2 epochs are done" in same.err
+    assert "is finished after epoch 2" in same.err
 
 
 def test_extension_is_the_longer_run(server: Server, finished: Callable[..., program.Done]) -> None:
@@ -340,7 +347,7 @@ def test_extension_is_the_longer_run(server: Server, finished: Callable[..., pro
         result = finished(*words)
         assert result.code == 0
         assert "A larger --epochs extends it" in result.err
-        assert result.out.startswith("Test: ")
+        assert result.out.startswith("Test: accuracy ")
     assert finished("--epochs", "4", "--log-every", "20").code == 0
     assert server.run(*TINY, "--epochs", "4", "--name", "straight", "--seed", "3").code == 0
     assert_same_run("x", "straight")
@@ -360,7 +367,7 @@ def test_damaged_files_of_a_run(server: Server, finished: Callable[..., program.
     result = finished("--epochs", "3")
     assert result.code == 0, result
     assert "last.pt is damaged: its bytes don't match their SHA-256" in result.err
-    assert "continuing from previous.pt" in result.err
+    assert "resuming from previous.pt" in result.err
     assert server.run(*TINY, "--epochs", "3", "--name", "straight", "--seed", "3").code == 0
     assert_same_run("x", "straight")
     for name in ("last.pt", "previous.pt"):
@@ -371,7 +378,7 @@ def test_damaged_files_of_a_run(server: Server, finished: Callable[..., program.
     assert "previous.pt" in result.err
 
 
-def test_a_moved_run_goes_on_where_it_is(
+def test_a_moved_run_resumes_where_it_is(
     server: Server, finished: Callable[..., program.Done]
 ) -> None:
     Path("elsewhere").mkdir()

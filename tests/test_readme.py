@@ -54,7 +54,7 @@ def test_quick_start_trains_without_a_network(offline_processes: None) -> None:
     assert words[0] == "mnistctl"
     done = run(*words[1:])
     assert done.returncode == 0, done.stderr
-    accuracy = re.search(r"Test: [\d,]+ of 10,000 \(([\d.]+) %\)", done.stdout)
+    accuracy = re.search(r"Test: accuracy ([\d.]+) % \([\d,]+/10,000\)", done.stdout)
     assert accuracy
     assert float(accuracy[1]) > 97
     assert Path(re.search(r"Checkpoint: (.*)", done.stdout)[1]).is_file()  # type: ignore[index]
@@ -77,7 +77,7 @@ def test_every_recipe_is_in_the_table(recipe: Recipe) -> None:
     """With the size of its network, batch, peak rate and epochs."""
     section = README[README.index("## Recipes") :]
     (row,) = re.findall(rf"^\| `{recipe.name}`[^|]*\|.*$", section[: section.index("###")], re.M)
-    assert f"{num_parameters(recipe.network):,}" in row
+    assert f"{num_parameters(recipe.network, 10):,}" in row
     *_, batch, optimizer, epochs, _ = (cell.strip() for cell in row.split("|"))
     assert (batch, epochs) == (str(recipe.batch_size), str(recipe.epochs))
     standard = optimizer == "as `standard`" and RECIPES["standard"].learning_rate

@@ -10,12 +10,13 @@ import struct
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from runs_made import payload
+from runs_made import CONFIG, checkpoint_at, document_at, sealed
 
 from mnistctl.errors import CheckpointError
 from mnistctl.models.registry import build
@@ -26,14 +27,14 @@ from mnistctl.store import checkpoint
 def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A checkpoint of 90 KB with an optimiser's state, as training saves it."""
     torch.manual_seed(0)
-    model = build("cnn-small")
+    model = build("cnn-small", 10)
     optimizer = torch.optim.AdamW(model.parameters())
     model(torch.rand(2, 1, 28, 28)).sum().backward()
     optimizer.step()
-    document = payload() | {"weights": model.state_dict()}
-    document["training"] |= {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    training = dict(checkpoint_at().training or {}) | state
     path = tmp_path_factory.mktemp("good") / "good.pt"
-    checkpoint.save(path, document)
+    checkpoint.save(path, replace(checkpoint_at(), weights=model.state_dict(), training=training))
     return path.read_bytes()
 
 
@@ -104,11 +105,27 @@ def test_round_trip_is_exact_and_plain_torch_reads_it(good: bytes, tmp_path: Pat
     path = tmp_path / "x.pt"
     path.write_bytes(good)
     ours, theirs = checkpoint.load(path), torch.load(path, weights_only=True)
-    assert ours.keys() == theirs.keys()
+    assert {"format", "version", "run", "config", "metrics", "weights", "training"} == theirs.keys()
+    assert ours.weights.keys() == theirs["weights"].keys()
     for name, value in theirs["weights"].items():
-        assert torch.equal(value, ours["weights"][name])
-        assert value.stride() == ours["weights"][name].stride()
-    assert {"format", "version", "weights", "recipe", "training", "metrics"} <= ours.keys()
+        assert torch.equal(value, ours.weights[name])
+        assert value.stride() == ours.weights[name].stride()
+    assert (ours.config, ours.run, ours.metrics) == (CONFIG, "x", {})
+    assert theirs["config"] == CONFIG.to_dict()
+    assert ours.training
+    moments = ours.training["optimizer"]["state"]
+    assert all(
+        torch.equal(moments[index][name], value)
+        for index, state in theirs["training"]["optimizer"]["state"].items()
+        for name, value in state.items()
+    )
+
+
+def test_a_recipe_is_stored_once(good: bytes) -> None:
+    """In the configuration; nothing else of the file could contradict it."""
+    document = torch.load(io.BytesIO(good), weights_only=True)
+    assert document["config"].pop("recipe") == CONFIG.recipe.to_dict()
+    assert not {"recipe", "dataset", "classes"} & document.keys()
 
 
 def test_the_digest_is_over_all_the_bytes_before_it(good: bytes) -> None:
@@ -155,17 +172,15 @@ def test_a_removed_seal_is_noticed(good: bytes, tmp_path: Path) -> None:
 
 def test_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.pt"
-    checkpoint.save(path, payload() | {"version": 2})
-    assert "made by a newer mnistctl" in refusal(path, path.read_bytes()).message
-    checkpoint.save(path, payload())
+    newer = refusal(path, sealed(document_at() | {"version": 2}))
+    assert "made by a newer mnistctl (format 2, this one reads up to 1)" in newer.message
+    checkpoint.save(path, checkpoint_at())
     monkeypatch.setattr(checkpoint, "VERSION", 2)
-    assert checkpoint.load(path)["version"] == 1
-    monkeypatch.setattr(checkpoint, "OLDEST_VERSION", 2)
-    assert "made by an older mnistctl" in refusal(path, path.read_bytes()).message
+    assert checkpoint.load(path).config == CONFIG
 
 
 def test_bare_state_dicts_are_read(tmp_path: Path) -> None:
-    model = build("cnn-small")
+    model = build("cnn-small", 10)
     documents: list[Any] = [
         model.state_dict(),
         dict(model.named_parameters()),
@@ -174,14 +189,15 @@ def test_bare_state_dicts_are_read(tmp_path: Path) -> None:
     for document in documents:
         torch.save(document, tmp_path / "bare.pth")
         loaded = checkpoint.load(tmp_path / "bare.pth")
-        weights = loaded.get("model_state_dict", loaded)
-        assert all(torch.equal(weights[k], v) for k, v in model.state_dict().items())
+        assert (loaded.config, loaded.training) == (None, None)
+        assert loaded.weights.keys() == model.state_dict().keys()
+        assert all(torch.equal(loaded.weights[k], v) for k, v in model.state_dict().items())
 
 
 def test_saving_leaves_no_temporary_file(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "x.pt", payload())
+    checkpoint.save(tmp_path / "x.pt", checkpoint_at())
     with pytest.raises(CheckpointError, match="can't save"):
-        checkpoint.save(tmp_path / "x.pt" / "below.pt", payload())
+        checkpoint.save(tmp_path / "x.pt" / "below.pt", checkpoint_at())
     assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
 
 
@@ -199,7 +215,7 @@ class Planted:
 def test_a_planted_pickle_creates_no_file(sealed: bool, tmp_path: Path) -> None:
     planted = tmp_path / "planted"
     thing = Planted(planted)
-    for document in (thing, {"format": thing}, payload() | {"run": thing}):
+    for document in (thing, {"format": thing}, document_at() | {"run": thing}):
         buffer = io.BytesIO()
         torch.save(document, buffer)
         raw = checkpoint.seal(buffer.getvalue()) if sealed else buffer.getvalue()
@@ -269,7 +285,7 @@ def test_hostile_files_are_refused_in_little_memory(name: str, tmp_path: Path) -
 
 def test_the_hostile_files_are_hostile_by_one_thing_alone(tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(archive(pickled(tensor()), SIXTEEN))
-    assert checkpoint.load(tmp_path / "x.pt")["a"].tolist() == [0.0] * 4
+    assert checkpoint.load(tmp_path / "x.pt").weights["a"].tolist() == [0.0] * 4
 
 
 def test_two_records_of_one_name(good: bytes, tmp_path: Path) -> None:
@@ -293,9 +309,13 @@ def test_a_size_that_lies(tmp_path: Path) -> None:
     [
         {"weights": [1]},
         {"weights": {"w": "text"}},
-        {"recipe": {"name": "mlp"}},
-        {"recipe": None},
-        {"dataset": 3},
+        {"config": {"recipe": CONFIG.recipe.to_dict()}},
+        {"config": CONFIG.to_dict() | {"dataset": 3}},
+        {"config": CONFIG.to_dict() | {"recipe": {"name": "mlp"}}},
+        {"config": CONFIG.to_dict() | {"recipe": None}},
+        {"config": CONFIG.to_dict() | {"more": 1}},
+        {"config": [1]},
+        {"run": 3},
         {"metrics": []},
         {"training": 7},
         {"format": "other"},
@@ -305,14 +325,20 @@ def test_a_size_that_lies(tmp_path: Path) -> None:
     ids=str,
 )
 def test_contents_of_the_wrong_kind(change: dict[str, Any], tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "x.pt", payload() | change)
-    refusal(tmp_path / "x.pt", (tmp_path / "x.pt").read_bytes())
+    refusal(tmp_path / "x.pt", sealed(document_at() | change))
+
+
+@pytest.mark.parametrize("key", ["config", "run", "metrics", "weights", "version"])
+def test_contents_that_are_missing(key: str, tmp_path: Path) -> None:
+    document = document_at()
+    del document[key]
+    refusal(tmp_path / "x.pt", sealed(document))
 
 
 def test_other_things_of_torch(tmp_path: Path) -> None:
     path = tmp_path / "x.pt"
     unlike: list[Any] = [
-        build("mlp"),
+        build("mlp", 10),
         torch.zeros(2),
         {"a": torch.zeros(2).to_sparse()},
         {"a": torch.zeros(2, dtype=torch.complex64)},

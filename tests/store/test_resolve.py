@@ -1,21 +1,22 @@
 """What a person may type for a checkpoint or a run, and what each refusal says."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from runs_made import finish, payload, save_run
+from runs_made import checkpoint_at, finish, save_run
 
 from mnistctl.errors import CheckpointError
 from mnistctl.store import checkpoint
-from mnistctl.store import resolve as find
-from mnistctl.store.resolve import find_run, match_run
+from mnistctl.store import resolve as resolve_module
+from mnistctl.store.resolve import find_run, match_run, resolve
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Runs first-1 (finished), first-2 (finished, best), second (interrupted), oldest first."""
-    monkeypatch.setattr(find, "SHIPPED", tmp_path / "shipped.pt")
+    monkeypatch.setattr(resolve_module, "SHIPPED", tmp_path / "shipped.pt")
     directory = tmp_path / "runs"
     directory.mkdir()
     for age, (name, step) in enumerate([("first-1", 1), ("first-2", 2), ("second", 3)]):
@@ -24,13 +25,13 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             finish(run, validation=0.9 if name == "first-2" else None)
         for file in run.iterdir():
             os.utime(file, (1e9 + age, 1e9 + age))
-    best = {**payload(), "metrics": {"epoch": 1, "validation_accuracy": 0.9}}
+    best = replace(checkpoint_at(), metrics={"epoch": 1, "validation_accuracy": 0.9})
     checkpoint.save(directory / "first-2" / "best.pt", best)
     return directory
 
 
 def found(argument: str | None, store: Path) -> str:
-    return str(find.find(argument, store).path.relative_to(store))
+    return str(resolve(argument, store).path.relative_to(store))
 
 
 def test_every_way_to_say_it(store: Path) -> None:
@@ -44,13 +45,13 @@ def test_every_way_to_say_it(store: Path) -> None:
 
 
 def test_names_in_pictures_tell_apart(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find.find("first-1", store).name == "first-1"
-    assert find.find(str(store / "first-2"), store).name == "first-2"
-    assert find.find(str(store / "first-2" / "last.pt"), store).name == "first-2/last.pt"
+    assert resolve("first-1", store).name == "first-1"
+    assert resolve(str(store / "first-2"), store).name == "first-2"
+    assert resolve(str(store / "first-2" / "last.pt"), store).name == "first-2/last.pt"
     monkeypatch.chdir(store / "first-1")
-    assert find.find("last.pt", store).name == "first-1/last.pt"
+    assert resolve("last.pt", store).name == "first-1/last.pt"
     (store / "first-1" / "last.pt").rename("mine.pt")
-    assert find.find("mine.pt", store).name == "mine.pt"
+    assert resolve("mine.pt", store).name == "mine.pt"
 
 
 def test_a_run_comes_before_a_directory_of_its_name(
@@ -62,11 +63,11 @@ def test_a_run_comes_before_a_directory_of_its_name(
 
 
 def test_shipped_is_the_last_resort(store: Path, tmp_path: Path) -> None:
-    checkpoint.save(find.SHIPPED, payload())
-    assert find.find(None, store).path.parent == store / "first-2"
-    assert find.find(None, tmp_path / "no-store").label == "shipped weights"
-    assert find.find("shipped", store).path == find.SHIPPED
-    assert find.find("shipped", store).name == "shipped weights"
+    checkpoint.save(resolve_module.SHIPPED, checkpoint_at())
+    assert resolve(None, store).path.parent == store / "first-2"
+    assert resolve(None, tmp_path / "no-store").label == "shipped weights"
+    assert resolve("shipped", store).path == resolve_module.SHIPPED
+    assert resolve("shipped", store).name == "shipped weights"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_shipped_is_the_last_resort(store: Path, tmp_path: Path) -> None:
 def test_refusals(argument: str, message: str, store: Path) -> None:
     (store / "link").symlink_to(store / "first-1")
     with pytest.raises(CheckpointError, match=message):
-        find.find(argument, store)
+        resolve(argument, store)
 
 
 def test_candidates_are_named(store: Path) -> None:
@@ -96,22 +97,29 @@ def test_candidates_are_named(store: Path) -> None:
 def test_empty_store(tmp_path: Path) -> None:
     for argument in ("latest", "best"):
         with pytest.raises(CheckpointError, match="no finished run"):
-            find.find(argument, tmp_path / "runs")
+            resolve(argument, tmp_path / "runs")
     with pytest.raises(CheckpointError, match="no run in the store"):
         find_run("latest", tmp_path / "runs")
 
 
-def test_best_is_never_chosen_on_the_test_set(store: Path) -> None:
+def test_best_has_the_highest_validation_accuracy_whatever_the_test_says(store: Path) -> None:
+    validation_and_test = {"first-1": (0.8, 0.99), "first-2": (0.9, 0.7), "second": (0.7, 0.95)}
+    for name, (validation, test) in validation_and_test.items():
+        finish(store / name, validation, test)
+    assert found("best", store) == "first-2/best.pt"
+
+
+def test_nothing_is_chosen_on_the_test_set(store: Path) -> None:
     (store / "first-2" / "result.json").unlink()
     with pytest.raises(CheckpointError, match="nothing is chosen on the test set"):
-        find.find("best", store)
+        resolve("best", store)
 
 
 def test_a_damaged_last_is_replaced_by_previous_with_a_word(store: Path) -> None:
     run = store / "first-1"
     (run / "previous.pt").write_bytes((run / "last.pt").read_bytes())
     (run / "last.pt").write_bytes(b"PK\x03\x04")
-    result = find.find("first-1", store)
+    result = resolve("first-1", store)
     assert result.path.name == "previous.pt"
     assert "last.pt is damaged" in result.warnings[0]
     assert "using previous.pt instead" in result.warnings[0]
@@ -120,7 +128,7 @@ def test_a_damaged_last_is_replaced_by_previous_with_a_word(store: Path) -> None
 def test_a_damaged_best_is_never_replaced_by_another_network(store: Path) -> None:
     (store / "first-2" / "best.pt").write_bytes(b"PK\x03\x04")
     with pytest.raises(CheckpointError, match=r"best\.pt is damaged"):
-        find.find("first-2", store)
+        resolve("first-2", store)
 
 
 def test_runs_to_continue(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,15 +6,17 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from runs_made import CONFIG, finish, payload, save_run
+from runs_made import CONFIG, RESULT, checkpoint_at, finish, save_run
 
 from mnistctl.errors import CheckpointError, UsageError
 from mnistctl.store import checkpoint, runs
 from mnistctl.store.config import RunConfig
 from mnistctl.store.lock import LOCK_NAME, is_locked, locked
+from mnistctl.store.result import MemberScore, RunResult, ValidationScore
 from mnistctl.store.rotation import load_newest, save_last, saved_config
 
 GOOD_NAMES = ("a", "cnn-small-1", "2026.11.21_x", "A" * 100, "console", "lpt")
@@ -49,7 +51,7 @@ def test_bad_names(name: str, tmp_path: Path) -> None:
     assert not store.exists()
 
 
-def test_a_run_is_born_with_its_configuration(tmp_path: Path) -> None:
+def test_a_run_gets_its_name_with_its_configuration(tmp_path: Path) -> None:
     directory = runs.create_run(tmp_path, CONFIG, "x")
     assert os.listdir(tmp_path) == ["x"]
     assert RunConfig.from_dict(json.loads((directory / "config.json").read_text())) == CONFIG
@@ -91,7 +93,7 @@ def test_a_taken_name_is_left_alone(what: str, tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_what_a_crash_left_unborn_is_swept_when_old(tmp_path: Path) -> None:
+def test_staging_directories_of_a_crash_are_swept_when_old(tmp_path: Path) -> None:
     for name in ("fresh", "stale"):
         (tmp_path / f".{name}.tmp").mkdir()
         (tmp_path / f".{name}.tmp" / "config.json").touch()
@@ -137,7 +139,17 @@ def test_states(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", "[" * 99_999, '{"epochs": 1, "test": 3}', '{"epochs": 1e999}', "\xff", "null"],
+    [
+        "",
+        "[]",
+        "{}",
+        "[" * 99_999,
+        '{"epochs": 1, "test": 3}',
+        '{"epochs": 1e999}',
+        '{"epochs": ' + "9" * 5_000 + "}",
+        "\xff",
+        "null",
+    ],
 )
 def test_damaged_json_is_no_result_and_no_configuration(text: str, tmp_path: Path) -> None:
     directory = save_run(tmp_path / "x")
@@ -160,13 +172,57 @@ def test_a_configuration_of_other_kinds_is_damaged(key: str, value: object, tmp_
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("epochs", "3"), ("network", "vgg"), ("learning_rate", float("nan")), ("batch_size", 0)],
+    [("epochs", "3"), ("network", 7), ("learning_rate", float("nan")), ("batch_size", 0)],
 )
 def test_a_recipe_that_can_not_train_is_damaged(key: str, value: object) -> None:
     document = CONFIG.to_dict()
     document["recipe"][key] = value
     with pytest.raises((TypeError, ValueError)):
         RunConfig.from_dict(document)
+
+
+WRONG_RESULTS: dict[str, dict[str, Any]] = {
+    "a field too few": {"test": None},
+    "a field too many": {"more": 1},
+    "a word for a number": {"train_seconds": "1"},
+    "a yes for a number": {"epochs": True},
+    "half an epoch": {"epochs": 1.5},
+    "no number": {"train_seconds": float("nan")},
+    "no end": {"images_per_second": float("inf")},
+    "beyond a float": {"train_seconds": 10**400},
+    "a list for a score": {"test": [1, 2]},
+    "a score of other fields": {"test": {"loss": 0.1, "accuracy": 0.9}},
+    "a score that is no number": {"test": vars(RESULT.test) | {"accuracy": float("nan")}},
+    "a score beyond a float": {"test": vars(RESULT.test) | {"loss": 10**400}},
+    "a validation that is a number": {"validation": 0.9},
+    "a member that is a number": {"members": [3]},
+    "a member of other fields": {"members": [{"seed": 1}]},
+    "members that are a number": {"members": 3},
+    "a path that is a list": {"checkpoint": ["last.pt"]},
+}
+
+
+@pytest.mark.parametrize("change", WRONG_RESULTS.values(), ids=WRONG_RESULTS)
+def test_a_result_of_another_shape_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    document = RESULT.to_dict() | change
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        RunResult.from_dict(document)
+    directory = save_run(tmp_path / "x")
+    finish(directory)
+    assert runs.describe(directory).state == "finished"
+    (directory / "result.json").write_text(json.dumps(document))
+    run = runs.describe(directory)
+    assert (run.state, run.result) == ("interrupted", None)
+
+
+def test_a_result_reads_back_as_it_was_written() -> None:
+    whole = replace(
+        RESULT,
+        validation=ValidationScore(loss=0.2, accuracy=0.5, total=10, epoch=2),
+        members=(MemberScore(seed=3, accuracy=0.8), MemberScore(seed=4, accuracy=0.9)),
+    )
+    for result in (RESULT, whole):
+        assert RunResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
 
 
 def test_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,15 +266,19 @@ def test_the_lock_follows_no_link(tmp_path: Path) -> None:
     assert not outside.exists()
 
 
+def step_of(found: checkpoint.Checkpoint) -> int:
+    assert found.training
+    return int(found.training["step"])
+
+
 def test_previous_is_the_one_before(tmp_path: Path) -> None:
     for step in range(4):
-        save_last(tmp_path, payload(step=step))
+        save_last(tmp_path, checkpoint_at(step=step))
         newest = load_newest(tmp_path)
-        assert newest.payload
-        assert newest.payload["training"]["step"] == step
+        assert newest.checkpoint
+        assert step_of(newest.checkpoint) == step
         if step:
-            previous = checkpoint.load(tmp_path / "previous.pt")
-            assert previous["training"]["step"] == step - 1
+            assert step_of(checkpoint.load(tmp_path / "previous.pt")) == step - 1
     assert sorted(os.listdir(tmp_path)) == ["last.pt", "previous.pt"]
 
 
@@ -231,22 +291,22 @@ def test_previous_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_kill_between_link_and_rename_is_made_good(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
+    save_last(tmp_path, checkpoint_at(step=1))
     os.link(tmp_path / "last.pt", tmp_path / "previous.pt")
-    save_last(tmp_path, payload(step=2))
-    assert checkpoint.load(tmp_path / "previous.pt")["training"]["step"] == 1
+    save_last(tmp_path, checkpoint_at(step=2))
+    assert step_of(checkpoint.load(tmp_path / "previous.pt")) == 1
     assert sorted(os.listdir(tmp_path)) == ["last.pt", "previous.pt"]
 
 
 def test_a_damaged_last_never_replaces_a_good_previous(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
-    save_last(tmp_path, payload(step=2))
+    save_last(tmp_path, checkpoint_at(step=1))
+    save_last(tmp_path, checkpoint_at(step=2))
     (tmp_path / "last.pt").write_bytes((tmp_path / "last.pt").read_bytes()[:-100])
     newest = load_newest(tmp_path)
     assert newest.path.name == "previous.pt"
     assert "last.pt is damaged" in newest.problems[0]
-    save_last(tmp_path, payload(step=2), keep_previous=not newest.problems)
-    assert checkpoint.load(tmp_path / "previous.pt")["training"]["step"] == 1
+    save_last(tmp_path, checkpoint_at(step=2), keep_previous=not newest.problems)
+    assert step_of(checkpoint.load(tmp_path / "previous.pt")) == 1
     (tmp_path / "last.pt").unlink()
     (tmp_path / "previous.pt").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"previous\.pt is empty"):
@@ -254,19 +314,17 @@ def test_a_damaged_last_never_replaces_a_good_previous(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_run_is_not_continued(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
+    save_last(tmp_path, checkpoint_at(step=1))
     other = replace(CONFIG, seed=7)
     with pytest.raises(CheckpointError, match="another run: its seed differs"):
         load_newest(tmp_path, other)
     longer = replace(CONFIG, recipe=replace(CONFIG.recipe, epochs=50))
-    assert load_newest(tmp_path, longer).payload
+    assert load_newest(tmp_path, longer).checkpoint
 
 
 def test_hard_linked_previous_is_no_alias_of_the_new_last(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
-    save_last(tmp_path, payload(step=2))
+    save_last(tmp_path, checkpoint_at(step=1))
+    save_last(tmp_path, checkpoint_at(step=2))
     assert not os.path.samefile(tmp_path / "last.pt", tmp_path / "previous.pt")
-    assert torch.equal(*(checkpoint.load(tmp_path / n)["weights"]["w"] for n in _NAMES))
-
-
-_NAMES = ("last.pt", "previous.pt")
+    last, previous = (checkpoint.load(tmp_path / name) for name in ("last.pt", "previous.pt"))
+    assert torch.equal(last.weights["w"], previous.weights["w"])

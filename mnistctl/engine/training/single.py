@@ -92,7 +92,7 @@ def finished_result(run: RunInfo, config: RunConfig, reporter: Reporter) -> Trai
     if result is None:
         return None
     reporter.say(
-        f"Run '{run.name}' is finished: {config.recipe.epochs} epochs are done."
+        f"Run '{run.name}' is finished after epoch {config.recipe.epochs}."
         " A larger --epochs extends it."
     )
     return TrainResult(run.directory, config, result)
