@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from mnistctl import __version__
 from mnistctl.cli.download import download_command
 from mnistctl.cli.evaluate import evaluate_command
+from mnistctl.cli.export import EXAMPLES as EXPORT_EXAMPLES
 from mnistctl.cli.export import export_command
 from mnistctl.cli.help import help_command
 from mnistctl.cli.options import DEBUG_KEY
@@ -79,7 +80,7 @@ app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("predict")(predict_command)
 app.command("visualize")(visualize_command)
-app.command("export")(export_command)
+app.command("export", epilog=EXPORT_EXAMPLES)(export_command)
 app.command("help")(help_command)
 
 

@@ -8,6 +8,11 @@ import typer
 from mnistctl.cli import options
 from mnistctl.cli.output import start_output
 
+EXAMPLES = """\
+mnistctl export --output model.onnx
+mnistctl export best -o weights.safetensors
+mnistctl predict photo.png -c model.onnx"""
+
 
 def export_command(
     ctx: typer.Context,
@@ -33,14 +38,6 @@ def export_command(
     An ONNX file takes pixels and gives calibrated probabilities: preprocessing, all members and
     shifts are inside. It is compared with the network by onnxruntime before it is kept; evaluate
     and predict take it like a checkpoint. Needs pip install 'mnistctl[export]'.
-
-    Examples:
-
-    mnistctl export --output model.onnx
-
-    mnistctl export best -o weights.safetensors
-
-    mnistctl predict photo.png -c model.onnx
     """
     shown = start_output(ctx, json, quiet)
     from mnistctl.export.run import export

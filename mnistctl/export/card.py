@@ -16,7 +16,7 @@ from mnistctl.imaging.prepare import prepare
 from mnistctl.store.resolve import SHIPPED
 from mnistctl.store.result import Score
 
-NUM_EACH = 50
+NUM_EACH = 30
 """Pictures of each kind of non-digit that the card's figures are of."""
 Rows = Sequence[tuple[str, str]]
 

@@ -84,6 +84,8 @@ def export(
         _check_place(path, force)
     model = load_model(checkpoint, store, "cpu", "fp32", reporter)
     reporter.say(f"Model: {model.label}")
+    if model.path.resolve() == output.resolve():
+        raise UsageError(f"{output} is the checkpoint itself", "name another file")
     tested = _tested(model.path)
     metadata = _metadata(model, tested)
     facts: dict[str, Any] = {}

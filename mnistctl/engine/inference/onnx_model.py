@@ -105,10 +105,12 @@ def onnx_predictor(raw: bytes, name: str) -> tuple[OnnxPredictor, Description]:
 
     description = _checked(raw, name)
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # else it prints what it raises as well
+    options.log_severity_level = 4  # it raises its errors, too
     options.intra_op_num_threads = torch.get_num_threads()
     try:
-        session = onnxruntime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            raw, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:
         raise CheckpointError(f"{name} is refused: {_first_line(error)}", _ORIGIN) from error
     return OnnxPredictor(session, description, name), description
@@ -177,7 +179,7 @@ def _check_shapes(model: Any, name: str, num_classes: int) -> None:
     values = {own.name: own for own in (*inferred.graph.value_info, *inferred.graph.output)}
     for node in model.graph.node:
         if any(_size(values.get(own)) > MAX_VALUES for own in node.output if own):
-            raise CheckpointError(f"{name} is refused: '{node.op_type}' needs too much memory")
+            raise CheckpointError(f"{name} is refused: {node.op_type!r} needs too much memory")
     for output in (PROBABILITIES, LOGITS):
         wanted = onnx.helper.make_tensor_value_info(output, kind.FLOAT, [batch, num_classes])
         if output not in values or values[output].type != wanted.type:
