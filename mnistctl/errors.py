@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 from enum import IntEnum
+from importlib.util import find_spec
 
 OTHER_WORDS = {"gpu": "cuda"}
 """What people say for a name that is spelled otherwise."""
@@ -84,3 +85,12 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     close = [OTHER_WORDS[name]] if OTHER_WORDS.get(name) in known else []
     close = close or get_close_matches(name, known, n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def require_extra(extra: str, *modules: str) -> None:
+    """Raise MnistctlError with the install command unless all modules of an extra are there."""
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise MnistctlError(
+            f"this needs {' and '.join(missing)}", f"install with: pip install '.[{extra}]'"
+        )

@@ -106,16 +106,20 @@ CheckpointArguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="CHECKPOINT",
-        help="Each a .pt file, a run's directory or name, latest, best or shipped"
+        help="Each a .pt or .onnx file, a run's directory or name, latest, best or shipped"
         " [default: the latest finished run, else shipped].",
         show_default=False,
         autocompletion=complete.checkpoints,
     ),
 ]
 _CHECKPOINT_HELP = (
-    "A .pt file, a run's directory or name, latest, best or shipped"
+    "A .pt or .onnx file, a run's directory or name, latest, best or shipped"
     " [default: the latest finished run, else shipped]."
 )
+CheckpointArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="CHECKPOINT", help=_CHECKPOINT_HELP, show_default=False),
+]
 CheckpointOption = Annotated[
     str | None,
     model_option(

@@ -1,11 +1,10 @@
 """Event files for TensorBoard: a reporter that writes what it hears and passes it on."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnistctl.errors import MnistctlError
+from mnistctl.errors import require_extra
 from mnistctl.events import EpochReport, NullReporter, Reporter, StepReport, TrainingPlan
 
 if TYPE_CHECKING:
@@ -25,10 +24,7 @@ def with_tensorboard(
 
     Raises MnistctlError where TensorBoard is not installed, and what `train` raises.
     """
-    if find_spec("tensorboard") is None:
-        raise MnistctlError(
-            "--tensorboard needs the package tensorboard", "pip install 'mnistctl[tensorboard]'"
-        )
+    require_extra("tensorboard", "tensorboard")
     board = TensorBoardReporter(reporter)
     try:
         done = train(request, board)

@@ -63,12 +63,16 @@ def check_name(name: str) -> str:
 
     Refused: separators, `..`, reserved words, what looks like a file, Windows devices.
     """
-    fits = _NAME.fullmatch(name) and ".." not in name and not name.endswith((".", ".pt", ".pth"))
+    fits = (
+        _NAME.fullmatch(name)
+        and ".." not in name
+        and not name.endswith((".", ".pt", ".pth", ".onnx"))
+    )
     if not fits or name in RESERVED_NAMES or _WINDOWS_DEVICE.fullmatch(name):
         raise UsageError(
             f"'{name}' can't name a run",
             "use letters, digits, '.', '_', '-', at most 100, beginning with a letter or digit"
-            f" (and not {', '.join(RESERVED_NAMES)}, *.pt or a device of Windows)",
+            f" (and not {', '.join(RESERVED_NAMES)}, *.pt, *.onnx or a device of Windows)",
         )
     return name
 

@@ -178,10 +178,10 @@ def test_tensorboard(small_datasets: None, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_tensorboard_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnistctl.cli.tensorboard.find_spec", lambda name: None)
+    monkeypatch.setattr("mnistctl.errors.find_spec", lambda name: None)
     result = run("train", "--tensorboard", code=1)
     assert result.stderr.splitlines() == [
-        "error: --tensorboard needs the package tensorboard",
-        "  pip install 'mnistctl[tensorboard]'",
+        "error: this needs tensorboard",
+        "  install with: pip install '.[tensorboard]'",
     ]
     assert not Path("runs").exists()
