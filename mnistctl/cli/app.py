@@ -1,4 +1,4 @@
-"""The command line: one Typer app, five commands, every known error shown in one place.
+"""The command line: one Typer app, six commands, every known error shown in one place.
 
 Nothing here imports torch, torchvision or matplotlib until a command needs it.
 """
@@ -19,6 +19,7 @@ from mnistctl.cli.evaluate import evaluate_command
 from mnistctl.cli.options import DEBUG_KEY
 from mnistctl.cli.output import show_error, start_output
 from mnistctl.cli.predict import predict_command
+from mnistctl.cli.serve import serve_command
 from mnistctl.cli.train import train_command
 from mnistctl.cli.visualize import visualize_command
 from mnistctl.errors import ExitCode, Interrupted, MnistctlError, UsageError
@@ -77,6 +78,7 @@ app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("predict")(predict_command)
 app.command("visualize")(visualize_command)
+app.command("serve")(serve_command)
 
 
 def _show_version(value: bool) -> None:
