@@ -9,9 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from fastapi import FastAPI, File, Query, Request, UploadFile
+from fastapi import FastAPI, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response
 
@@ -19,9 +18,18 @@ from mnistctl import __version__
 from mnistctl.engine.inference.predict import Predictions, Unreadable, prepare_digits
 from mnistctl.errors import ImageError, MnistctlError, UsageError, unknown
 from mnistctl.imaging.files import Picture, read_image
-from mnistctl.imaging.ink import Invert
 from mnistctl.imaging.prepare import Prepared
 from mnistctl.serve.collection import Collection
+from mnistctl.serve.documents import (
+    ERRORS,
+    CollectQuestion,
+    ExplainQuestion,
+    Image,
+    Images,
+    PredictionsDocument,
+    PredictQuestion,
+    Question,
+)
 from mnistctl.serve.explain import explain
 from mnistctl.serve.guard import Refused, error_response
 from mnistctl.serve.networks import Asker, Network, Networks
@@ -31,48 +39,6 @@ MAX_IMAGES = 64
 MAX_LISTED = 60
 
 T = TypeVar("T")
-
-
-class ErrorDocument(BaseModel):
-    """What every error answers."""
-
-    error: str
-    hint: str
-
-
-class PredictionDocument(BaseModel):
-    """One digit, as `mnistctl predict --json` describes it."""
-
-    image: str
-    digit: int | None
-    class_name: str
-    class_index: int
-    confidence: float
-    probabilities: list[float]
-    verdict: str
-    warnings: list[str]
-    box: tuple[int, int, int, int]
-    input: list[list[int]] | None = None
-
-
-class PredictionsDocument(BaseModel):
-    """As `mnistctl predict --json`; `checkpoint` is a name of /api/models."""
-
-    checkpoint: str
-    classes: list[str]
-    predictions: list[PredictionDocument]
-    errors: list[dict[str, str]]
-
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorDocument} for status in (400, 403, 404, 413, 415, 422, 503)
-}
-Images = Annotated[list[UploadFile], File(description="A picture in any common format; repeatable")]
-Image = Annotated[UploadFile, File(description="A picture in any common format")]
-Checkpoint = Annotated[str | None, Query(description="A name of /api/models")]
-Multi = Annotated[bool, Query(description="Find several digits in a picture")]
-InvertWhich = Annotated[Invert, Query(description="yes: dark on light; no: light on dark")]
-Number = Annotated[int, Query(ge=0, description="Which digit of the picture, with multi")]
 
 
 class Service:
@@ -161,22 +127,14 @@ def _constant(response: Response) -> Callable[[Request], Awaitable[Response]]:
 
 def _add_answers(app: FastAPI, service: Service) -> None:
     @app.post("/api/predict", responses={200: {"model": PredictionsDocument}, **ERRORS})
-    async def predict(
-        image: Images,
-        checkpoint: Checkpoint = None,
-        multi: Multi = False,
-        invert: InvertWhich = "auto",
-        with_input: Annotated[
-            bool, Query(alias="input", description="Add each digit's 28 x 28 pixels, 0 to 255")
-        ] = False,
-    ) -> JSONResponse:
+    async def predict(image: Images, question: Annotated[PredictQuestion, Query()]) -> JSONResponse:
         """Which digit each picture shows: the document of `mnistctl predict --json`."""
         if len(image) > MAX_IMAGES:
             raise Refused(422, f"{len(image)} images at once", f"send at most {MAX_IMAGES}")
-        network = await service.network(checkpoint)
+        network = await service.network(question.checkpoint)
         contents = [(await upload.read(), upload.filename or "image") for upload in image]
         found = await asyncio.gather(
-            *(in_thread(service.preparing, _prepared, *c, invert, multi) for c in contents)
+            *(in_thread(service.preparing, _prepared, *c, question) for c in contents)
         )
         errors = [own for own in found if isinstance(own, Unreadable)]
         if len(errors) == len(found):
@@ -187,31 +145,31 @@ def _add_answers(app: FastAPI, service: Service) -> None:
             if not isinstance(own, Unreadable)
             for prepared in own
         ]
-        predictions = await service.asker.predict(network, pictures, multi)
+        predictions = await service.asker.predict(network, pictures, question.multi)
         document = Predictions(network.model, predictions, errors).to_dict()
-        if with_input:
+        if question.input:
             for entry, prediction in zip(document["predictions"], predictions, strict=True):
                 entry["input"] = prediction.pixels.tolist()
         return JSONResponse(document | {"checkpoint": network.name})
 
     @app.post("/api/explain", responses=ERRORS)
-    async def explain_(
-        image: Image,
-        checkpoint: Checkpoint = None,
-        multi: Multi = False,
-        invert: InvertWhich = "auto",
-        number: Number = 0,
-        class_name: Annotated[str | None, Query(description="None: the predicted one")] = None,
-    ) -> JSONResponse:
+    async def explain_(image: Image, question: Annotated[ExplainQuestion, Query()]) -> JSONResponse:
         """Why: the steps to the network's input, the evidence of each pixel, and the layers.
 
         `png` are greyscale pictures in base64; `attribution` is 28 x 28, for above 0, against
         below.
         """
-        network = await service.network(checkpoint)
+        network = await service.network(question.checkpoint)
         picture = await _picture(service, image)
         document = await in_thread(
-            service.explaining, explain, network, picture, invert, multi, number, class_name
+            service.explaining,
+            explain,
+            network,
+            picture,
+            question.invert,
+            question.multi,
+            question.number,
+            question.class_name,
         )
         return JSONResponse(document)
 
@@ -232,21 +190,19 @@ def _add_collection(app: FastAPI, service: Service, collection: Collection) -> N
 
     @app.post("/api/collected", status_code=201, responses=ERRORS)
     async def collect(
-        image: Image,
-        class_name: str,
-        checkpoint: Checkpoint = None,
-        multi: Multi = False,
-        invert: InvertWhich = "auto",
-        number: Number = 0,
+        image: Image, question: Annotated[CollectQuestion, Query()]
     ) -> dict[str, str]:
         """Save a picture under what it shows; of several digits, the input of the one meant."""
-        network = await service.network(checkpoint)
+        class_name, number = question.class_name, question.number
+        network = await service.network(question.checkpoint)
         if class_name not in network.model.predictor.classes:
             raise unknown("class", class_name, network.model.predictor.classes)
         picture = await _picture(service, image)
         pixels = picture.pixels
-        if multi:
-            found = await in_thread(service.preparing, prepare_digits, picture, invert, True)
+        if question.multi:
+            found = await in_thread(
+                service.preparing, prepare_digits, picture, question.invert, True
+            )
             if number >= len(found):
                 raise UsageError(f"number {number}: the picture has {len(found)}, from 0")
             pixels = found[number].pixels
@@ -271,11 +227,9 @@ def _add_collection(app: FastAPI, service: Service, collection: Collection) -> N
         return {"removed": name}
 
 
-def _prepared(
-    content: bytes, name: str, invert: Invert, multi: bool
-) -> Sequence[Prepared] | Unreadable:
+def _prepared(content: bytes, name: str, question: Question) -> Sequence[Prepared] | Unreadable:
     try:
-        return prepare_digits(read_image(content, name), invert, multi)
+        return prepare_digits(read_image(content, name), question.invert, question.multi)
     except ImageError as error:
         return Unreadable(name, error.message)
 
