@@ -202,7 +202,7 @@ RECIPES: dict[str, Recipe] = {
         replace(
             _STANDARD,
             name="robust",
-            summary="for photographs: tolerates noise, rejects non-digits, 112,442 parameters",
+            summary="for photographs: tolerates noise, rejects outliers, 112,442 parameters",
             network="compact-6",
             temperature=0.49,
             augmentation=Augmentation(

@@ -1,6 +1,8 @@
 """The benchmarks themselves: damaged images, scores and tables, on cases worked out by hand."""
 
 import json
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from PIL import Image
 from small_data import load_small_split
 from torch import Tensor
 
+from mnistctl import __version__
 from mnistctl.data import synthetic
 from mnistctl.engine.inference.loading import LoadedModel
 from mnistctl.engine.training.config import TrainRequest
@@ -21,7 +24,7 @@ from mnistctl.recipes import RECIPES
 from tests.bench import figures
 from tests.bench.corruptions import by_severity, mean_accuracy, table
 from tests.bench.damage import CORRUPTIONS, NUM_SEVERITIES, corrupt, corrupt_at
-from tests.bench.figures import append, identity, markdown, show_share, wilson
+from tests.bench.figures import append, identity, markdown, recipe_hash, show_share, wilson
 from tests.bench.photos import (
     Reading,
     accuracy_counts,
@@ -199,6 +202,41 @@ def test_results_are_appended_line_by_line(tmp_path: Path, monkeypatch: pytest.M
         append("some", {"number": number})
     lines = (tmp_path / "results" / "some.jsonl").read_text().splitlines()
     assert [json.loads(line)["number"] for line in lines] == [0, 1]
+    assert all(json.loads(line)["version"] == __version__ for line in lines)
+
+
+def test_source_outside_of_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "PACKAGE", tmp_path)
+    assert figures.source() == {"version": __version__, "commit": None}
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_source_names_the_commit_and_marks_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*words: str) -> str:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+        done = subprocess.run(
+            ["git", *identity, *words], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    monkeypatch.setattr(figures, "PACKAGE", tmp_path)
+    (tmp_path / "module.py").write_text("one")
+    git("init", "--quiet")
+    git("add", "module.py")
+    git("commit", "--quiet", "-m", "one")
+    head = git("rev-parse", "HEAD")
+    assert figures.source()["commit"] == head
+    (tmp_path / "module.py").write_text("two")
+    assert figures.source()["commit"] == f"{head}-dirty"
+
+
+def test_recipe_hash_is_that_of_what_is_trained() -> None:
+    settings = RECIPES["mlp"].to_dict()
+    known = recipe_hash(settings)
+    assert recipe_hash(settings | {"summary": "another", "temperature": 2.0}) == known
+    assert recipe_hash(settings | {"momentum": 0.5}) != known
 
 
 @pytest.fixture
@@ -225,6 +263,10 @@ def test_study_records_each_run_once_and_only_of_todays_recipe(
         (3, 1, 109_386),
         (4, 1, 109_386),
     ]
+    assert {row["recipe_sha256"] for row in rows} == {recipe_hash(RECIPES["mlp"].to_dict())}
+    assert rows[1]["command"] == (
+        "python -m tests.bench study --recipe mlp --first 4 --ensemble 1 --runs 1"
+    )
     mean = sum(row["correct"] for row in rows) / 200
     assert f"mlp: n=2 mean {mean:.3f} SD" in capsys.readouterr().out
     monkeypatch.setitem(RECIPES, "mlp", replace(RECIPES["mlp"], momentum=0.5))

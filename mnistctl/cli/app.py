@@ -1,4 +1,4 @@
-"""The command line: one Typer app, six commands, every known error shown in one place.
+"""The command line: one Typer app, a file per command, every known error shown in one place.
 
 Nothing here imports torch, torchvision or matplotlib until a command needs it.
 """
@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from mnistctl import __version__
 from mnistctl.cli.download import download_command
 from mnistctl.cli.evaluate import evaluate_command
+from mnistctl.cli.help import help_command
 from mnistctl.cli.options import DEBUG_KEY
 from mnistctl.cli.output import show_error, start_output
 from mnistctl.cli.predict import predict_command
@@ -79,6 +80,7 @@ app.command("evaluate")(evaluate_command)
 app.command("predict")(predict_command)
 app.command("visualize")(visualize_command)
 app.command("serve")(serve_command)
+app.command("help")(help_command)
 
 
 def _show_version(value: bool) -> None:

@@ -1,4 +1,4 @@
-"""Digits of strangers through `predict`, beside the usual way; and pictures of no digit."""
+"""Photographs of handwriting through `predict`, beside the usual way; and images of no digit."""
 
 import csv
 import tempfile
@@ -78,8 +78,8 @@ def measure(checkpoint: str | None, digits: Path, store: Path) -> None:
     print(f"{loaded.label}\n\n{accuracy_table(document['accuracy'])}\n")
     pictures = {
         "digits": document["verdicts"],
-        "non-digits": document["non_digits"],
-        "never trained against": document["new_non_digits"],
+        "outliers": document["non_digits"],
+        "unseen outliers": document["new_non_digits"],
     }
     print(f"{verdict_table(pictures)}\n\n{trade_table(document['trade'])}")
 
@@ -215,7 +215,7 @@ def verdict_table(pictures: dict[str, dict[str, dict[str, int]]]) -> str:
             numbers = [str(own.get(verdict, 0)) for verdict in VERDICTS]
             share = show_share(own.get("digit", 0), total)
             rows.append([f"{what}: {kind}", str(total), *numbers, share])
-    return markdown(["pictures", "n", *VERDICTS, "called `digit`"], rows)
+    return markdown(["images", "n", *VERDICTS, "verdict `digit`"], rows)
 
 
 def trade_table(steps: Sequence[dict[str, float]]) -> str:
@@ -223,10 +223,10 @@ def trade_table(steps: Sequence[dict[str, float]]) -> str:
     shares = ("non_digits_called_digit", "new_non_digits_called_digit", "digits_lost")
     rows = [
         [
-            f"{step['from']:g}{' (used)' if step['from'] == SURE else ''}",
+            f"{step['from']:g}{' (in use)' if step['from'] == SURE else ''}",
             *(f"{100 * step[share]:.1f} %" for share in shares),
         ]
         for step in steps
     ]
-    header = ["a digit from", "non-digits called `digit`", "never trained against", "digits lost"]
+    header = ["threshold", "outliers accepted", "unseen outliers accepted", "digits lost"]
     return markdown(header, rows)

@@ -33,8 +33,8 @@ CARD = """\
 | size | {size:,} bytes |
 | date | {date}, torch {torch} |
 
-Nothing was selected on the test set. The package's README has the figures on photographs,
-non-digits and damaged images.
+Nothing was selected on the test set. tests/bench/README.md in the repository has the figures on
+photographs of handwriting, outliers and corruptions.
 """
 
 

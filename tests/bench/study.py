@@ -19,7 +19,7 @@ from mnistctl.errors import UsageError
 from mnistctl.events import NullReporter
 from mnistctl.recipes import get_recipe
 from mnistctl.store.runs import MEMBERS_NAME, RESULT_NAME, describe
-from tests.bench.figures import append, machine
+from tests.bench.figures import append, machine, recipe_hash
 from tests.bench.ours import train_once, trains_as_today
 
 
@@ -80,10 +80,15 @@ def check_recipe(directory: Path) -> None:
 
 def record(document: dict[str, Any], ensemble: int) -> None:
     """Append the result of a run, or of an ensemble of so many, to results/accuracy.jsonl."""
+    command = (
+        f"python -m tests.bench study --recipe {document['recipe']} --first {document['seed']}"
+    )
     line = {
         "recipe": document["recipe"],
+        "recipe_sha256": recipe_hash(document["settings"]),
         "seed": document["seed"],
         "ensemble": ensemble,
+        "command": f"{command} --ensemble {ensemble} --runs 1",
         "parameters": document["parameters"],
         "correct": document["test"]["correct"],
         "epochs": document["epochs"],
