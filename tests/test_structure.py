@@ -14,6 +14,7 @@ PACKAGE = Path(mnistctl.__file__).parent
 LAYERS = {
     "cli": 6,
     "visualize": 5,
+    "serve": 5,
     "engine": 4,
     "hardware": 3,
     "store": 3,

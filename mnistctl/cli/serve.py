@@ -1,5 +1,6 @@
 """`mnistctl serve`: the page to draw on."""
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -68,28 +69,31 @@ def serve_command(
     from mnistctl.serve.server import listen, serve
 
     listener = listen(host, port, token)
-    reporter = output.reporter()
-    if listener.public:
-        reporter.warn(
-            f"--host {host}: other machines can ask; without encryption, and only with the token"
-        )
-    collection = None if collect is None else Collection(collect)
-    networks = Networks(checkpoint, store, device, precision, reporter)
-    default = networks.default
+    with contextlib.closing(listener.socket):
+        reporter = output.reporter()
+        if listener.public:
+            reporter.warn(
+                f"--host {host}: other machines can ask, unencrypted, and only with the token"
+            )
+        collection = None if collect is None else Collection(collect)
+        networks = Networks(checkpoint, store, device, precision, reporter)
+        default = networks.default
 
-    def ready() -> None:
-        output.document({"url": listener.url, "checkpoint": str(default.model.path)})
-        output.line(f"Model: {default.model.label}")
-        if collect is not None:
-            output.line(f"Collecting in {collect}: train with mnistctl train --dataset {collect}")
-        output.line(f"Page: {listener.url} (Ctrl-C ends it)")
-        sys.stdout.flush()
-        if open_page:
-            import webbrowser
+        def ready() -> None:
+            output.document({"url": listener.url, "checkpoint": str(default.model.path)})
+            output.line(f"Model: {default.model.label}")
+            if collect is not None:
+                output.line(
+                    f"Collecting in {collect}, to train on: mnistctl train --dataset {collect}"
+                )
+            output.line(f"Page: {listener.url} (Ctrl-C ends it)")
+            sys.stdout.flush()
+            if open_page:
+                import webbrowser
 
-            webbrowser.open(listener.url)
+                webbrowser.open(listener.url)
 
-    serve(create_app(networks, collection), listener, ready)
+        serve(create_app(networks, collection), listener, ready)
     # Nothing is left to save, and freeing torch's memory takes the interpreter up to 2 s.
     sys.stdout.flush()
     sys.stderr.flush()
