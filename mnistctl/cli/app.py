@@ -6,7 +6,6 @@ Nothing here imports torch, torchvision or matplotlib until a command needs it.
 import contextlib
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -18,15 +17,18 @@ from mnistctl.cli.download import download_command
 from mnistctl.cli.evaluate import evaluate_command
 from mnistctl.cli.help import help_command
 from mnistctl.cli.options import DEBUG_KEY
-from mnistctl.cli.output import show_error, start_output
+from mnistctl.cli.output import (
+    MistypedError,
+    show_error,
+    show_line,
+    show_traceback,
+    start_output,
+)
 from mnistctl.cli.predict import predict_command
 from mnistctl.cli.serve import serve_command
 from mnistctl.cli.train import train_command
-from mnistctl.cli.visualize import visualize_command
+from mnistctl.cli.visualize import visualize_app
 from mnistctl.errors import ExitCode, Interrupted, MnistctlError, UsageError
-
-# Typer exports no common class of the errors in what was typed; this is click's UsageError.
-_MistypedError: Any = typer.BadParameter.__base__
 
 
 class ErrorMappingGroup(TyperGroup):
@@ -57,11 +59,11 @@ def _shown_errors(ctx: Any) -> Iterator[None]:
         cause: BaseException = error
     except MnistctlError as error:
         known, cause = error, error
-    except _MistypedError as error:
+    except MistypedError as error:
         command = (error.ctx or ctx).command_path
         known, cause = UsageError(error.format_message(), f"see {command} --help"), error
     if ctx.meta.get(DEBUG_KEY):
-        traceback.print_exception(cause)
+        show_traceback(cause)
     show_error(ctx, known)
     raise typer.Exit(int(known.exit_code))
 
@@ -78,7 +80,7 @@ app.command("download")(download_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("predict")(predict_command)
-app.command("visualize")(visualize_command)
+app.add_typer(visualize_app, name="visualize")
 app.command("serve")(serve_command)
 app.command("help")(help_command)
 
@@ -113,7 +115,7 @@ def main() -> None:
         sys.exit(ExitCode.ERROR)
     except Exception as error:
         if "--debug" in sys.argv:
-            raise
-        print(f"error: unexpected {type(error).__name__}: {error}", file=sys.stderr)
-        print("  this is a bug; --debug shows where", file=sys.stderr)
+            show_traceback(error)
+        show_line(f"error: unexpected {type(error).__name__}: {error}", sys.stderr)
+        show_line("  this is a bug; --debug shows where", sys.stderr)
         sys.exit(ExitCode.ERROR)

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mnistctl.cli.output import Output, percent
+from mnistctl.cli.output import Output
+from mnistctl.draw.text import percent
 from mnistctl.recipes import DEFAULT_RECIPE, RECIPES
 
 
@@ -57,7 +58,7 @@ def show_runs(output: Output, store: Path) -> None:
                 "epochs_done": epochs_done,
                 "epochs": run.config.recipe.epochs if run.config else None,
                 "test_accuracy": run.result.test.accuracy if run.result else None,
-                "age_seconds": time.time() - run.modified,
+                "age_seconds": max(0.0, time.time() - run.modified),
             }
         )
     output.document({"store": str(store), "runs": rows})

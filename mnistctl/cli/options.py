@@ -1,20 +1,27 @@
 """The options that several commands share: one name, help and default each."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
 from mnistctl.errors import unknown
-
-if TYPE_CHECKING:
-    from mnistctl.imaging import ink
 
 DEBUG_KEY = "mnistctl.debug"
 
 
 def _remember_debug(ctx: typer.Context, value: bool) -> bool:
     ctx.meta[DEBUG_KEY] = value
+    return value
+
+
+INVERT = ("auto", "yes", "no")
+
+
+def _checked_invert(value: str) -> str:
+    """`value` of `--invert`. Raises UsageError."""
+    if value not in INVERT:
+        raise unknown("--invert value", value, INVERT)
     return value
 
 
@@ -59,6 +66,7 @@ Invert = Annotated[
         "--invert",
         metavar="WHICH",
         help="yes: dark ink on light paper; no: light on dark; auto finds out.",
+        callback=_checked_invert,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, no bars.")]
@@ -105,11 +113,3 @@ CheckpointsOption = Annotated[
 
 DEFAULT_DATA_DIR = Path("data")
 DEFAULT_STORE = Path("runs")
-INVERT = ("auto", "yes", "no")
-
-
-def checked_invert(value: str) -> "ink.Invert":
-    """`value` of `--invert`. Raises UsageError."""
-    if value not in INVERT:
-        raise unknown("--invert value", value, INVERT)
-    return cast("ink.Invert", value)

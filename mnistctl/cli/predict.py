@@ -4,16 +4,19 @@ import csv
 import sys
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from mnistctl.cli import options
-from mnistctl.cli.output import Output, is_terminal, percent, start_output
+from mnistctl.cli.output import Output, is_terminal, show_line, start_output
+from mnistctl.draw.text import percent
 from mnistctl.errors import ExitCode, MnistctlError, UsageError
+from mnistctl.text import escaped
 
 if TYPE_CHECKING:
     from mnistctl.engine.inference.predict import Prediction, Predictions
+    from mnistctl.imaging.ink import Invert
 
 
 def predict_command(
@@ -51,7 +54,6 @@ def predict_command(
     probability and a verdict: digit, uncertain or not a digit.
     """
     output = start_output(ctx, json, quiet)
-    polarity = options.checked_invert(invert)
     if as_csv and json:
         raise UsageError("--csv and --json are two forms of the same output", "choose one")
     if save_input is not None and save_input.suffix.lower() != ".png":
@@ -62,7 +64,7 @@ def predict_command(
     reporter = output.reporter()
     model = load_model(checkpoint, store, device, precision, reporter)
     reporter.say(f"Model: {model.label}")
-    answers = predict(images, model, polarity, multi, reporter)
+    answers = predict(images, model, cast("Invert", invert), multi, reporter)
     output.document(answers.to_dict())
     if as_csv:
         _write_csv(answers)
@@ -70,7 +72,7 @@ def predict_command(
         _show(answers, output, multi)
     if not json:
         for unreadable in answers.errors:
-            print(f"error: {unreadable.error}", file=sys.stderr)
+            show_line(f"error: {unreadable.error}", sys.stderr)
     if save_input is not None and (answers.predictions or not answers.errors):
         _save_input(answers, save_input)
     if answers.errors:
@@ -91,9 +93,12 @@ def _show(answers: "Predictions", output: Output, multi: bool) -> None:
     if len(answers.predictions) == 1 and not output.quiet and is_terminal(sys.stdout):
         from mnistctl.draw.terminal import prediction_panel
 
-        console = output.console()
-        only = answers.predictions[0]
-        console.print(prediction_panel(only.pixels, only.digit, only.probabilities, console))
+        console, only = output.console(), answers.predictions[0]
+        answer = None if only.rejected else only.class_name
+        doubtful = "uncertain" if only.verdict == "uncertain" else "accepted"
+        verdict = "rejected" if only.rejected else doubtful
+        shown = (only.pixels, answer, only.probabilities, answers.model.predictor.classes)
+        console.print(prediction_panel(*shown, console, verdict=verdict))
 
 
 def answer_text(prediction: "Prediction", answers: "Predictions") -> str:
@@ -110,13 +115,14 @@ def answer_text(prediction: "Prediction", answers: "Predictions") -> str:
 
 def _write_csv(answers: "Predictions") -> None:
     writer = csv.writer(sys.stdout)
-    columns = [f"p{name}" for name in answers.model.predictor.classes]
+    columns = [escaped(f"p{name}") for name in answers.model.predictor.classes]
     writer.writerow(["image", "digit", "class_name", "confidence", "verdict", *columns, "warnings"])
     for p in answers.predictions:
         shares = [f"{share:.6f}" for share in p.probabilities]
         name = "" if p.rejected else p.class_name
         answer = [p.image, p.digit, name, f"{p.confidence:.6f}", p.verdict]
-        writer.writerow([*answer, *shares, "; ".join(p.warnings)])
+        row = [*answer, *shares, "; ".join(p.warnings)]
+        writer.writerow([escaped(cell) if isinstance(cell, str) else cell for cell in row])
 
 
 def _save_input(answers: "Predictions", path: Path) -> None:

@@ -13,7 +13,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from mnistctl.cli.output import show_line
 from mnistctl.events import EpochReport, NullReporter, StepReport, TrainingPlan
+from mnistctl.text import escaped
 
 REDRAW_SECONDS = 0.1
 LINE_SECONDS = 5.0
@@ -24,7 +26,7 @@ class WarningReporter(NullReporter):
 
     def warn(self, text: str) -> None:
         """A line on stderr."""
-        print(f"warning: {text}", file=sys.stderr)
+        show_line(f"warning: {text}", sys.stderr)
 
 
 class LineReporter(WarningReporter):
@@ -37,7 +39,7 @@ class LineReporter(WarningReporter):
 
     def say(self, text: str) -> None:
         """A line on stderr."""
-        print(text, file=sys.stderr, flush=True)
+        show_line(text, sys.stderr)
 
     def begin(self, task: str, total: int | None, unit: str) -> None:
         """Remember the task; short ones show nothing."""
@@ -83,17 +85,19 @@ class BarReporter(WarningReporter):
 
     def say(self, text: str) -> None:
         """A line above the bars."""
-        self._console.print(text, markup=False)
+        self._console.print(text)
 
     def warn(self, text: str) -> None:
         """A highlighted line above the bars."""
-        self._console.print(f"warning: {text}", style="yellow", markup=False)
+        self._console.print(f"warning: {text}", style="yellow")
 
     def begin(self, task: str, total: int | None, unit: str) -> None:
         """One bar."""
-        self._open(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._open(
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
+        )
         assert self._bars is not None
-        self._whole = self._bars.add_task(f"{task} ({unit})", total=total)
+        self._whole = self._bars.add_task(escaped(f"{task} ({unit})"), total=total)
 
     def advance(self, done: int) -> None:
         """Move the bar."""
@@ -111,10 +115,10 @@ class BarReporter(WarningReporter):
         """Two bars: the whole run with the time left, and the epoch with its loss."""
         self._plan = plan
         self._open(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
-            TextColumn("{task.fields[count]}"),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[count]}", markup=False),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(compact=True),
         )
         assert self._bars is not None

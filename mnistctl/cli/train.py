@@ -6,8 +6,9 @@ import typer
 
 from mnistctl.cli import options
 from mnistctl.cli.listings import show_recipes, show_runs
-from mnistctl.cli.output import counted, percent, start_output
+from mnistctl.cli.output import start_output
 from mnistctl.cli.process import seconds_since_start
+from mnistctl.draw.text import counted, percent
 from mnistctl.recipes import DEFAULT_RECIPE, RECIPES
 
 

@@ -49,7 +49,7 @@ def temperature(
     data_dir: DataDir = Path("data"),
 ) -> None:
     """The temperature that calibrates a recipe's confidence, fitted on held-out images."""
-    from tests.bench.study import temperature as run_temperature
+    from tests.bench.temperature import temperature as run_temperature
 
     run_temperature(recipe, range(seeds), data_dir)
 
