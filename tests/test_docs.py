@@ -58,7 +58,7 @@ STATUSES = {
     "predict": ("digit", "uncertain", "not-a-digit", "known", "unknown"),
 }
 """The values of `status` and `verdict`."""
-NOT_YET = ("export", "serve")
+NOT_YET = ("export",)
 """Commands whose documents have no section before the command is there."""
 
 

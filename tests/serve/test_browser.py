@@ -16,13 +16,12 @@ from mnistctl.models.registry import build
 from mnistctl.store import runs
 from mnistctl.store.rotation import save_last
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="browser tests need the extra test-browser"
-)
-axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="browser tests need Chromium")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+if CHROMIUM is None:
+    pytest.skip("browser tests need Chromium", allow_module_level=True)
+needed = "browser tests need: pip install '.[test-browser]'"
+playwright = pytest.importorskip("playwright.sync_api", reason=needed)
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason=needed)
 PAGE = Path(__file__).parents[2] / "mnistctl" / "serve" / "page"
 WAIT = 20_000
 """Milliseconds; a busy machine is slow."""

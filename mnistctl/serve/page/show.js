@@ -91,7 +91,7 @@ export class Card {
     this.find(".about").textContent = "";
   }
 
-  // Red where a pixel speaks for the class, blue where against, over the drawing.
+  // Over the drawing: red where a pixel is evidence for the class, blue where against.
   showEvidence(explanation, pad) {
     const { attribution, class_name: name, input, prediction } = explanation;
     const canvas = this.find(".evidence");
@@ -105,9 +105,9 @@ export class Card {
     context.drawImage(heat(attribution), 0, 0, canvas.width, canvas.height);
     const total = attribution.flat().reduce((sum, value) => sum + value, 0);
     const sign = total >= 0 ? "for" : "against";
-    canvas.ariaLabel = `The drawing with evidence for and against ${name}; on the whole it speaks ${sign} ${name}.`;
+    canvas.ariaLabel = `The drawing with evidence for and against ${name}; on the whole there is more ${sign} it.`;
     this.find(".about").textContent = `for and against ${name}`;
-    this.find(".meaning").textContent = `Red ink speaks for ${name}, blue ink against it, pale ink hardly matters.`;
+    this.find(".meaning").textContent = `Red ink is evidence for ${name}, blue ink evidence against it; pale ink hardly matters.`;
   }
 }
 
