@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from mnistctl import __version__
-from mnistctl.cli import download, evaluate, export, help, predict, train
+from mnistctl.cli import download, evaluate, export, help, predict, serve, train
 from mnistctl.cli.command import Command, Group, examples
 from mnistctl.cli.info import info_app
 from mnistctl.cli.options import DEBUG_KEY
@@ -97,6 +97,7 @@ _add("evaluate", evaluate.evaluate_command, evaluate.EXAMPLES)
 _add("predict", predict.predict_command, predict.EXAMPLES)
 app.add_typer(visualize_app, name="visualize", rich_help_panel=CORE)
 app.add_typer(runs_app, name="runs", rich_help_panel=MORE)
+_add("serve", serve.serve_command, serve.EXAMPLES, MORE)
 _add("export", export.export_command, export.EXAMPLES, MORE)
 app.add_typer(info_app, name="info", rich_help_panel=MORE)
 _add("help", help.help_command, help.EXAMPLES, MORE)
