@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mnistctl.cli.output import Output
-from mnistctl.draw.text import percent
 from mnistctl.recipes import DEFAULT_RECIPE, RECIPES
+from mnistctl.text import percent
 
 
 def show_recipes(output: Output) -> None:

@@ -10,9 +10,8 @@ import typer
 
 from mnistctl.cli import options
 from mnistctl.cli.output import Output, is_terminal, show_line, start_output
-from mnistctl.draw.text import percent
 from mnistctl.errors import ExitCode, MnistctlError, UsageError
-from mnistctl.text import escaped
+from mnistctl.text import escaped, percent
 
 if TYPE_CHECKING:
     from mnistctl.engine.inference.predict import Prediction, Predictions

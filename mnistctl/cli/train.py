@@ -8,8 +8,8 @@ from mnistctl.cli import options
 from mnistctl.cli.listings import show_recipes, show_runs
 from mnistctl.cli.output import start_output
 from mnistctl.cli.process import seconds_since_start
-from mnistctl.draw.text import counted, percent
 from mnistctl.recipes import DEFAULT_RECIPE, RECIPES
+from mnistctl.text import counted, percent
 
 
 def train_command(
