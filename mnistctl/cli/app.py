@@ -58,18 +58,18 @@ def _shown_errors(ctx: Any) -> Iterator[None]:
         known, cause = error, error
     except MistypedError as error:
         command = (error.ctx or ctx).command_path
-        known, cause = UsageError(_problem(error), f"see {command} --help"), error
+        known, cause = UsageError(_words_of(error), f"see {command} --help"), error
     if ctx.meta.get(DEBUG_KEY):
         show_traceback(cause)
     show_error(ctx, known)
     raise typer.Exit(int(known.exit_code))
 
 
-def _problem(error: Any) -> str:
-    """What was mistyped, in one sentence, with the option that was probably meant."""
-    if close := getattr(error, "possibilities", None):
-        return f"{error.message}; did you mean {close[0]}?"
-    return str(error.format_message())
+def _words_of(error: Any) -> str:
+    if not hasattr(error, "possibilities"):
+        return str(error.format_message())
+    guess = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
+    return f"'{error.ctx.info_name}' does not accept {error.option_name}{guess}"
 
 
 app = typer.Typer(
