@@ -14,9 +14,9 @@ from mnistctl.cli.command import Command, Group, examples
 from mnistctl.cli.output import Output, is_terminal, start_output
 from mnistctl.cli.table import Column, show_table
 from mnistctl.data.registry import DEFAULT_DATASET
-from mnistctl.draw.text import counted, percent
 from mnistctl.errors import Interrupted, MnistctlError, UsageError
 from mnistctl.recipes import OPTIONS, as_typed
+from mnistctl.text import counted, percent
 
 if TYPE_CHECKING:
     from mnistctl.store.config import RunConfig
