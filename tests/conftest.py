@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import shlex
 import shutil
 import socket
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from mnistctl.data.registry import DATASETS
 USER_SETTINGS = ("MNISTCTL_DATA", "MNISTCTL_STORE", "NO_COLOR", "FORCE_COLOR")
 # Nothing listens there: what a test starts as a process of its own meets a refused connection.
 NO_PROXY_THERE = "http://127.0.0.1:9"
+ROOT = Path(__file__).parents[1]
+NO_MNIST = "needs the files of MNIST"
 
 
 @pytest.fixture(autouse=True)
@@ -86,15 +89,40 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.close()
 
 
+def find_mnist() -> Path | None:
+    """The directory of the four published .gz files, in torchvision's layout or flat.
+
+    MNISTCTL_TEST_MNIST alone if it is set, else ./data of the repository, else ../shared/mnist.
+    """
+    named = os.environ.get("MNISTCTL_TEST_MNIST")
+    places = [Path(named)] if named else [ROOT / "data", ROOT.parent / "shared" / "mnist"]
+    for place in (path for own in places for path in (own / "MNIST" / "raw", own)):
+        if all((place / file.gz.name).is_file() for file in FILES):
+            return place.resolve()
+    return None
+
+
+MNIST_DIR = find_mnist()  # before a test changes the working directory
+
+
 @pytest.fixture(scope="session")
 def mnist_dir() -> Path:
     """The four published .gz files, to read only. Skips where there are none."""
-    default = Path(__file__).parents[2] / "shared" / "mnist"
-    directory = Path(os.environ.get("MNISTCTL_TEST_MNIST", default)).resolve()
-    missing = [file.gz.name for file in FILES if not (directory / file.gz.name).is_file()]
-    if missing:
-        pytest.skip(f"no real MNIST: {directory} lacks {missing[0]} (set MNISTCTL_TEST_MNIST=DIR)")
-    return directory
+    if MNIST_DIR is None:
+        pytest.skip(NO_MNIST)
+    return MNIST_DIR
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many tests were skipped for want of MNIST, and the command that gets it."""
+    skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", [])]
+    number = sum(isinstance(why, tuple) and why[2] == f"Skipped: {NO_MNIST}" for why in skipped)
+    if number:
+        tests = "test was" if number == 1 else "tests were"
+        place = os.environ.get("MNISTCTL_TEST_MNIST") or str(ROOT / "data")
+        terminalreporter.section("real MNIST not found", yellow=True)
+        terminalreporter.write_line(f"{number} {tests} skipped. To run them, get MNIST first:")
+        terminalreporter.write_line(f"  mnistctl download --data-dir {shlex.quote(place)}")
 
 
 @pytest.fixture(scope="session")

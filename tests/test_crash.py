@@ -1,4 +1,4 @@
-"""Killed, interrupted, out of disk: the real program goes on to the bits of an untroubled run."""
+"""Killed, interrupted, out of disk: the real program resumes to the bits of an untroubled run."""
 
 import os
 import random
@@ -17,12 +17,13 @@ import program
 import pytest
 import torch
 from program import Server
-from runs_made import payload, save_run
-from small_data import load_small_split
+from runs_made import CONFIG, save_run, saved
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
-from mnistctl.store import checkpoint
+from mnistctl.data import mnist
+from mnistctl.files import is_temporary
+from mnistctl.store import checkpoint, runs
 from mnistctl.store.metrics import read_metrics
 from mnistctl.store.rotation import load_newest, save_last
 
@@ -37,16 +38,29 @@ def plain(name: str) -> list[str]:
 
 
 def assert_same_run(name: str, other: str) -> None:
-    """Weights, optimiser and losses of two runs are the same bits; last.pt and best.pt."""
+    """Weights, optimiser and losses of two runs are the same bits; last.pt and best.pt.
+
+    Those of ensembles, and of their members.
+    """
+    for member in (STORE / other).glob("members/*"):
+        assert_same_run(f"{name}/members/{member.name}", f"{other}/members/{member.name}")
     a, b = (checkpoint.load(STORE / n / "last.pt") for n in (name, other))
-    assert_same(a["weights"], b["weights"])
+    assert_same(a.weights, b.weights)
+    if a.training is None or b.training is None:
+        assert a.training is b.training  # those of ensembles
+        return
     for key in ("model", "optimizer", "loss_sums", "epochs_done", "step", "images"):
-        assert_same(a["training"][key], b["training"][key])
+        assert_same(a.training[key], b.training[key])
     assert_same(*(without_times(read_metrics(STORE / n)) for n in (name, other)))
     best = [STORE / n / "best.pt" for n in (name, other)]
     assert best[0].exists() == best[1].exists()
     if best[0].exists():
-        assert_same(*(checkpoint.load(path)["weights"] for path in best))
+        assert_same(*(checkpoint.load(path).weights for path in best))
+
+
+def step_of(found: checkpoint.Checkpoint) -> int:
+    assert found.training
+    return int(found.training["step"])
 
 
 def without_times(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -90,7 +104,7 @@ def kill_often(server: Server, kills: int, draw: random.Random) -> tuple[int, in
         done += 1
         newest = load_newest(STORE / "killed")
         assert newest.problems == []
-        in_epoch += bool(newest.payload and newest.payload["training"]["step"])
+        in_epoch += bool(newest.checkpoint and step_of(newest.checkpoint))
     assert server.run("train", "--resume", "killed", "--epochs", str(epochs)).code == 0
     return epochs, in_epoch
 
@@ -130,35 +144,142 @@ def test_kills_of_whole_processes(server: Server) -> None:
 
 
 SAVING = (*TINY, "--epochs", "2", "--validation", "200", "--checkpoint-every", "20")
+ENSEMBLE = (*TINY, "--epochs", "1", "--ensemble", "2")
 
 
-def kill_at_each_write(server: Server, first: int, stride: int) -> int:
-    """A run killed at write `first`, `first + stride`, ... of its life, and resumed each time."""
-    assert server.run(*SAVING, "--name", "straight").code == 0
-    for number in range(first, 1000, stride):
-        name = f"killed-{number}"
-        result = server.run(*SAVING, "--name", name, kill_at=number)
-        if result.code == 0:
-            return number
-        assert result.code == -signal.SIGKILL
+def disturb_each_write(
+    server: Server, words: tuple[str, ...], fault: str, first: int = 1, stride: int = 1
+) -> tuple[int, int]:
+    """A run with a fault at write `first`, `first + stride`, ... of its life, resumed each time.
+
+    Returns how many runs were stopped by theirs, and how many writes there are in all.
+    """
+    assert server.run(*words, "--name", "straight").code == 0
+    stopped = 0
+    for number in range(first, 2000, stride):
+        name = f"disturbed-{number}"
+        result = server.run(*words, "--name", name, **{fault: number})
         directory = STORE / name
-        for file in directory.glob("*.pt"):
+        for file in directory.rglob("*.pt"):
             checkpoint.load(file)  # whole, whatever was going on
-        again = ("train", "--resume", name) if directory.exists() else (*SAVING, "--name", name)
+        if result.code == 0:  # what could not be written was leftovers to remove, or nothing
+            assert_same_run(name, "straight")
+            if fault == "kill_at" or number > 20 and not result.err.count("error"):
+                return stopped, number
+            continue
+        stopped += 1
+        assert result.code == (-signal.SIGKILL if fault == "kill_at" else 1), result
+        if fault != "kill_at":
+            assert re.search("^error: .*No space left on device", result.err, re.MULTILINE), result
+        again = ("train", "--resume", name) if directory.exists() else (*words, "--name", name)
         result = server.run(*again)
         assert result.code == 0, (number, result)
         assert_same_run(name, "straight")
-        assert not list(directory.glob(".*.tmp"))
+        assert not list(directory.rglob(".*.tmp"))
+        shutil.rmtree(directory)
     raise AssertionError("it never ended")
 
 
 def test_a_kill_at_each_seventh_write(server: Server) -> None:
-    assert kill_at_each_write(server, 4, 7) > 60
+    stopped, writes = disturb_each_write(server, SAVING, "kill_at", 4, 7)
+    assert writes > 60
+    assert stopped == writes // 7
 
 
 @pytest.mark.slow
-def test_a_kill_at_each_write(server: Server) -> None:
-    assert kill_at_each_write(server, 1, 1) > 60
+@pytest.mark.parametrize("words", [SAVING, ENSEMBLE], ids=["one", "ensemble"])
+@pytest.mark.parametrize("fault", ["kill_at", "fail_at", "full_from"])
+def test_a_fault_at_each_write(fault: str, words: tuple[str, ...], server: Server) -> None:
+    stopped, writes = disturb_each_write(server, words, fault)
+    print(f"{fault}: {stopped} of {writes - 1} points stopped a run, and all were made good")
+    assert writes > 60
+    assert stopped > 50
+
+
+def test_a_full_disk_at_each_eleventh_write(server: Server) -> None:
+    stopped, _ = disturb_each_write(server, SAVING, "full_from", 3, 11)
+    assert stopped > 4
+
+
+def test_a_kill_at_each_write_of_creating_a_run(server: Server, tmp_path: Path) -> None:
+    old = time.time() - 2 * runs.STALE_SECONDS
+    for number in range(1, 100):
+        store = tmp_path / str(number)
+        killed = server.run("create", str(store), "x", kill_at=number)
+        names = [run.name for run in runs.list_runs(store)]
+        assert names in ([], ["x"])
+        for path in store.iterdir() if store.exists() else ():
+            os.utime(path, (old, old))
+        runs.create_run(store, CONFIG, "y")
+        assert sorted(os.listdir(store)) == sorted([*names, "y"])
+        if names:
+            assert runs.describe(store / "x").config == CONFIG
+            with runs.writing(store / "x"):
+                assert sorted(os.listdir(store / "x")) == [".lock", "config.json"]
+        if killed.code == 0:
+            break
+        assert killed.code == -signal.SIGKILL
+    assert names == ["x"]
+    assert number > 9
+
+
+def test_a_full_disk_at_each_write_of_creating_a_run(server: Server, tmp_path: Path) -> None:
+    for number in range(1, 100):
+        store = tmp_path / str(number)
+        failed = server.run("create", str(store), "x", full_from=number)
+        left = os.listdir(store) if store.exists() else []
+        if failed.code == 0:
+            break
+        assert "can't create a run in the store" in failed.err
+        assert set(left) <= {"x"} or all(map(is_temporary, left))
+    assert left == ["x"]
+    assert number > 9
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize("fault", ["kill_at", "full_from"])
+def test_a_fault_at_each_write_of_a_download(
+    fault: str, server: Server, mnist_dir: Path, tmp_path: Path
+) -> None:
+    words = ("fetch", str(mnist_dir))
+    gz, raw = mnist.TEST_LABELS.gz, mnist.TEST_LABELS.raw
+    for number in range(1, 100):
+        folder = tmp_path / str(number) / "MNIST" / "raw"
+        disturbed = server.run(*words, str(tmp_path / str(number)), **{fault: number})
+        for blob in (gz, raw):
+            mnist.read_blob(folder / blob.name, blob)  # whole, or not there
+        assert server.run(*words, str(tmp_path / str(number))).code == 0
+        assert all(mnist.read_blob(folder / blob.name, blob) for blob in (gz, raw))
+        left = [name for name in os.listdir(folder) if name[0] == "."]
+        assert all(map(is_temporary, left))
+        if disturbed.code == 0:
+            break
+    assert number > 10
+
+
+def test_a_store_that_can_only_be_read(server: Server) -> None:
+    assert server.run(*TINY, "--epochs", "1", "--name", "x").code == 0
+    before = {path: path.stat().st_mtime_ns for path in STORE.rglob("*")}
+    for words in (("train", "--list-runs"), ("evaluate", "--json"), ("train", "--resume", "x")):
+        assert server.run(*words, read_only=1).code == 0, words
+    for words in ((*TINY, "--epochs", "1"), ("train", "--resume", "x", "--epochs", "2")):
+        refused = server.run(*words, read_only=1)
+        assert refused.code == 1
+        assert re.search(r"^error: can't .*: Read-only file system\n", refused.err, re.MULTILINE)
+    assert {path: path.stat().st_mtime_ns for path in STORE.rglob("*")} == before
+
+
+def test_a_lock_ends_with_its_process(server: Server) -> None:
+    server.start(*SMALL, "--epochs", "500", "--name", "x")
+    while "epoch 1" not in (server.directory / "err").read_text():
+        time.sleep(0.01)
+    assert runs.describe(STORE / "x").state == "running"
+    os.kill(server.running, signal.SIGKILL)
+    server.wait()
+    assert (STORE / "x" / ".lock").exists()
+    assert runs.describe(STORE / "x").state == "interrupted"
+    with runs.writing(STORE / "x"):
+        pass
 
 
 def test_a_kill_at_each_write_of_a_save(server: Server, tmp_path: Path) -> None:
@@ -166,22 +287,21 @@ def test_a_kill_at_each_write_of_a_save(server: Server, tmp_path: Path) -> None:
     for number in range(1, 100):
         shutil.rmtree(run, ignore_errors=True)
         save_run(run, step=1)
-        save_last(run, payload(step=2))
+        save_last(run, saved(step=2))
         result = server.run("save", str(run), "3", kill_at=number)
         newest = load_newest(run)
         assert newest.path.name == "last.pt"
         assert newest.problems == []
-        assert newest.payload
         step, previous = (
-            checkpoint.load(run / name)["training"]["step"] for name in ("last.pt", "previous.pt")
+            step_of(checkpoint.load(run / name)) for name in ("last.pt", "previous.pt")
         )
         # The old last.pt stays until the new one is whole, and is previous.pt by then.
         assert (step, previous) in ((2, 1), (2, 2), (3, 2))
         if result.code == 0:
             break
         assert result.code == -signal.SIGKILL
-        save_last(run, payload(step=4))
-        assert checkpoint.load(run / "previous.pt")["training"]["step"] == step
+        save_last(run, saved(step=4))
+        assert step_of(checkpoint.load(run / "previous.pt")) == step
     assert (step, previous) == (3, 2)
     assert number > 8
 
@@ -214,7 +334,7 @@ def test_disk_full(server: Server) -> None:
 
 def test_disk_full_before_the_first_checkpoint(server: Server) -> None:
     assert server.run(*SMALL, "--epochs", "1", "--name", "x", max_file=50_000).code == 1
-    result = server.run("evaluate", "x")
+    result = server.run("evaluate", "x", "--quiet")
     assert result.code == 1
     assert "holds no checkpoint" in result.err
     result = server.run("train", "--resume", "x")
@@ -238,25 +358,25 @@ def interrupt(server: Server, *words: str, number: int = signal.SIGINT) -> progr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopping_saves_and_the_printed_command_goes_on(
+def test_stopping_saves_and_the_printed_command_resumes(
     number: int, code: int, server: Server
 ) -> None:
     options = ("--log-every", "1", "--validation", "300")
     long = (*SMALL, "--epochs", "12", "--name", "stopped", *options)
     result = interrupt(server, *long, number=number)
     assert result.code == code
-    assert "everything is saved" in result.err
     assert result.out == ""
-    state = load_newest(STORE / "stopped").payload
-    assert state
-    place = re.search(r"stopped in epoch (\d+) after step (\d+)", result.err)
-    if place:  # else it was between two epochs
-        training = state["training"]
-        assert (training["epochs_done"] + 1, training["step"]) == tuple(map(int, place.groups()))
-    command = re.search(r"continue with: mnistctl (.*)", result.err)
-    assert command
-    continued = server.run(*shlex.split(command[1]))
-    assert continued.code == 0, continued
+    saved = load_newest(STORE / "stopped").checkpoint
+    assert saved
+    assert saved.training
+    epochs, step = saved.training["epochs_done"], saved.training["step"]
+    where = f"at epoch {epochs + 1}, step {step}" if step else f"after epoch {epochs}"
+    error, hint = result.err.splitlines()[-2:]
+    assert error == f"error: Interrupted {where}. Checkpoint saved."
+    assert hint == "  Resume with: mnistctl train --resume stopped"
+    resumed = server.run(*shlex.split(hint.partition("mnistctl ")[2]))
+    assert resumed.code == 0, resumed
+    assert f"Resuming run stopped from epoch {epochs + 1}, step {step}" in resumed.err
     straight = [word if word != "stopped" else "straight" for word in long]
     assert server.run(*straight).code == 0
     assert_same_run("stopped", "straight")
@@ -289,11 +409,11 @@ def test_four_trainings_into_one_store(server: Server) -> None:
         assert_same_run("mlp-1", f"mlp-{number}")
 
 
-def test_two_resumes_of_one_run(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("small_datasets")
+def test_two_resumes_of_one_run(server: Server) -> None:
     pid = server.start(*SMALL, "--epochs", "500", "--name", "x")
     while "epoch 1" not in (server.directory / "err").read_text():
         time.sleep(0.01)
-    monkeypatch.setattr("mnistctl.engine.training.run.load_split", load_small_split)
     second = CliRunner().invoke(app, ["train", "--resume", "x"])
     assert second.exit_code == 1
     assert "trained by another process" in second.stderr
@@ -315,7 +435,9 @@ CONFLICTS = {
     ("--dataset", "synthetic"): "--dataset synthetic (the run has mnist)",
     ("--lr", "1"): "--lr 1.0 (the run has 0.003)",
     ("--validation", "9"): "--validation 9 (the run has 0)",
-    ("--precision", "bf16"): "--precision bf16 (the run has fp32)",
+    ("--ensemble", "2"): "--ensemble 2 (the run has 1)",
+    ("--set", "momentum=0.5"): "--set momentum=0.5 (the run has mlp (epochs=2))",
+    ("--set", "momentm=0.5"): "did you mean 'momentum'",
     ("--name", "y"): "--name y (the run has x)",
     ("--epochs", "1"): "--epochs 1 is less than the 2",
     ("--epochs", "0"): "--epochs 0 is less than the 2",
@@ -332,7 +454,7 @@ def test_conflicts(finished: Callable[..., program.Done]) -> None:
     assert (STORE / "x" / "last.pt").read_bytes() == before
     same = finished("--recipe", "mlp", "--seed", "3", "--batch-size", "64", "--precision", "auto")
     assert same.code == 0
-    assert "is finished: 2 epochs are done" in same.err
+    assert "is finished after epoch 2" in same.err
 
 
 def test_extension_is_the_longer_run(server: Server, finished: Callable[..., program.Done]) -> None:
@@ -340,7 +462,7 @@ def test_extension_is_the_longer_run(server: Server, finished: Callable[..., pro
         result = finished(*words)
         assert result.code == 0
         assert "A larger --epochs extends it" in result.err
-        assert result.out.startswith("Test: ")
+        assert result.out.startswith("Test: accuracy ")
     assert finished("--epochs", "4", "--log-every", "20").code == 0
     assert server.run(*TINY, "--epochs", "4", "--name", "straight", "--seed", "3").code == 0
     assert_same_run("x", "straight")
@@ -354,13 +476,13 @@ def test_damaged_files_of_a_run(server: Server, finished: Callable[..., program.
     config.unlink()
     listed = server.run("train", "--list-runs")
     assert "x    damaged" in listed.out
-    result = server.run("evaluate", "x")
+    result = server.run("evaluate", "x", "--quiet")
     assert result.code == 0
     assert "last.pt is damaged" in result.err
     result = finished("--epochs", "3")
     assert result.code == 0, result
     assert "last.pt is damaged: its bytes don't match their SHA-256" in result.err
-    assert "continuing from previous.pt" in result.err
+    assert "resuming from previous.pt" in result.err
     assert server.run(*TINY, "--epochs", "3", "--name", "straight", "--seed", "3").code == 0
     assert_same_run("x", "straight")
     for name in ("last.pt", "previous.pt"):
@@ -371,7 +493,7 @@ def test_damaged_files_of_a_run(server: Server, finished: Callable[..., program.
     assert "previous.pt" in result.err
 
 
-def test_a_moved_run_goes_on_where_it_is(
+def test_a_moved_run_resumes_where_it_is(
     server: Server, finished: Callable[..., program.Done]
 ) -> None:
     Path("elsewhere").mkdir()

@@ -1,4 +1,4 @@
-"""The command line: one Typer app, every known error shown in one place.
+"""The command line: one Typer app, a file per command, every known error shown in one place.
 
 Nothing here imports torch, torchvision or matplotlib until a command needs it.
 """
@@ -6,7 +6,6 @@ Nothing here imports torch, torchvision or matplotlib until a command needs it.
 import contextlib
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
@@ -15,15 +14,19 @@ import typer
 from mnistctl import __version__
 from mnistctl.cli import download, evaluate, predict, train
 from mnistctl.cli.command import Command, Group, examples
+from mnistctl.cli.help import help_command
 from mnistctl.cli.info import info_app
 from mnistctl.cli.options import DEBUG_KEY
-from mnistctl.cli.output import show_error, start_output
+from mnistctl.cli.output import (
+    MistypedError,
+    show_error,
+    show_line,
+    show_traceback,
+    start_output,
+)
 from mnistctl.cli.runs import runs_app
-from mnistctl.cli.visualize import visualize_command
+from mnistctl.cli.visualize import visualize_app
 from mnistctl.errors import ExitCode, Interrupted, MnistctlError, UsageError
-
-# Typer exports no common class of the errors in what was typed; this is click's UsageError.
-_MistypedError: Any = typer.BadParameter.__base__
 
 
 class ErrorMappingGroup(Group):
@@ -54,11 +57,11 @@ def _shown_errors(ctx: Any) -> Iterator[None]:
         cause: BaseException = error
     except MnistctlError as error:
         known, cause = error, error
-    except _MistypedError as error:
+    except MistypedError as error:
         command = (error.ctx or ctx).command_path
         known, cause = UsageError(_problem(error), f"see {command} --help"), error
     if ctx.meta.get(DEBUG_KEY):
-        traceback.print_exception(cause)
+        show_traceback(cause)
     show_error(ctx, known)
     raise typer.Exit(int(known.exit_code))
 
@@ -85,21 +88,18 @@ app = typer.Typer(
 CORE, MORE = "Core commands", "More commands"
 
 
-def _add(name: str, function: Callable[..., None], epilog: str) -> None:
-    app.command(name, cls=Command, rich_help_panel=CORE, epilog=epilog)(function)
+def _add(name: str, function: Callable[..., None], epilog: str, panel: str = CORE) -> None:
+    app.command(name, cls=Command, rich_help_panel=panel, epilog=epilog)(function)
 
 
 _add("download", download.download_command, download.EXAMPLES)
 _add("train", train.train_command, train.EXAMPLES)
 _add("evaluate", evaluate.evaluate_command, evaluate.EXAMPLES)
 _add("predict", predict.predict_command, predict.EXAMPLES)
-_add(
-    "visualize",
-    visualize_command,
-    examples("mnistctl visualize errors", "mnistctl visualize prediction --index 7"),
-)
+app.add_typer(visualize_app, name="visualize", rich_help_panel=CORE)
 app.add_typer(runs_app, name="runs", rich_help_panel=MORE)
 app.add_typer(info_app, name="info", rich_help_panel=MORE)
+_add("help", help_command, examples("mnistctl help", "mnistctl help recipes"), MORE)
 
 
 def _show_version(value: bool) -> None:
@@ -132,7 +132,7 @@ def main() -> None:
         sys.exit(ExitCode.ERROR)
     except Exception as error:
         if "--debug" in sys.argv:
-            raise
-        print(f"error: unexpected {type(error).__name__}: {error}", file=sys.stderr)
-        print("  this is a bug; --debug shows where", file=sys.stderr)
+            show_traceback(error)
+        show_line(f"error: unexpected {type(error).__name__}: {error}", sys.stderr)
+        show_line("  this is a bug; --debug shows where", sys.stderr)
         sys.exit(ExitCode.ERROR)

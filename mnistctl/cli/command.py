@@ -30,7 +30,8 @@ class Group(TyperGroup):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """All commands and options, in groups."""
-        commands = [self.commands[name] for name in self.list_commands(ctx)]
+        found = [self.get_command(ctx, name) for name in self.list_commands(ctx)]
+        commands = [command for command in found if command is not None]
         width = formatter.width - max(len(command.name or "") for command in commands) - 6
         rows = (
             (

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-from mnistctl.data.registry import DATASETS, SPLITS
+from mnistctl.data.images import SPLITS
+from mnistctl.data.registry import DATASETS
 from mnistctl.device import DEVICES, PRECISIONS
 from mnistctl.errors import MnistctlError
 from mnistctl.recipes import RECIPES

@@ -1,5 +1,6 @@
 """`mnistctl evaluate`: how good a checkpoint is, or several are, in numbers."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +8,8 @@ import typer
 
 from mnistctl.cli import options
 from mnistctl.cli.command import examples
-from mnistctl.cli.output import Output, percent, start_output
+from mnistctl.cli.output import Output, start_output
+from mnistctl.draw.text import accuracy_text, percent
 from mnistctl.errors import GateFailed, UsageError
 
 EXAMPLES = examples(
@@ -66,7 +68,12 @@ def evaluate_command(
     if not checkpoints:
         reporter.say(model_line(results[0].model.label, "mnistctl evaluate shipped"))
     accuracy = show_one(output, results[0]) if len(results) == 1 else show_several(output, results)
-    if min_accuracy is not None and accuracy < min_accuracy:
+    if min_accuracy is None:
+        return
+    for result in results:
+        if not math.isfinite(result.scores.loss):
+            raise GateFailed(f"{result.model.label}: its loss is {result.scores.loss}")
+    if accuracy < min_accuracy:
         which = "accuracy" if len(results) == 1 else "mean accuracy"
         raise GateFailed(f"{which} {accuracy:.4f} is below --min-accuracy {min_accuracy}")
 
@@ -84,7 +91,10 @@ def show_one(output: Output, result: "Evaluation") -> float:
     if output.human and not output.quiet:
         recipe = result.model.predictor.recipe.label
         output.line(f"{result.model.label}: recipe {recipe}, {result.model.path}")
-        show_confusion(output, result.scores)
+        from mnistctl.visualize.confusion import confusion_table
+
+        console = output.console()
+        console.print(confusion_table(result.scores, result.model.predictor.classes, console))
     output.line(f"{result.dataset} {result.split}: {scores_text(result.scores)}")
     return result.scores.accuracy
 
@@ -119,14 +129,6 @@ def show_several(output: Output, results: Sequence["Evaluation"]) -> float:
 def scores_text(scores: "Scores") -> str:
     """`accuracy 99.60 % (9,960/10,000), loss 0.0649, calibration error 0.12 %`."""
     return (
-        f"accuracy {percent(scores.accuracy)} ({scores.correct:,}/{scores.total:,}),"
+        f"{accuracy_text(scores.correct, scores.total)},"
         f" loss {scores.loss:.4f}, calibration error {percent(scores.calibration_error)}"
     )
-
-
-def show_confusion(output: Output, scores: "Scores") -> None:
-    """The confusion matrix with each digit's accuracy, as a table."""
-    from mnistctl.visualize.confusion import confusion_table
-
-    console = output.console()
-    console.print(confusion_table(scores.confusion, scores.per_class, console))

@@ -2,15 +2,12 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
 from mnistctl.cli import complete
 from mnistctl.errors import UsageError, unknown
-
-if TYPE_CHECKING:
-    from mnistctl.imaging import ink
 
 DEBUG_KEY = "mnistctl.debug"
 model_option, training_option, data_option, hardware_option, output_option = (
@@ -22,6 +19,16 @@ model_option, training_option, data_option, hardware_option, output_option = (
 
 def _remember_debug(ctx: typer.Context, value: bool) -> bool:
     ctx.meta[DEBUG_KEY] = value
+    return value
+
+
+INVERT = ("auto", "yes", "no")
+
+
+def _checked_invert(value: str) -> str:
+    """`value` of `--invert`. Raises UsageError."""
+    if value not in INVERT:
+        raise unknown("--invert value", value, INVERT)
     return value
 
 
@@ -77,7 +84,8 @@ Invert = Annotated[
         "--invert",
         metavar="WHICH",
         help="yes: dark ink on light paper; no: light on dark; auto finds out.",
-        autocompletion=complete.one_of("auto", "yes", "no"),
+        autocompletion=complete.one_of(*INVERT),
+        callback=_checked_invert,
     ),
 ]
 Json = Annotated[
@@ -133,7 +141,6 @@ CheckpointsOption = Annotated[
 
 DEFAULT_DATA_DIR = Path("data")
 DEFAULT_STORE = Path("runs")
-INVERT = ("auto", "yes", "no")
 
 
 def typed(ctx: typer.Context, name: str | None) -> bool:
@@ -150,10 +157,3 @@ def refuse_before_subcommand(ctx: typer.Context) -> None:
             raise UsageError(
                 f"{option} belongs behind '{name}'", f"e.g. {ctx.command_path} {name} ... {option}"
             )
-
-
-def checked_invert(value: str) -> "ink.Invert":
-    """`value` of `--invert`. Raises UsageError."""
-    if value not in INVERT:
-        raise unknown("--invert value", value, INVERT)
-    return cast("ink.Invert", value)

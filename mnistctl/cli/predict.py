@@ -7,18 +7,21 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from mnistctl.cli import options
 from mnistctl.cli.command import examples
 from mnistctl.cli.evaluate import model_line
-from mnistctl.cli.output import Output, is_terminal, percent, start_output
+from mnistctl.cli.output import Output, is_terminal, show_line, start_output
+from mnistctl.draw.text import percent
 from mnistctl.errors import ExitCode, MnistctlError, UsageError
+from mnistctl.text import escaped
 
 if TYPE_CHECKING:
     from mnistctl.engine.inference.predict import Prediction, Predictions
+    from mnistctl.imaging.ink import Invert
 
 Writer = Callable[["list[Prediction]"], None]
 EXAMPLES = examples(
@@ -68,7 +71,6 @@ def predict_command(
     probability and a verdict: digit, uncertain or not a digit.
     """
     output = start_output(ctx, json, quiet)
-    polarity = options.checked_invert(invert)
     if as_csv and json:
         raise UsageError("--csv and --json are two forms of the same output", "choose one")
     if save_input is not None and save_input.suffix.lower() != ".png":
@@ -88,16 +90,16 @@ def predict_command(
         if json:
             return
         if isinstance(found, Unreadable):
-            print(f"error: {found.error}", file=sys.stderr)
+            show_line(f"error: {found.error}", sys.stderr)
         elif not drawn:
             write(found)
             sys.stdout.flush()
 
-    answers = predict(images, model, polarity, multi, reporter, show)
+    answers = predict(images, model, cast("Invert", invert), multi, reporter, show)
     output.document(answers.to_dict())
     if drawn:
         for prediction in answers.predictions:
-            _draw(output, prediction)
+            _draw(output, prediction, classes)
         write(answers.predictions)
     if len(answers.predictions) + len(answers.errors) > 1:
         for line in summary_lines(answers):
@@ -130,23 +132,22 @@ def _line_writer(output: Output, classes: Sequence[str], multi: bool) -> Writer:
     return write
 
 
-def _draw(output: Output, prediction: "Prediction") -> None:
-    """The network's input beside the probabilities; half a small terminal."""
-    from rich.table import Table
+def _draw(output: Output, prediction: "Prediction", classes: Sequence[str]) -> None:
+    """The network's input and the probabilities."""
+    from mnistctl.draw.terminal import prediction_panel
 
-    from mnistctl.draw.terminal import image_text, probability_bars
-
-    console, panel = output.console(), Table.grid(padding=(0, 3))
-    panel.add_row(
-        image_text(prediction.pixels, console), probability_bars(prediction.probabilities, console)
-    )
-    console.print(panel)
+    answer = None if prediction.rejected else prediction.class_name
+    doubtful = "uncertain" if prediction.verdict == "uncertain" else "accepted"
+    verdict = "rejected" if prediction.rejected else doubtful
+    shown = (prediction.pixels, answer, prediction.probabilities, classes)
+    console = output.console()
+    console.print(prediction_panel(*shown, console, verdict=verdict))
 
 
 def _csv_writer(classes: Sequence[str]) -> Writer:
     """Writes the head of the table, and a line for each answer."""
     table = csv.writer(sys.stdout)
-    columns = [f"p{name}" for name in classes]
+    columns = [escaped(f"p{name}") for name in classes]
     table.writerow(["image", "digit", "class_name", "confidence", "verdict", *columns, "warnings"])
 
     def write(found: "list[Prediction]") -> None:
@@ -154,7 +155,8 @@ def _csv_writer(classes: Sequence[str]) -> Writer:
             shares = [f"{share:.6f}" for share in p.probabilities]
             name = "" if p.rejected else p.class_name
             answer = [p.image, p.digit, name, f"{p.confidence:.6f}", p.verdict]
-            table.writerow([*answer, *shares, "; ".join(p.warnings)])
+            row = [*answer, *shares, "; ".join(p.warnings)]
+            table.writerow([escaped(cell) if isinstance(cell, str) else cell for cell in row])
 
     return write
 

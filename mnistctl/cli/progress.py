@@ -7,8 +7,10 @@ from collections import deque
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from mnistctl.cli.output import counted, is_terminal
+from mnistctl.cli.output import is_terminal, show_line
+from mnistctl.draw.text import counted
 from mnistctl.events import EpochReport, NullReporter, StepReport, TrainingPlan
+from mnistctl.text import escaped
 
 REDRAW_SECONDS = 0.1
 LINE_SECONDS = 5.0
@@ -23,7 +25,7 @@ class WarningReporter(NullReporter):
 
     def warn(self, text: str) -> None:
         """A line on stderr."""
-        print(f"warning: {text}", file=sys.stderr)
+        show_line(f"warning: {text}", sys.stderr)
 
 
 class LineReporter(WarningReporter):
@@ -36,7 +38,7 @@ class LineReporter(WarningReporter):
 
     def say(self, text: str) -> None:
         """A line on stderr."""
-        print(text, file=sys.stderr, flush=True)
+        show_line(text, sys.stderr)
 
     def begin(self, task: str, total: int | None, unit: str) -> None:
         """Remember the task; short ones show nothing."""
@@ -87,18 +89,18 @@ class BarReporter(WarningReporter):
 
     def say(self, text: str) -> None:
         """A line above the bars."""
-        self._console.print(text, markup=False)
+        self._console.print(text)
 
     def warn(self, text: str) -> None:
         """A highlighted line above the bars."""
-        self._console.print(f"warning: {text}", style="yellow", markup=False)
+        self._console.print(f"warning: {text}", style="yellow")
 
     def begin(self, task: str, total: int | None, unit: str) -> None:
         """One bar."""
         self._open("count")
         assert self._bars is not None
         self._plan, self._unit = None, unit
-        self._bars.add_task(task, total=total, count="")
+        self._bars.add_task(escaped(task), total=total, count="")
 
     def advance(self, done: int) -> None:
         """Move the bars."""

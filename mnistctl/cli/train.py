@@ -7,8 +7,9 @@ import typer
 
 from mnistctl.cli import complete, options
 from mnistctl.cli.command import examples
-from mnistctl.cli.output import Output, counted, percent, start_output
+from mnistctl.cli.output import Output, start_output
 from mnistctl.cli.process import seconds_since_start
+from mnistctl.draw.text import counted, percent
 from mnistctl.recipes import DEFAULT_RECIPE, RECIPES
 
 if TYPE_CHECKING:

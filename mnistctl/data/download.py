@@ -1,7 +1,7 @@
 """Getting MNIST from mirrors, a URL or a directory into torchvision's layout, verified."""
 
 import contextlib
-import time
+import os
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from mnistctl.data.fetch import FetchError, fetch
 from mnistctl.data.mnist import FILES, Blob, MnistFile, decompress, folders, read_blob
 from mnistctl.errors import DataError
 from mnistctl.events import NullReporter, Reporter
-from mnistctl.files import TEMPORARY_SUFFIX, reason, replacing
+from mnistctl.files import reason, replacing, sweep_temporary
 
 # The live one first; the last is the original home, which often answers 403 or 404.
 MIRRORS = (
@@ -20,6 +20,7 @@ MIRRORS = (
     "http://yann.lecun.com/exdb/mnist/",
 )
 STALE_SECONDS = 3600.0
+"""Younger temporary files may belong to a download that is running."""
 SILENT = NullReporter()
 FROM_HINT = "mnistctl download --from DIR_OR_URL, where the four MNIST .gz files are"
 
@@ -72,7 +73,7 @@ def download(
     locations: list[Location] = [data_dir, *MIRRORS] if source is None else [_parse(source)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_stale_files(folder)
+        sweep_temporary(folder, STALE_SECONDS)
     except OSError as error:
         raise _write_error(folder, error) from error
     files = tuple(_provide(file, folder, locations, force, reporter) for file in FILES)
@@ -85,7 +86,7 @@ def _parse(source: str) -> Location:
         return source if source.endswith("/") else f"{source}/"
     is_url = source.startswith("file://")
     path = Path(urllib.request.url2pathname(source.removeprefix("file://")) if is_url else source)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise DataError(f"{source} is neither a directory nor an http(s) URL", hint=FROM_HINT)
     return path
 
@@ -173,14 +174,6 @@ def _write(path: Path, content: bytearray, blob: Blob) -> None:
             raise _write_error(path, error) from error
     except OSError as error:
         raise _write_error(path, error) from error
-
-
-def _remove_stale_files(folder: Path) -> None:
-    """Remove what killed downloads left; younger files may belong to one that is running."""
-    for path in folder.glob(f".*-ubyte*{TEMPORARY_SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > STALE_SECONDS:
-                path.unlink()
 
 
 def _write_error(path: Path, error: OSError) -> DataError:

@@ -3,25 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mnistctl.data.images import MNIST_SIZES, SPLITS
+from mnistctl.data.images import LabelledImages as LabelledImages
 from mnistctl.errors import unknown
 from mnistctl.events import Reporter
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 DIGITS = tuple("0123456789")
 DEFAULT_DATASET = "mnist"
-SPLITS = ("train", "test")
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """uint8 images (n, 28, 28), ink 255 on 0, and int64 labels (n,), on one device."""
-
-    images: "Tensor"
-    labels: "Tensor"
 
 
 @dataclass(frozen=True)
@@ -84,7 +73,6 @@ def _synthetic_fingerprint() -> str:
     return synthetic.fingerprint()
 
 
-MNIST_SIZES = {"train": 60_000, "test": 10_000}
 DATASETS: dict[str, Dataset] = {
     row.name: row
     for row in (

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from mnistctl.data.registry import MNIST_SIZES, SPLITS, LabelledImages
+from mnistctl.data.images import MNIST_SIZES, SPLITS, LabelledImages
 from mnistctl.data.strokes import WAYS
 from mnistctl.events import NullReporter, Reporter
 

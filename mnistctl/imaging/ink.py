@@ -22,6 +22,7 @@ COARSE_SIDE = 160
 # Contrast below this many of 255 grey levels can't be told from the file format's own noise.
 MIN_CONTRAST = 6.0
 LOCAL_HANDICAP = 0.85
+EVERYWHERE = ((True, True), (True, True))
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,12 @@ def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Ink:
 def _rim(inside: Mask) -> Mask:
     from scipy import ndimage
 
-    rim: Mask = inside & ~ndimage.binary_erosion(inside)
-    return rim
+    if inside.all():  # no sheet in view: the picture's border, without the work
+        rim = np.ones_like(inside)
+        rim[1:-1, 1:-1] = False
+        return rim
+    edge: Mask = inside & ~ndimage.binary_erosion(inside)
+    return edge
 
 
 def _is_two_level(coarse: Grey) -> bool:
@@ -193,7 +198,9 @@ def _local_paper(coarse: Grey) -> Grey:
     from scipy import ndimage
 
     tiny = _resize(coarse, 32 / max(coarse.shape))
-    local: Grey = ndimage.median_filter(tiny, size=17, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(tiny, 8, "symmetric"), (17, 17))
+    flat = windows.reshape(*tiny.shape, -1)
+    local: Grey = np.partition(flat, flat.shape[-1] // 2)[..., flat.shape[-1] // 2]
     return _resize_to(ndimage.gaussian_filter(local, 1.5), coarse.shape)
 
 
@@ -222,6 +229,20 @@ def connected(mask: Mask) -> NDArray[np.int32]:
     return labels
 
 
+def depths(own: Mask, beyond: tuple[tuple[bool, bool], tuple[bool, bool]]) -> Grey:
+    """Distance of each pixel of a connected piece, cut to its box, from what is none of it.
+
+    `beyond` tells for each side (top, bottom), (left, right) whether there is anything outside the
+    box. Other pieces never come nearer than the gap before them, so the box is all it takes.
+    """
+    from scipy import ndimage
+
+    padded = np.pad(own, [[int(side) for side in pair] for pair in beyond])
+    found: Grey = ndimage.distance_transform_edt(padded)
+    (top, _), (left, _) = beyond
+    return found[top : top + own.shape[0], left : left + own.shape[1]]
+
+
 def stroke_score(amount: Grey, rim: Mask) -> float:
     """How much the ink looks like pen strokes, 0..1: thin, in one place, away from the rim."""
     from scipy import ndimage
@@ -232,18 +253,19 @@ def stroke_score(amount: Grey, rim: Mask) -> float:
     labels = connected(mask)
     areas = np.bincount(labels.ravel())
     edges = np.bincount(labels[rim], minlength=len(areas))
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    best = 0.0
-    for index, box in enumerate(ndimage.find_objects(labels), start=1):
+    boxes, total, best = ndimage.find_objects(labels), int(mask.sum()), 0.0
+    for index in np.argsort(-areas[1:], kind="stable") + 1:
+        box = boxes[index - 1]
         height, width = (side.stop - side.start for side in box)
-        own = labels[box] == index
         size = max(height, width)
-        stroke = 4 * float(depth[box][own].mean()) / size
+        alone = (min(size / (0.25 * max(mask.shape)), 1.0) * float(areas[index]) / total) ** 0.5
+        if alone <= best:  # it can't be better than this
+            continue
+        own = labels[box] == index
+        stroke = 4 * float(depths(own, EVERYWHERE)[own].mean()) / size
         thin = min(max((0.55 - stroke) / 0.3, 0.0), 1.0)
         contact = edges[index] / (2 * (height + width))
         inside = max(1 - 4 * float(contact), 0.02)
         solid = float(np.minimum(amount[box][own], 1).mean())
-        large = min(size / (0.25 * max(mask.shape)), 1.0)
-        alone = float(areas[index]) / mask.sum()
-        best = max(best, thin * inside * solid * (large * alone) ** 0.5)
+        best = max(best, thin * inside * solid * alone)
     return best

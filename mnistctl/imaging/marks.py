@@ -1,11 +1,11 @@
 """Find the marks on a page: which ink belongs to a digit, which to lines, frames and dirt."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistctl.imaging.ink import Ink, Mask, connected
+from mnistctl.imaging.ink import Ink, Mask, connected, depths
 
 # Ink is where the amount passes HIGH, and whatever passes LOW in one piece with it: pencil
 # fades along a stroke, paper doesn't darken next to one.
@@ -26,9 +26,9 @@ class Mark:
     area: int
     contact: float
     """Share of the box's outline that lies on the rim of the picture or sheet."""
-    stroke: float
+    stroke: float = 0.0
     """Mean stroke width, in pixels."""
-    inkiness: float
+    inkiness: float = 0.0
     """Mean amount of ink, 0..1: pen strokes reach 1, shadows and stains don't."""
 
     @property
@@ -64,11 +64,12 @@ class Page:
 def find_marks(ink: Ink) -> Page:
     """Split the ink into marks, without ruled lines, frames around the page and specks."""
     mask = _without_lines(_inky(ink))
-    labels, marks = _components(mask, ink)
-    marks = _without_frame(marks, mask.shape)
+    labels = connected(mask)
+    marks = _without_frame(_outlined(labels, ink), mask.shape)
     largest = max((mark.area for mark in marks), default=0)
     size = max((mark.size for mark in marks), default=0)
-    kept = [m for m in marks if m.area >= 0.02 * largest and m.size >= 0.06 * size]
+    large = [m for m in marks if m.area >= 0.02 * largest and m.size >= 0.06 * size]
+    kept = [_measured(mark, labels, ink) for mark in large]
     kept.sort(key=lambda mark: -mark.strength)
     total = sum(mark.area for mark in marks)
     marked = tuple(kept[:MAX_MARKS])
@@ -76,39 +77,43 @@ def find_marks(ink: Ink) -> Page:
 
 
 def _inky(ink: Ink) -> Mask:
-    from skimage.filters import apply_hysteresis_threshold
+    """Hysteresis (Canny, 1986): pieces above the low threshold that reach the high one."""
+    from scipy import ndimage
 
     low = max(LOW, min(4 * ink.noise / ink.contrast, HIGH)) if ink.contrast else LOW
-    mask: Mask = apply_hysteresis_threshold(ink.amount, low, HIGH)
+    labels, count = ndimage.label(ink.amount > low)
+    reaching = np.zeros(count + 1, bool)
+    reaching[labels[ink.amount > HIGH]] = True
+    reaching[0] = False
+    mask: Mask = reaching[labels]
     return mask
 
 
-def _components(mask: Mask, ink: Ink) -> tuple[NDArray[np.int32], list[Mark]]:
+def _outlined(labels: NDArray[np.int32], ink: Ink) -> list[Mark]:
+    """The pieces by their outlines; strokes are measured later, where they matter."""
     from scipy import ndimage
 
-    labels = connected(mask)
     areas = np.bincount(labels.ravel())
-    inks = np.bincount(labels.ravel(), np.minimum(ink.amount, 1).ravel())
-    # The mean depth of a bar is a quarter of its width.
-    depths = np.bincount(labels.ravel(), ndimage.distance_transform_edt(mask).ravel())
     edges = np.bincount(labels[ink.rim], minlength=len(areas))
     marks = []
     for index, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
-        area = int(areas[index])
         outline = 2 * (rows.stop - rows.start + columns.stop - columns.start)
-        mark = Mark(
-            label=index,
-            top=rows.start,
-            left=columns.start,
-            bottom=rows.stop,
-            right=columns.stop,
-            area=area,
-            contact=float(edges[index]) / outline,
-            stroke=4 * float(depths[index]) / area,
-            inkiness=float(inks[index]) / area,
-        )
-        marks.append(mark)
-    return labels, marks
+        contact = float(edges[index]) / outline
+        box = (rows.start, columns.start, rows.stop, columns.stop)
+        marks.append(Mark(index, *box, int(areas[index]), contact))
+    return marks
+
+
+def _measured(mark: Mark, labels: NDArray[np.int32], ink: Ink) -> Mark:
+    """`mark` with its stroke width and inkiness."""
+    box = (slice(mark.top, mark.bottom), slice(mark.left, mark.right))
+    own = labels[box] == mark.label
+    height, width = labels.shape
+    beyond = ((mark.top > 0, mark.bottom < height), (mark.left > 0, mark.right < width))
+    # The mean depth of a bar is a quarter of its width.
+    stroke = 4 * float(depths(own, beyond)[own].sum()) / mark.area
+    inkiness = float(np.minimum(ink.amount[box][own], 1).sum(dtype=np.float64)) / mark.area
+    return replace(mark, stroke=stroke, inkiness=inkiness)
 
 
 def _without_frame(marks: list[Mark], shape: tuple[int, ...]) -> list[Mark]:

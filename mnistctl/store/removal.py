@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mnistctl.errors import CheckpointError, did_you_mean
-from mnistctl.files import TEMPORARY_SUFFIX, reason, sync_directory
+from mnistctl.files import is_temporary, reason, sync_directory
 from mnistctl.store.find import typed_path
 from mnistctl.store.lock import LOCK_NAME
 from mnistctl.store.metrics import METRICS_NAME
@@ -17,6 +17,7 @@ from mnistctl.store.runs import (
     CONFIG_NAME,
     MEMBERS_NAME,
     RESULT_NAME,
+    STAGING_NAME,
     being_trained,
     describe,
     is_run,
@@ -25,9 +26,7 @@ from mnistctl.store.runs import (
     writing,
 )
 
-OWN_NAMES = {*CHECKPOINT_NAMES, CONFIG_NAME, RESULT_NAME, METRICS_NAME, LOCK_NAME}
-_OWN = re.compile(rf"events\.out\.tfevents\..*|\..*{re.escape(TEMPORARY_SUFFIX)}")
-"""TensorBoard's event files, and what killed writers left."""
+OWN_NAMES = {*CHECKPOINT_NAMES, CONFIG_NAME, RESULT_NAME, METRICS_NAME, LOCK_NAME, STAGING_NAME}
 _ASIDE = re.compile(r"\.removed-[0-9a-f]{12}")
 
 
@@ -39,7 +38,7 @@ def check_removable(name: str, store: Path) -> Path:
     """
     path = typed_path(name)
     directory = store / path if len(path.parts) == 1 else path
-    if directory.is_symlink():
+    if os.path.islink(directory):
         raise CheckpointError(f"run {directory} is a symbolic link: refused", "remove the link")
     if not path.name or ".." in path.parts or not is_run(directory):
         guess = did_you_mean(name, [own.name for own in run_directories(store)])
@@ -96,5 +95,10 @@ def _foreign(directory: Path) -> Iterator[Path]:
                     yield from _foreign(member)
                 else:
                     yield member
-        elif entry.name not in OWN_NAMES and not _OWN.fullmatch(entry.name):
+        elif not (entry.name in OWN_NAMES or is_temporary(entry.name) or _is_log(entry.name)):
             yield entry
+
+
+def _is_log(name: str) -> bool:
+    """Whether a file is TensorBoard's."""
+    return name.startswith("events.out.tfevents.")

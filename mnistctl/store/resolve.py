@@ -1,5 +1,7 @@
 """From what a person types to a checkpoint: path, run, prefix, `latest`, `best`, `shipped`."""
 
+import os
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,15 +44,15 @@ def resolve(argument: str | None, store: Path) -> ResolvedCheckpoint:
     if argument == "shipped" or (argument is None and not _finished(store)):
         return replace(_of_file(SHIPPED), name="shipped weights", label="shipped weights")
     if argument is None or argument == "latest":
-        return _of_run(_latest(store).directory, " (latest)")
+        return _latest(store)
     if argument == "best":
         return _of_run(_best(store).directory, " (best validation accuracy)")
     path = typed_path(argument)
     if len(path.parts) == 1 and is_run(store / argument):
         return _of_run(match_run(argument, store).directory)
-    if path.is_dir():
+    if os.path.isdir(path):
         return _of_run(path)
-    if path.exists() or path.suffix in (".pt", ".pth") or len(path.parts) > 1:
+    if os.path.exists(path) or path.suffix in (".pt", ".pth") or len(path.parts) > 1:
         return _of_file(path)
     return _of_run(match_run(argument, store).directory)
 
@@ -59,13 +61,22 @@ def _finished(store: Path) -> list[RunInfo]:
     return [run for run in list_runs(store) if run.state == "finished"]
 
 
-def _latest(store: Path) -> RunInfo:
-    complete = _finished(store)
-    if not complete:
-        raise CheckpointError(
-            f"no finished run in the store {store}", "train one first: mnistctl train"
-        )
-    return complete[-1]
+def _latest(store: Path) -> ResolvedCheckpoint:
+    """The newest finished run that can be read, with a warning for each that can't."""
+    problems: list[CheckpointError] = []
+    for run in reversed(_finished(store)):
+        try:
+            found = _of_run(run.directory, " (latest)")
+        except CheckpointError as error:
+            problems.append(error)
+            continue
+        passed_over = tuple(f"{problem.message}; an older run is taken" for problem in problems)
+        return replace(found, warnings=passed_over + found.warnings)
+    if problems:
+        raise problems[0]
+    raise CheckpointError(
+        f"no finished run in the store {store}", "train one first: mnistctl train"
+    )
 
 
 def _best(store: Path) -> RunInfo:
@@ -113,7 +124,9 @@ def _of_run(directory: Path, how: str = "") -> ResolvedCheckpoint:
 
 
 def _of_ensemble(directory: Path) -> ResolvedCheckpoint:
-    resume = f"mnistctl train --resume {directory.name} --store {directory.parent}"
+    resume = shlex.join(
+        ["mnistctl", "train", "--resume", directory.name, "--store", str(directory.parent)]
+    )
     if not (directory / LAST_NAME).exists():
         busy = describe(directory).state == "running"
         raise CheckpointError(

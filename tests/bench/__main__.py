@@ -1,4 +1,4 @@
-"""Command line of the benchmarks."""
+"""The benchmarks; tests/bench/README.md has the figures and the command for each."""
 
 from pathlib import Path
 from typing import Annotated
@@ -49,7 +49,7 @@ def temperature(
     data_dir: DataDir = Path("data"),
 ) -> None:
     """The temperature that calibrates a recipe's confidence, fitted on held-out images."""
-    from tests.bench.study import temperature as run_temperature
+    from tests.bench.temperature import temperature as run_temperature
 
     run_temperature(recipe, range(seeds), data_dir)
 
@@ -63,7 +63,7 @@ def corruptions(
     store: Store = Path("runs"),
     data_dir: DataDir = Path("data"),
 ) -> None:
-    """Accuracy on damaged test images, a column a checkpoint; to results/corruptions.jsonl."""
+    """Accuracy on corrupted test images, a column a checkpoint; to results/corruptions.jsonl."""
     from tests.bench.corruptions import measure
 
     measure(checkpoint or [], store, data_dir)
@@ -85,7 +85,7 @@ def photos(
     ] = DIGITS,
     store: Store = Path("runs"),
 ) -> None:
-    """Strangers' digits and drawn non-digits through predict; to results/photos.jsonl."""
+    """Photographs of handwriting and drawn outliers through predict; to results/photos.jsonl."""
     from tests.bench.photos import measure
 
     measure(checkpoint, digits, store)

@@ -1,10 +1,12 @@
 """Medians and spreads, the machine in general terms, and results on disk."""
 
+import contextlib
 import hashlib
 import json
 import os
 import platform
 import statistics
+import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +14,12 @@ from typing import Any
 
 import torch
 
+import mnistctl
 from mnistctl.device import cpu_has_bf16
-from mnistctl.engine.inference.loading import LoadedModel
+from mnistctl.engine.inference.predictor import Predictor
 
 RESULTS = Path(__file__).parent / "results"
+PACKAGE = Path(mnistctl.__file__).parent
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
@@ -53,26 +57,51 @@ def keep(name: str, part: str, figures: Any) -> None:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     document = json.loads(path.read_text()) if path.exists() else {}
-    document[part] = {"machine": machine(), "figures": figures}
+    document[part] = {**source(), "machine": machine(), "figures": figures}
     path.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def append(name: str, line: dict[str, Any]) -> None:
-    """Add a line to results/NAME.jsonl."""
+    """Add a line, and from which source it is, to results/NAME.jsonl."""
     RESULTS.mkdir(exist_ok=True)
     with (RESULTS / f"{name}.jsonl").open("a") as file:
-        file.write(json.dumps(line) + "\n")
+        file.write(json.dumps(line | source()) + "\n")
 
 
-def identity(loaded: LoadedModel) -> dict[str, Any]:
+def source() -> dict[str, Any]:
+    """The package's version and commit (None outside of git), `-dirty` where its files differ."""
+    commit = _git("rev-parse", "HEAD")
+    if commit and _git("status", "--porcelain", "--", "."):
+        commit += "-dirty"
+    return {"version": mnistctl.__version__, "commit": commit}
+
+
+def _git(*words: str) -> str | None:
+    """What git says about the package's directory; None where it can't."""
+    command = ["git", "-C", str(PACKAGE), *words]
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return None
+
+
+def recipe_hash(settings: dict[str, Any]) -> str:
+    """SHA-256 of what a recipe computes in training: its fields as JSON, by name.
+
+    Left out are the summary, and the temperature, which is fitted afterwards.
+    """
+    fields = {k: v for k, v in settings.items() if k not in ("summary", "temperature")}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def identity(predictor: Predictor) -> dict[str, Any]:
     """Which network it was: its recipe, its size, and a hash of its weights' names and bytes."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(loaded.model.state_dict().items()):
+    for name, tensor in sorted(predictor.network.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
+    parameters = sum(parameter.numel() for parameter in predictor.network.parameters())
     return {
-        "recipe": loaded.recipe.name,
+        "recipe": predictor.recipe.name,
         "parameters": parameters,
         "weights_sha256": digest.hexdigest(),
     }

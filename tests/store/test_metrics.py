@@ -1,5 +1,6 @@
 """metrics.jsonl goes back to a checkpoint exactly, and survives a line cut short."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,23 @@ def test_a_line_cut_short_or_damaged_is_left_out(tmp_path: Path) -> None:
     assert read_metrics(tmp_path) == records[:-1]
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks files up in /proc")
+def test_sync_brings_every_record_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    log = MetricsLog(tmp_path, 1, 0)
+    log.append({"epoch": 1, "step": 20, "loss": 0.5})
+    monkeypatch.setattr(os, "fsync", fsync)
+    log.sync()
+    log.close()
+    assert synced == [str(tmp_path / METRICS_NAME)]
+
+
 def test_each_record_is_visible_at_once(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path, 1, 0)
     log.append({"epoch": 1, "step": 20, "loss": 0.5})
@@ -56,6 +74,23 @@ def test_a_link_is_never_written_through(tmp_path: Path) -> None:
     log.append({"epoch": 1, "step": 20, "loss": 0.5})
     log.close()
     assert outside.read_text() == "untouched"
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / METRICS_NAME)
+    with pytest.raises(CheckpointError, match=r"can't read .*metrics\.jsonl: it is a pipe"):
+        MetricsLog(tmp_path, 1, 0)
+
+
+def test_no_number_that_json_lacks_is_written_or_believed(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path, 1, 0)
+    log.append({"epoch": 1, "step": 1, "loss": float("nan"), "rate": float("inf")})
+    log.close()
+    path = tmp_path / METRICS_NAME
+    assert path.read_text() == '{"epoch": 1, "step": 1, "loss": null, "rate": null}\n'
+    for number in ("NaN", "Infinity", "1e999", "1" + "0" * 400):
+        path.write_text(f'{{"epoch": 1, "step": 1, "loss": {number}}}\n')
+        assert read_metrics(tmp_path) == []
 
 
 def test_unwritable(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs_made import CONFIG, finish, payload, save_run
+from runs_made import CONFIG, finish, save_run, saved
 
 from mnistctl.errors import CheckpointError, UsageError
 from mnistctl.store import checkpoint, runs
@@ -49,7 +49,7 @@ def test_bad_names(name: str, tmp_path: Path) -> None:
     assert not store.exists()
 
 
-def test_a_run_is_born_with_its_configuration(tmp_path: Path) -> None:
+def test_a_run_gets_its_name_with_its_configuration(tmp_path: Path) -> None:
     directory = runs.create_run(tmp_path, CONFIG, "x")
     assert os.listdir(tmp_path) == ["x"]
     assert RunConfig.from_dict(json.loads((directory / "config.json").read_text())) == CONFIG
@@ -70,7 +70,7 @@ def test_numbers_go_on_and_names_are_unique_under_threads(tmp_path: Path) -> Non
     assert sorted(os.listdir(tmp_path)) == sorted(made)
 
 
-@pytest.mark.parametrize("what", ["run", "file", "link", "directory"])
+@pytest.mark.parametrize("what", ["run", "file", "link", "directory", "empty directory"])
 def test_a_taken_name_is_left_alone(what: str, tmp_path: Path) -> None:
     taken = tmp_path / "x"
     if what == "run":
@@ -82,24 +82,80 @@ def test_a_taken_name_is_left_alone(what: str, tmp_path: Path) -> None:
         taken.symlink_to(tmp_path / "elsewhere")
     else:
         taken.mkdir()
-        (taken / "mine").touch()
+        if what == "directory":
+            (taken / "mine").touch()
+    inode = taken.lstat().st_ino
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UsageError, match="exists already") as caught:
         runs.create_run(tmp_path, CONFIG, "x")
     assert ("--resume x" in caught.value.hint) == (what == "run")
     assert "another --name" in caught.value.hint
     assert sorted(tmp_path.rglob("*")) == before
+    assert taken.lstat().st_ino == inode
 
 
-def test_what_a_crash_left_unborn_is_swept_when_old(tmp_path: Path) -> None:
-    for name in ("fresh", "stale"):
-        (tmp_path / f".{name}.tmp").mkdir()
-        (tmp_path / f".{name}.tmp" / "config.json").touch()
+OWN = ".mnistctl-0123456789ab.tmp"
+
+
+def aged(directory: Path) -> Path:
     old = time.time() - 2 * runs.STALE_SECONDS
-    os.utime(tmp_path / ".stale.tmp", (old, old))
+    os.utime(directory, (old, old))
+    return directory
+
+
+def staged(directory: Path) -> Path:
+    """What a process leaves that is killed before its run has a name."""
+    directory.mkdir()
+    for name in (runs.STAGING_NAME, "config.json", OWN):
+        (directory / name).touch()
+    return directory
+
+
+def test_what_a_crash_left_in_staging_is_swept_when_old(tmp_path: Path) -> None:
+    staged(tmp_path / ".mnistctl-00000000000f.tmp")
+    aged(staged(tmp_path / OWN))
+    (tmp_path / ".mnistctl-00000000000e.tmp").mkdir()
+    aged(tmp_path / ".mnistctl-00000000000e.tmp")
     runs.create_run(tmp_path, CONFIG, "x")
-    assert sorted(os.listdir(tmp_path)) == [".fresh.tmp", "x"]
+    assert sorted(os.listdir(tmp_path)) == [".mnistctl-00000000000f.tmp", "x"]
     assert [run.name for run in runs.list_runs(tmp_path)] == ["x"]
+
+
+def test_nothing_of_the_users_is_swept(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    aged(staged(store / ".my-work.tmp"))
+    aged(staged(store / ".0123456789ab.tmp"))
+    (store / OWN).mkdir()
+    (store / OWN / "config.json").touch()  # of its name, without its mark
+    aged(store / OWN)
+    elsewhere = aged(staged(tmp_path / "elsewhere"))
+    (store / ".mnistctl-00000000000e.tmp").symlink_to(elsewhere)
+    mixed = staged(store / ".mnistctl-00000000000f.tmp")
+    (mixed / "mine").write_text("precious")
+    aged(mixed)
+    before = {path for path in tmp_path.rglob("*") if path.parent != mixed}
+    run = runs.create_run(store, CONFIG, "x")
+    with runs.writing(run):
+        pass
+    after = {p for p in tmp_path.rglob("*") if run not in (p, p.parent) and p.parent != mixed}
+    assert after == before
+    assert os.listdir(mixed) == ["mine"]
+
+
+def test_a_clock_that_went_back_sweeps_nothing(tmp_path: Path) -> None:
+    later = time.time() + 10 * runs.STALE_SECONDS
+    os.utime(staged(tmp_path / OWN), (later, later))
+    runs.create_run(tmp_path, CONFIG, "x")
+    assert sorted(os.listdir(tmp_path)) == [OWN, "x"]
+
+
+def test_the_mark_of_a_kill_after_the_rename_goes_with_the_first_writer(tmp_path: Path) -> None:
+    directory = runs.create_run(tmp_path, CONFIG, "x")
+    assert os.listdir(directory) == ["config.json"]
+    (directory / runs.STAGING_NAME).touch()
+    with runs.writing(directory):
+        assert not (directory / runs.STAGING_NAME).exists()
 
 
 @pytest.mark.parametrize("store", ["file", "file/below", "/proc/nowhere"])
@@ -137,7 +193,16 @@ def test_states(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", "[" * 99_999, '{"epochs": 1, "test": 3}', '{"epochs": 1e999}', "\xff", "null"],
+    [
+        "",
+        "[]",
+        "{}",
+        "[" * 99_999,
+        '{"epochs": 1, "test": 3}',
+        '{"epochs": 1e999}',
+        "\xff",
+        "null",
+    ],
 )
 def test_damaged_json_is_no_result_and_no_configuration(text: str, tmp_path: Path) -> None:
     directory = save_run(tmp_path / "x")
@@ -146,6 +211,30 @@ def test_damaged_json_is_no_result_and_no_configuration(text: str, tmp_path: Pat
     (directory / "config.json").write_text(text)
     assert runs.describe(directory).state == "damaged"
     assert saved_config(directory) == CONFIG
+
+
+@pytest.mark.parametrize("name", ["config.json", "result.json"])
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "1" * 5000, "NaN", "-Infinity", "1e999"])
+def test_numbers_beyond_json_are_damage(number: str, name: str, tmp_path: Path) -> None:
+    directory = save_run(tmp_path / "x")
+    finish(directory)
+    document = json.loads((directory / name).read_text()) | {"seed": 0}
+    if name == "result.json":
+        document["test"]["accuracy"] = "HERE"
+    else:
+        document["threads"] = "HERE"
+    (directory / name).write_text(json.dumps(document).replace('"HERE"', number))
+    state = "damaged" if name == "config.json" else "interrupted"
+    assert runs.describe(directory).state == state
+
+
+@pytest.mark.parametrize("name", ["config.json", "result.json"])
+def test_a_pipe_or_a_huge_file_is_no_document(name: str, tmp_path: Path) -> None:
+    directory = save_run(tmp_path / "x")
+    for make in (os.mkfifo, lambda path: path.write_bytes(b" " * (runs.MAX_JSON_BYTES + 1))):
+        (directory / name).unlink(missing_ok=True)
+        make(directory / name)
+        assert runs.read_json(directory, name) is None
 
 
 @pytest.mark.parametrize(
@@ -160,7 +249,7 @@ def test_a_configuration_of_other_kinds_is_damaged(key: str, value: object, tmp_
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("epochs", "3"), ("network", "vgg"), ("learning_rate", float("nan")), ("batch_size", 0)],
+    [("epochs", "3"), ("network", 7), ("learning_rate", float("nan")), ("batch_size", 0)],
 )
 def test_a_recipe_that_can_not_train_is_damaged(key: str, value: object) -> None:
     document = CONFIG.to_dict()
@@ -210,15 +299,19 @@ def test_the_lock_follows_no_link(tmp_path: Path) -> None:
     assert not outside.exists()
 
 
+def step_of(found: checkpoint.Checkpoint) -> int:
+    assert found.training
+    return int(found.training["step"])
+
+
 def test_previous_is_the_one_before(tmp_path: Path) -> None:
     for step in range(4):
-        save_last(tmp_path, payload(step=step))
+        save_last(tmp_path, saved(step=step))
         newest = load_newest(tmp_path)
-        assert newest.payload
-        assert newest.payload["training"]["step"] == step
+        assert newest.checkpoint
+        assert step_of(newest.checkpoint) == step
         if step:
-            previous = checkpoint.load(tmp_path / "previous.pt")
-            assert previous["training"]["step"] == step - 1
+            assert step_of(checkpoint.load(tmp_path / "previous.pt")) == step - 1
     assert sorted(os.listdir(tmp_path)) == ["last.pt", "previous.pt"]
 
 
@@ -231,22 +324,22 @@ def test_previous_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_kill_between_link_and_rename_is_made_good(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
+    save_last(tmp_path, saved(step=1))
     os.link(tmp_path / "last.pt", tmp_path / "previous.pt")
-    save_last(tmp_path, payload(step=2))
-    assert checkpoint.load(tmp_path / "previous.pt")["training"]["step"] == 1
+    save_last(tmp_path, saved(step=2))
+    assert step_of(checkpoint.load(tmp_path / "previous.pt")) == 1
     assert sorted(os.listdir(tmp_path)) == ["last.pt", "previous.pt"]
 
 
 def test_a_damaged_last_never_replaces_a_good_previous(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
-    save_last(tmp_path, payload(step=2))
+    save_last(tmp_path, saved(step=1))
+    save_last(tmp_path, saved(step=2))
     (tmp_path / "last.pt").write_bytes((tmp_path / "last.pt").read_bytes()[:-100])
     newest = load_newest(tmp_path)
     assert newest.path.name == "previous.pt"
     assert "last.pt is damaged" in newest.problems[0]
-    save_last(tmp_path, payload(step=2), keep_previous=not newest.problems)
-    assert checkpoint.load(tmp_path / "previous.pt")["training"]["step"] == 1
+    save_last(tmp_path, saved(step=2), keep_previous=not newest.problems)
+    assert step_of(checkpoint.load(tmp_path / "previous.pt")) == 1
     (tmp_path / "last.pt").unlink()
     (tmp_path / "previous.pt").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"previous\.pt is empty"):
@@ -254,19 +347,17 @@ def test_a_damaged_last_never_replaces_a_good_previous(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_run_is_not_continued(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
+    save_last(tmp_path, saved(step=1))
     other = replace(CONFIG, seed=7)
     with pytest.raises(CheckpointError, match="another run: its seed differs"):
         load_newest(tmp_path, other)
     longer = replace(CONFIG, recipe=replace(CONFIG.recipe, epochs=50))
-    assert load_newest(tmp_path, longer).payload
+    assert load_newest(tmp_path, longer).checkpoint
 
 
 def test_hard_linked_previous_is_no_alias_of_the_new_last(tmp_path: Path) -> None:
-    save_last(tmp_path, payload(step=1))
-    save_last(tmp_path, payload(step=2))
+    save_last(tmp_path, saved(step=1))
+    save_last(tmp_path, saved(step=2))
     assert not os.path.samefile(tmp_path / "last.pt", tmp_path / "previous.pt")
-    assert torch.equal(*(checkpoint.load(tmp_path / n)["weights"]["w"] for n in _NAMES))
-
-
-_NAMES = ("last.pt", "previous.pt")
+    last, previous = (checkpoint.load(tmp_path / name) for name in ("last.pt", "previous.pt"))
+    assert torch.equal(last.weights["w"], previous.weights["w"])

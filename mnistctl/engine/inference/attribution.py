@@ -72,7 +72,9 @@ def grad_cam(
         if norm is not None:
             gradient, maps = gradient / _slope(norm), norm(maps)
         weights = gradient.mean((2, 3), keepdim=True)
-        heat = relu((weights * relu(maps)).sum(1, keepdim=True))
+        # What pooling leaves out, as the last row of an odd map, has no part in the score.
+        reached = (gradient != 0).any(1, keepdim=True)
+        heat = relu((weights * relu(maps)).sum(1, keepdim=True)) * reached
         size = list(image.shape[2:])
         values = interpolate(heat, size, mode="bilinear", align_corners=False)
     return Attribution(values[0, 0].float().cpu(), float(score.detach()), None)

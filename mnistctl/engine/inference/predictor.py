@@ -70,7 +70,7 @@ class Predictor:
         finally:
             reporter.end()
         logits = torch.cat(parts)
-        if not bool(logits.isfinite().all()):
+        if not bool((logits / self.recipe.temperature).isfinite().all()):
             raise CheckpointError(f"{self.name}: its logits are not finite", "training diverged")
         return logits
 

@@ -92,7 +92,7 @@ def finished_result(run: RunInfo, config: RunConfig, reporter: Reporter) -> Trai
     if result is None:
         return None
     reporter.say(
-        f"Run '{run.name}' is finished: {config.recipe.epochs} epochs are done."
+        f"Run '{run.name}' is finished after epoch {config.recipe.epochs}."
         " A larger --epochs extends it."
     )
     return TrainResult(run.directory, config, result)
@@ -134,14 +134,14 @@ def _opened(job: _Job, run: RunInfo | None) -> Iterator[Saver]:
             reporter.run(own)
         if run is not None:
             if own:
-                _check_unchanged(run)
+                check_unchanged(run)
             newest = restore_newest(run.directory, config, state, ranks, reporter)
             wait_for_all()  # rank 0 begins to write only when all have read
         with saver_for(own, config, state, ranks, newest) as saver:
             yield saver
 
 
-def _check_unchanged(run: RunInfo) -> None:
+def check_unchanged(run: RunInfo) -> None:
     """What was read before the lock was held may have been another process's to change."""
     if describe(run.directory).config != run.config:
         raise CheckpointError(

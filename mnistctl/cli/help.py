@@ -1,0 +1,86 @@
+"""`mnistctl help`: the reference pages of `mnistctl/help`, one Markdown file per topic."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mnistctl.cli import options
+from mnistctl.cli.output import Output, is_terminal, start_output
+from mnistctl.errors import unknown
+
+PAGES = Path(__file__).parents[1] / "help"
+STYLES = {
+    "markdown.code": "bold",  # rich's default, on black, stands out on a light terminal
+    "markdown.h1": "bold",
+    "markdown.h2": "bold",
+    "markdown.table.border": "dim",
+    "markdown.table.header": "bold",
+}
+
+
+def help_command(
+    ctx: typer.Context,
+    topic: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TOPIC",
+            help="A topic, or a command [default: list the topics].",
+            show_default=False,
+        ),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Explain a topic, such as recipes or exit-codes.
+
+    On a terminal the page is formatted, in a pipe it is plain Markdown.
+    """
+    output = start_output(ctx, json, quiet=False)
+    commands: dict[str, Any] = ctx.find_root().command.commands  # type: ignore[attr-defined]
+    if topic is None:
+        _list_topics(output)
+    elif topic in commands:
+        context = typer.Context(commands[topic], info_name=topic, parent=ctx.parent)
+        _show(output, topic, context.get_help())
+    elif topic in topics():
+        _show(output, topic, page(topic), markdown=True)
+    else:
+        raise unknown("topic", topic, topics(), "mnistctl help describes them")
+
+
+def topics() -> tuple[str, ...]:
+    """The names of the topics, sorted."""
+    return tuple(sorted(path.stem for path in PAGES.glob("*.md")))
+
+
+def page(topic: str) -> str:
+    """The Markdown text of a topic: its title, a summary of one line, then the reference."""
+    return (PAGES / f"{topic}.md").read_text(encoding="utf-8")
+
+
+def summary(topic: str) -> str:
+    """The line below the title of a topic's page."""
+    return page(topic).splitlines()[2]
+
+
+def _list_topics(output: Output) -> None:
+    output.document({"topics": [{"topic": name, "summary": summary(name)} for name in topics()]})
+    width = max(map(len, topics()))
+    output.line("Topics:")
+    for name in topics():
+        output.line(f"  {name:<{width}}  {summary(name)}")
+    output.line("\nShow one with: mnistctl help TOPIC")
+
+
+def _show(output: Output, topic: str, text: str, markdown: bool = False) -> None:
+    output.document({"topic": topic, "text": text})
+    if not (markdown and output.human and is_terminal(sys.stdout)):
+        output.line(text.rstrip())
+        return
+    from rich.markdown import Markdown
+    from rich.theme import Theme
+
+    console = output.console()
+    with console.use_theme(Theme(STYLES)):
+        console.print(Markdown(text, code_theme="ansi_dark", hyperlinks=False))
