@@ -1,10 +1,13 @@
 """The options that several commands share: one name, help and default each."""
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from mnistctl.data.registry import DATASETS
 from mnistctl.errors import unknown
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ DataDir = Annotated[
         "--data-dir",
         envvar="MNISTCTL_DATA",
         metavar="DIR",
-        help="Where MNIST is, in torchvision's layout (DIR/MNIST/raw).",
+        help="Where data sets are, in torchvision's layout (DIR/MNIST/raw).",
     ),
 ]
 Store = Annotated[
@@ -48,9 +51,41 @@ Precision = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _complete_dataset(incomplete: str) -> list[str]:
+    return [name for name in DATASETS if name.startswith(incomplete)]
+
+
+def _say_which(value: str | None) -> str | None:
+    """A name that means two things: the data set's own wins."""
+    if value in DATASETS and os.path.isdir(value) and os.environ.get("RANK", "0") == "0":
+        print(f"warning: '{value}' is the data set; for the directory: ./{value}", file=sys.stderr)
+    return value
+
+
 Dataset = Annotated[
     str | None,
-    typer.Option("--dataset", metavar="NAME", help="mnist, or synthetic (needs no download)."),
+    typer.Option(
+        "--dataset",
+        metavar="NAME|DIR",
+        help=f"{', '.join(DATASETS)}, or a directory that holds one of pictures for each class.",
+        autocompletion=_complete_dataset,
+        callback=_say_which,
+    ),
+]
+Prepare = Annotated[
+    str | None,
+    typer.Option(
+        "--prepare",
+        metavar="HOW",
+        help="A directory's pictures: ink (handwriting, as in predict) or resize (whole pictures)"
+        " [default: ink].",
+        show_default=False,
+    ),
+]
+SkipUnreadable = Annotated[
+    bool, typer.Option("--skip-unreadable", help="Leave out pictures that can't be read.")
 ]
 Split = Annotated[str, typer.Option("--split", metavar="NAME", help="test or train.")]
 Invert = Annotated[
@@ -106,6 +141,13 @@ CheckpointsOption = Annotated[
 DEFAULT_DATA_DIR = Path("data")
 DEFAULT_STORE = Path("runs")
 INVERT = ("auto", "yes", "no")
+
+
+def dataset_name(dataset: str | None, prepare: str | None, skip_unreadable: bool) -> str | None:
+    """The name under which the engine finds what these options mean. Raises UsageError."""
+    from mnistctl.data.folder import with_options
+
+    return with_options(dataset, prepare, skip_unreadable)
 
 
 def checked_invert(value: str) -> "ink.Invert":

@@ -1,19 +1,31 @@
 """Every data set: one row each. Imports no torch, so that the command line knows the names."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import hashlib
+import math
+import os
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from mnistctl.errors import unknown
+from mnistctl.errors import DataError, UsageError, unknown
 from mnistctl.events import Reporter
+from mnistctl.recipes import Augmentation, Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-DIGITS = tuple("0123456789")
+DIGITS = tuple(string.digits)
 DEFAULT_DATASET = "mnist"
 SPLITS = ("train", "test")
+MNIST_SIZES = {"train": 60_000, "test": 10_000}
+EPOCH_STEPS, MIN_BATCH = 20, 16
+MNIST_PIXELS = (0.1307, 0.3081)
+
+Preparation = Literal["ink", "resize"]
+"""From a picture to 28x28 pixels: its ink in MNIST's form, or the whole picture scaled."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +37,54 @@ class LabelledImages:
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """A data set: its classes and sizes, and how its images are had."""
+class Blob:
+    """A file that is known beforehand, by its SHA-256 or its MD5 sum, in hexadecimal."""
 
     name: str
+    bytes: int
+    """Its size; with an MD5 sum about its size, and more than twice as much is refused."""
+    sha256: str = ""
+    md5: str = ""
+
+    @property
+    def limit(self) -> int:
+        """The most bytes that are ever read."""
+        return 2 * self.bytes if self.md5 else self.bytes
+
+
+@dataclass(frozen=True)
+class IdxFile:
+    """A file in the IDX format, as downloaded (or in an archive) and decompressed."""
+
+    gz: Blob
+    raw: Blob
+    shape: tuple[int, ...]
+    """Of images (n, 28, 28), of labels (n,), or (n, columns) with the class in the first one."""
+    dtype: Literal["u1", ">i4"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """Files in the IDX format, where they are had and how they are read."""
+
+    folder: str
+    """In the data directory: torchvision's layout."""
+    mirrors: tuple[str, ...]
+    """Base URLs, tried in turn."""
+    files: Mapping[str, tuple[IdxFile, IdxFile]]
+    """Images and labels of each split."""
+    archive: Blob | None
+    """The zip that holds the files, each as .gz; None where they are had one by one."""
+    transposed: bool
+    first_label: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set: its classes and sizes, how its images are had, and what suits them."""
+
+    name: str
+    """Under which `get_dataset` finds it again: of a directory, its absolute path."""
     summary: str
     classes: tuple[str, ...]
     sizes: Mapping[str, int]
@@ -37,31 +93,130 @@ class Dataset:
     """(split, data directory, reporter) -> the split, fetched or drawn where it is not there yet.
     Raises DataError."""
     fingerprint: Callable[[], str]
-    """SHA-256 that tells whether two runs saw the same images; needs no files."""
+    """SHA-256 that tells whether two runs saw the same images."""
+    pixels: tuple[float, float] | None = None
+    """Mean and standard deviation of all training pixels, 0..1, where they are known."""
+    flips: bool = False
+    """Whether an image seen in a mirror is one of the same class."""
+    prepare: Preparation = "ink"
+    """How other pictures are brought to the form of its images."""
+    published: Published | None = None
 
     @property
     def has_digits(self) -> bool:
         """Whether its classes are the ten digits."""
         return self.classes == DIGITS
 
+    def adapt(self, recipe: Recipe) -> Recipe:
+        """`recipe` as it suits these images; one that reproduces a document stays as it is.
 
-def _load_mnist(split: str, data_dir: Path, reporter: Reporter) -> LabelledImages:
+        It takes their mean and deviation, mirrors images where that harms none, trains against
+        pictures of no digit only where the classes are digits, and makes at least EPOCH_STEPS
+        steps an epoch unless batches become smaller than MIN_BATCH.
+        """
+        if recipe.documented:
+            return recipe
+        augmentation = recipe.augmentation
+        if self.flips and augmentation != Augmentation():
+            augmentation = replace(augmentation, flip=0.5)
+        mean, std = self.pixels or (recipe.pixel_mean, recipe.pixel_std)
+        return replace(
+            recipe,
+            pixel_mean=mean,
+            pixel_std=std,
+            augmentation=augmentation,
+            batch_size=min(recipe.batch_size, max(self.sizes["train"] // EPOCH_STEPS, MIN_BATCH)),
+            outliers_per_batch=recipe.outliers_per_batch if self.has_digits else 0,
+        )
+
+
+def idx_dataset(
+    name: str,
+    summary: str,
+    classes: Sequence[str],
+    *,
+    folder: str,
+    mirrors: Sequence[str],
+    names: Sequence[str],
+    known: Sequence[tuple[int, str] | tuple[int, str, str]] = (),
+    sizes: Mapping[str, int] = MNIST_SIZES,
+    columns: int = 0,
+    archive: Blob | None = None,
+    transposed: bool = False,
+    first_label: int = 0,
+    pixels: tuple[float, float] | None = None,
+    flips: bool = False,
+    prepare: Preparation = "ink",
+) -> Dataset:
+    """A row of the IDX family.
+
+    `names` are those of its train images, train labels, test images and test labels; `known` tells
+    of each as .gz its bytes and its MD5 sum, or its SHA-256 and that of the file decompressed.
+    With `columns` a label is a row of so many 32-bit numbers, the first of which is the class.
+    `archive` is a zip beneath the mirrors that holds the files as .gz; the rest is explained in
+    `Dataset` and `Published`.
+    """
+    files = {}
+    for number, split in zip((0, 2), SPLITS, strict=True):
+        n = sizes[split]
+        labels = (n, columns) if columns else (n,)
+        checks = known[number : number + 2] or ((0, ""), (0, ""))
+        files[split] = (
+            _idx_file(names[number], (n, 28, 28), "u1", *checks[0]),
+            _idx_file(names[number + 1], labels, ">i4" if columns else "u1", *checks[1]),
+        )
+    published = Published(folder, tuple(mirrors), files, archive, transposed, first_label)
+    return Dataset(
+        name=name,
+        summary=summary,
+        classes=tuple(classes),
+        sizes=sizes,
+        load=partial(_load_published, name),
+        fingerprint=partial(_published_fingerprint, published),
+        pixels=pixels,
+        flips=flips,
+        prepare=prepare,
+        published=published,
+    )
+
+
+def _idx_file(
+    name: str,
+    shape: tuple[int, ...],
+    dtype: Literal["u1", ">i4"],
+    gz_bytes: int,
+    gz_sum: str,
+    raw_sha256: str = "",
+) -> IdxFile:
+    # IDX: a magic number of 4 bytes, then 4 bytes for the length of each dimension.
+    raw_bytes = 4 + 4 * len(shape) + math.prod(shape) * (1 if dtype == "u1" else 4)
+    sums = {"sha256": gz_sum} if raw_sha256 else {"md5": gz_sum}
+    gz = Blob(f"{name}.gz", gz_bytes or raw_bytes, **sums)
+    return IdxFile(gz, Blob(name, raw_bytes, raw_sha256), shape, dtype)
+
+
+def _load_published(name: str, split: str, data_dir: Path, reporter: Reporter) -> LabelledImages:
     from mnistctl.data import mnist
     from mnistctl.data.download import download
-    from mnistctl.errors import DataError
 
+    row = DATASETS[name]
     try:
-        return mnist.load(data_dir, split)
+        return mnist.load(row, split, data_dir)
     except DataError as problem:
-        reporter.say(f"{problem.message}; getting MNIST")
-        download(data_dir, reporter=reporter)
-        return mnist.load(data_dir, split)
+        reporter.say(f"{problem.message}; getting {name}")
+        download(data_dir, name, reporter=reporter)
+        return mnist.load(row, split, data_dir)
 
 
-def _mnist_fingerprint() -> str:
-    from mnistctl.data import mnist
-
-    return mnist.fingerprint()
+def _published_fingerprint(published: Published) -> str:
+    """SHA-256 over what is known of the files and of how they are read."""
+    archive = published.archive.md5 if published.archive else ""
+    known = [
+        file.raw.sha256 or file.gz.md5 or f"{archive}/{file.raw.name}"
+        for split in SPLITS
+        for file in published.files[split]
+    ]
+    return hashlib.sha256("".join(known).encode()).hexdigest()
 
 
 def _load_synthetic(split: str, data_dir: Path, reporter: Reporter) -> LabelledImages:
@@ -76,17 +231,150 @@ def _synthetic_fingerprint() -> str:
     return synthetic.fingerprint()
 
 
-MNIST_SIZES = {"train": 60_000, "test": 10_000}
+def idx_names(
+    prefix: str = "", test: str = "t10k", labels: str = "labels-idx1-ubyte"
+) -> tuple[str, ...]:
+    """Names of train images, train labels, test images and test labels, as all of them have it."""
+    return tuple(
+        f"{prefix}{split}-{kind}"
+        for split in ("train", test)
+        for kind in ("images-idx3-ubyte", labels)
+    )
+
+
+def emnist_dataset(
+    part: str, summary: str, classes: Sequence[str], sizes: Mapping[str, int], first_label: int = 0
+) -> Dataset:
+    """A row for one of EMNIST's parts, which share an archive."""
+    return idx_dataset(
+        f"emnist-{part}",
+        f"EMNIST: {summary}",
+        classes,
+        sizes=sizes,
+        folder="EMNIST/raw",
+        mirrors=("https://biometrics.nist.gov/cs_links/EMNIST/",),
+        names=idx_names(f"emnist-{part}-", test="test"),
+        archive=Blob("gzip.zip", 561_753_746, md5="58c8d27c78d21e728a6bc7b3cc06412e"),
+        transposed=True,
+        first_label=first_label,
+        pixels=(0.1751, 0.3332),
+    )
+
+
 DATASETS: dict[str, Dataset] = {
     row.name: row
     for row in (
-        Dataset(
-            name="mnist",
-            summary="handwritten digits, downloaded on first use",
-            classes=DIGITS,
-            sizes=MNIST_SIZES,
-            load=_load_mnist,
-            fingerprint=_mnist_fingerprint,
+        idx_dataset(
+            "mnist",
+            "handwritten digits",
+            DIGITS,
+            folder="MNIST/raw",
+            # The live one first; the last is the original home, which often answers 403 or 404.
+            mirrors=(
+                "https://ossci-datasets.s3.amazonaws.com/mnist/",
+                "https://storage.googleapis.com/cvdf-datasets/mnist/",
+                "http://yann.lecun.com/exdb/mnist/",
+            ),
+            names=idx_names(),
+            known=(
+                (
+                    9_912_422,
+                    "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                ),
+                (
+                    28_881,
+                    "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                ),
+                (
+                    1_648_877,
+                    "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                ),
+                (
+                    4_542,
+                    "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+                    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+                ),
+            ),
+            pixels=MNIST_PIXELS,
+        ),
+        idx_dataset(
+            "fashion",
+            "Fashion-MNIST: pictures of clothes",
+            (
+                "T-shirt/top",
+                "Trouser",
+                "Pullover",
+                "Dress",
+                "Coat",
+                "Sandal",
+                "Shirt",
+                "Sneaker",
+                "Bag",
+                "Ankle boot",
+            ),
+            folder="FashionMNIST/raw",
+            mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+            names=idx_names(),
+            known=(
+                (26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+                (29_515, "25c81989df183df01b3e8a0aad5dffbe"),
+                (4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
+                (5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
+            ),
+            pixels=(0.2860, 0.3530),
+            flips=True,
+            prepare="resize",
+        ),
+        idx_dataset(
+            "kmnist",
+            "Kuzushiji-MNIST: cursive Japanese, by ROIS-DS CODH, CC BY-SA 4.0",
+            ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+            folder="KMNIST/raw",
+            mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+            names=idx_names(),
+            known=(
+                (18_165_135, "bdb82020997e1d708af4cf47b453dcf7"),
+                (29_497, "e144d726b3acfaa3e44228e80efcd344"),
+                (3_041_136, "5c965bf0a639b31b8f53240b1b52f4d7"),
+                (5_120, "7320c461ea6c1c855c0b718fb2a4b134"),
+            ),
+            pixels=(0.1918, 0.3483),
+        ),
+        idx_dataset(
+            "qmnist",
+            "QMNIST: MNIST made again, with 60,000 test images",
+            DIGITS,
+            folder="QMNIST/raw",
+            mirrors=("https://raw.githubusercontent.com/facebookresearch/qmnist/master/",),
+            names=idx_names("qmnist-", test="test", labels="labels-idx2-int"),
+            known=(
+                (9_704_059, "ed72d4157d28c017586c42bc6afe6370"),
+                (463_024, "0058f8dd561b90ffdd0f734c6a30e5e4"),
+                (9_742_279, "1394631089c404de565df7b7aeaf9412"),
+                (526_800, "5b5b05890a5e13444e108efe57b788aa"),
+            ),
+            sizes={"train": 60_000, "test": 60_000},
+            columns=8,
+            pixels=MNIST_PIXELS,
+        ),
+        emnist_dataset(
+            "digits", "280,000 handwritten digits", DIGITS, {"train": 240_000, "test": 40_000}
+        ),
+        emnist_dataset(
+            "letters",
+            "handwritten letters, large and small as one",
+            string.ascii_lowercase,
+            {"train": 124_800, "test": 20_800},
+            first_label=1,
+        ),
+        emnist_dataset(
+            "balanced",
+            "digits and letters in 47 classes",
+            string.digits + string.ascii_uppercase + "abdefghnqrt",
+            {"train": 112_800, "test": 18_800},
         ),
         Dataset(
             name="synthetic",
@@ -95,16 +383,40 @@ DATASETS: dict[str, Dataset] = {
             sizes=MNIST_SIZES,
             load=_load_synthetic,
             fingerprint=_synthetic_fingerprint,
+            pixels=MNIST_PIXELS,
         ),
     )
 }
 
 
 def get_dataset(name: str) -> Dataset:
-    """The data set called `name`. Raises UsageError with the near match when there is none."""
-    if name not in DATASETS:
-        raise unknown("data set", name, tuple(DATASETS))
-    return DATASETS[name]
+    """The data set called `name`, or that in the directory `name` (see `data.folder`).
+
+    Raises UsageError with the near match when there is none, and DataError for a directory that
+    holds no classes of pictures.
+    """
+    if name in DATASETS:
+        return DATASETS[name]
+    from mnistctl.data import folder
+
+    path, options = folder.parse(name)
+    if os.path.isdir(path):
+        return folder.dataset(path, options)
+    if os.sep in name or os.path.exists(path):
+        raise UsageError(
+            f"{path} is no directory",
+            f"a data set is a directory of pictures, or one of: {', '.join(DATASETS)}",
+        )
+    raise unknown("data set", name, tuple(DATASETS), "or a directory with one for each class")
+
+
+def preparation(name: str | None) -> Preparation:
+    """How pictures are prepared for what was trained on the data set `name`, wherever it is now."""
+    if name in DATASETS:
+        return DATASETS[name].prepare
+    from mnistctl.data import folder
+
+    return "resize" if name and "resize" in folder.parse(name)[1] else "ink"
 
 
 def check_split(name: str) -> str:

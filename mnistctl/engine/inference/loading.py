@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mnistctl.data.registry import DIGITS
+from mnistctl.data.registry import DIGITS, Preparation, preparation
 from mnistctl.device import choose_hardware
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.predictor import Predictor
@@ -30,6 +30,11 @@ class LoadedModel:
     path: Path
     label: str
     """In a sentence, e.g. `run standard-1 (latest)`."""
+
+    @property
+    def prepare(self) -> Preparation:
+        """How pictures are brought to the form of the images it was trained on."""
+        return preparation(self.dataset)
 
 
 def load_model(

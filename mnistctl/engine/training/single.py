@@ -18,6 +18,7 @@ from mnistctl.engine.training.config import (
     resume_command,
     resumed_config,
 )
+from mnistctl.engine.training.initial import begin
 from mnistctl.engine.training.loop import FitData, Hooks, fit
 from mnistctl.engine.training.signals import StopRequest, stop_on_signals
 from mnistctl.engine.training.state import new_state, result_predictor
@@ -135,6 +136,8 @@ def _opened(job: _Job, run: RunInfo | None) -> Iterator[Saver]:
                 check_unchanged(run)
             newest = restore_newest(run.directory, config, state, ranks, reporter)
             wait_for_all()  # rank 0 begins to write only when all have read
+        if not (state.epochs_done or state.step):
+            begin(state, config)
         with saver_for(own, config, state, ranks, newest) as saver:
             yield saver
 
