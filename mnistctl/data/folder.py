@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ PREPARATIONS = ("ink", "resize")
 SKIP = "skip-unreadable"
 EXPECTED = "expected pictures in DIR/train/CLASS and DIR/test/CLASS, or in DIR/CLASS"
 PIXELS = 28 * 28
-DIGEST_BYTES = 32
+SUM_BYTES = 32
 
 _digests: dict[tuple[str, int, int, int], str] = {}
 """What this process has read already: (path, inode, size, time of change) -> SHA-256."""
@@ -31,11 +31,23 @@ _digests: dict[tuple[str, int, int, int], str] = {}
 
 @dataclass(frozen=True)
 class Picture:
-    """A file of a class, by its place in `classes`, and the SHA-256 of its content."""
+    """A file, its class by the place in `classes`, and the SHA-256 of its content."""
 
     path: str
     label: int
     digest: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What lies in a directory."""
+
+    root: Path
+    classes: tuple[str, ...]
+    pictures: dict[str, list[Picture]]
+    """Of each split, by class and name."""
+    unreadable: dict[str, str]
+    """Path -> why its content can't be had."""
 
 
 def parse(name: str) -> tuple[str, frozenset[str]]:
@@ -68,161 +80,95 @@ def _name(path: str, options: Set[str]) -> str:
 def dataset(path: str, options: Set[str]) -> Dataset:
     """The data set in a directory, found out by reading every file once.
 
-    Raises DataError for what is no classes of pictures.
+    Raises DataError where it does not hold classes of pictures.
     """
-    root = Path(os.path.abspath(path))
+    root, unreadable = Path(os.path.abspath(path)), dict[str, str]()
     classes, files = _scan(root)
-    unreadable: dict[str, str] = {}
-    found = {split: list(_digested(of_split, unreadable)) for split, of_split in files.items()}
+    found = {split: list(_digested(own, unreadable)) for split, own in files.items()}
     if len(found) == 1:
-        whole = found.popitem()[1]
-        in_test = [int(own.digest, 16) % TEST_SHARE == 0 for own in whole]
-        for number, split in enumerate(SPLITS):
-            found[split] = [own for own, test in zip(whole, in_test, strict=True) if test == number]
-    contents = _Contents(_name(str(root), options), root, classes, found, unreadable)
-    contents.check()
+        (whole,) = found.values()
+        is_test = [int(own.digest, 16) % TEST_SHARE == 0 for own in whole]
+        found = {
+            split: [own for own, tests in zip(whole, is_test, strict=True) if tests == place]
+            for place, split in enumerate(SPLITS)
+        }
+    trained = {own.label for own in found["train"]}
+    missing = [name for label, name in enumerate(classes) if label not in trained]
+    if not unreadable and (missing or not found["test"]):
+        what = f"train on in {_listed(missing)}" if missing else "test with"
+        raise DataError(f"{root}: no picture to {what}", f"add more; {EXPECTED}")
     prepare: Preparation = "resize" if "resize" in options else "ink"
+    contents = Contents(root, classes, found, unreadable)
     return Dataset(
-        name=contents.name,
+        name=_name(str(root), options),
         summary=f"pictures in {root}",
         classes=classes,
         sizes={split: len(pictures) for split, pictures in found.items()},
         load=partial(_load, contents, prepare, SKIP in options),
-        fingerprint=partial(contents.fingerprint, prepare),
+        fingerprint=partial(_fingerprint, contents, prepare),
         prepare=prepare,
     )
 
 
-@dataclass(frozen=True)
-class _Contents:
-    """What lies in a directory."""
-
-    name: str
-    root: Path
-    classes: tuple[str, ...]
-    pictures: dict[str, list[Picture]]
-    """Of each split, by class and name."""
-    unreadable: dict[str, str]
-    """Path -> why its content can't be had."""
-
-    def check(self) -> None:
-        """Raise DataError where there is nothing to train on, or to test with."""
-        counts = {split: {own.label for own in of} for split, of in self.pictures.items()}
-        missing = [name for k, name in enumerate(self.classes) if k not in counts["train"]]
-        if missing and not self.unreadable:
-            raise DataError(f"{self.root}: no picture to train on of {_listed(missing)}", EXPECTED)
-        if not counts["test"] and not self.unreadable:
-            raise DataError(
-                f"{self.root}: no picture to test with",
-                "more pictures, or a test set of your own: DIR/train/CLASS and DIR/test/CLASS",
-            )
-
-    def fingerprint(self, prepare: str) -> str:
-        """SHA-256 of classes, contents and preparation, whatever the files are called."""
-        lines = [prepare, *self.classes]
-        for split in SPLITS:
-            lines += sorted(f"{split} {own.label} {own.digest}" for own in self.pictures[split])
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-    def warn(self, reporter: Reporter) -> None:
-        """Say what makes a test result worth less."""
-        tested = {own.label for own in self.pictures["test"]}
-        untested = [name for k, name in enumerate(self.classes) if k not in tested]
-        if untested:
-            reporter.warn(f"no picture to test with of {_listed(untested)}")
-        first = {own.digest: own for own in self.pictures["train"]}
-        both = [(first[t.digest], t) for t in self.pictures["test"] if t.digest in first]
-        if both:
-            reporter.warn(f"the same picture is in train and test: {self._twins(both)}")
-        every = [*self.pictures["train"], *self.pictures["test"]]
-        first = {own.digest: own for own in reversed(every)}
-        mixed = [(first[p.digest], p) for p in every if first[p.digest].label != p.label]
-        if mixed:
-            reporter.warn(f"the same picture is in two classes: {self._twins(mixed)}")
-
-    def _twins(self, pairs: Iterable[tuple[Picture, Picture]]) -> str:
-        names = [
-            " and ".join(os.path.relpath(own.path, self.root) for own in pair) for pair in pairs
-        ]
-        return _listed(names, quoted=False)
-
-
-def _listed(names: Sequence[str], quoted: bool = True) -> str:
+def _listed(names: Sequence[str]) -> str:
     """The first ten of `names`, and how many more there are."""
-    shown = ", ".join(f"'{name}'" if quoted else name for name in names[:SHOWN])
-    more = len(names) - SHOWN
-    return f"{shown} and {more:,} more" if more > 0 else shown
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _scan(root: Path) -> tuple[tuple[str, ...], dict[str, list[tuple[str, int]]]]:
     """Classes, and (path, class) of each split's pictures; "" stands for both splits together."""
-    tops = _directories(root)
-    if set(SPLITS) <= set(tops):
-        classes = _checked_classes(root, _directories(root / "train"))
-        strange = [name for name in _directories(root / "test") if name not in classes]
-        if strange:
-            raise DataError(f"{root}/test has classes that train has not: {_listed(strange)}")
-        folders = {split: root / split for split in SPLITS}
-    else:
-        for one, other in (SPLITS, SPLITS[::-1]):
-            if one in tops and _directories(root / one):
-                raise DataError(f"{root} has {one} but no {other}", EXPECTED)
-        classes = _checked_classes(root, tops)
-        folders = {"": root}
+    names = _directories(root)
+    tops = [split for split in SPLITS if split in names]
+    if len(tops) == 1 and _directories(root / tops[0]):
+        raise DataError(f"{root} has {tops[0]} alone", EXPECTED)
+    folders = {split: root / split for split in SPLITS} if len(tops) == 2 else {"": root}
+    of_split = {split: _directories(folder) for split, folder in folders.items()}
+    names = of_split.get("train", names)
+    if len(names) < 2 or len(names) > MAX_CLASSES:
+        raise DataError(f"{root} has {len(names):,} classes, not 2 to {MAX_CLASSES:,}", EXPECTED)
+    for name in names:
+        if not name.isprintable() or len(name) > MAX_NAME:
+            rule = f"at most {MAX_NAME} printable characters"
+            raise DataError(f"{root}: {name[:MAX_NAME]!r} can't name a class", rule)
+    if strange := [name for name in of_split.get("test", ()) if name not in names]:
+        raise DataError(f"{root}: classes in test that train has not: {_listed(strange)}")
     files = {
         split: [
-            (path, label)
-            for label, name in enumerate(classes)
-            for path in _pictures(folder / name, must_exist=split != "test")
+            (path, names.index(own)) for own in of_split[split] for path in _pictures(folder / own)
         ]
         for split, folder in folders.items()
     }
-    return classes, files
+    return tuple(names), files
 
 
 def _directories(folder: Path) -> list[str]:
-    """Names of the directories in `folder`, sorted, without hidden ones."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"can't read the directory {folder}: {reason(error)}") from error
+    return [entry.name for entry in _entries(folder) if entry.is_dir()]
 
 
-def _checked_classes(root: Path, names: list[str]) -> tuple[str, ...]:
-    if len(names) < 2:
-        has = f"only the class '{names[0]}'" if names else "no classes"
-        raise DataError(f"{root} has {has}, at least two are needed", EXPECTED)
-    if len(names) > MAX_CLASSES:
-        raise DataError(f"{root} has {len(names):,} classes, more than {MAX_CLASSES:,}")
-    for name in names:
-        if not name.isprintable() or len(name) > MAX_NAME:
-            raise DataError(
-                f"{root}: {name[:MAX_NAME]!r} can't name a class",
-                f"at most {MAX_NAME} printable characters",
-            )
-    return tuple(names)
-
-
-def _pictures(folder: Path, must_exist: bool) -> list[str]:
-    """Paths of the files with an image's ending in `folder`, by name."""
+def _pictures(folder: Path) -> list[str]:
+    """Paths of the files with an image's ending in a class's directory, by name."""
     from PIL import Image
 
-    if not must_exist and not folder.exists():
-        return []
     endings = Image.registered_extensions()
-    try:
-        with os.scandir(folder) as entries:
-            found = [e.path for e in entries if not e.is_dir() and not e.name.startswith(".")]
-    except OSError as error:
-        raise DataError(f"can't read the directory {folder}: {reason(error)}") from error
-    pictures = sorted(path for path in found if os.path.splitext(path)[1].lower() in endings)
-    if must_exist and not pictures:
-        raise DataError(f"{folder.parent}: the class '{folder.name}' is empty", EXPECTED)
+    files = (entry.path for entry in _entries(folder) if not entry.is_dir())
+    pictures = [path for path in files if os.path.splitext(path)[1].lower() in endings]
+    if not pictures:
+        raise DataError(f"{folder}: a class without pictures", EXPECTED)
     return pictures
 
 
-def _digested(files: Iterable[tuple[str, int]], unreadable: dict[str, str]) -> Iterable[Picture]:
+def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+    """What is in a directory, by name, without hidden files. Raises DataError."""
+    try:
+        with os.scandir(folder) as entries:
+            shown = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise DataError(f"can't read the directory {folder}: {reason(error)}") from error
+    return sorted(shown, key=lambda entry: entry.name)
+
+
+def _digested(files: Iterable[tuple[str, int]], unreadable: dict[str, str]) -> Iterator[Picture]:
     """Files with the SHA-256 of their contents; those without one are added to `unreadable`."""
     for path, label in files:
         try:
@@ -236,8 +182,16 @@ def _digested(files: Iterable[tuple[str, int]], unreadable: dict[str, str]) -> I
             unreadable[path] = f"{path}: {reason(error)}"
 
 
+def _fingerprint(contents: Contents, prepare: str) -> str:
+    """SHA-256 of classes, contents and preparation, whatever the files are called."""
+    lines = [prepare, *contents.classes]
+    for split, pictures in contents.pictures.items():
+        lines += sorted(f"{split} {own.label} {own.digest}" for own in pictures)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 def _load(
-    contents: _Contents,
+    contents: Contents,
     prepare: Preparation,
     skip_unreadable: bool,
     split: str,
@@ -247,38 +201,54 @@ def _load(
     """A split, prepared. What was prepared before, of the same content, is taken from a cache."""
     import torch
 
+    from mnistctl.data.preparing import prepare_all
+
     if split == "test":
-        contents.warn(reporter)
+        _warn_of_doubtful(contents, reporter)
     key = hashlib.sha256(f"{contents.root}\n{prepare}\n{__version__}".encode()).hexdigest()
     cache = data_dir / "prepared" / f"{contents.root.name}-{key[:16]}.bin"
-    prepared = _read_cache(cache)
+    prepared, failures = _read_cache(cache), dict(contents.unreadable)
     new = {own.digest: own.path for own in contents.pictures[split] if own.digest not in prepared}
-    failures = dict(contents.unreadable)
     if new:
-        from mnistctl.data.preparing import prepare_all
-
-        paths = list(new.values())
-        answers = prepare_all(paths, prepare, reporter)
-        for digest, path, answer in zip(new, paths, answers, strict=True):
-            if isinstance(answer, bytes):
-                prepared[digest] = answer
+        answers = prepare_all(list(new.values()), prepare, reporter)
+        for (digest, path), (pixels, error) in zip(new.items(), answers, strict=True):
+            if error:
+                failures[path] = error
             else:
-                failures[path] = answer
+                prepared[digest] = bytes.fromhex(pixels)
         _write_cache(cache, contents, prepared, reporter)
-    reasons = list(failures.values())
-    if reasons and not skip_unreadable:
-        raise DataError(
-            f"{len(reasons):,} of the pictures can't be used: {_listed(reasons, quoted=False)}",
-            "remove them, or leave them out with --skip-unreadable",
-        )
-    if reasons:
-        reporter.warn(f"{len(reasons):,} skipped: {_listed(reasons, quoted=False)}")
+    if failures:
+        named = _listed(list(failures.values()))
+        if not skip_unreadable:
+            raise DataError(
+                f"{len(failures):,} of the pictures can't be used: {named}",
+                "remove them, or leave them out with --skip-unreadable",
+            )
+        reporter.warn(f"{len(failures):,} of the pictures are skipped: {named}")
     own = [picture for picture in contents.pictures[split] if picture.digest in prepared]
     if not own:
-        raise DataError(f"{contents.root}: no picture of {split} can be read")
-    pixels = bytearray().join(prepared[picture.digest] for picture in own)
-    images = torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 28, 28)
+        raise DataError(f"{contents.root}: no picture to {split} with can be read")
+    content = bytearray().join(prepared[picture.digest] for picture in own)
+    images = torch.frombuffer(content, dtype=torch.uint8).view(-1, 28, 28)
     return LabelledImages(images, torch.tensor([picture.label for picture in own]))
+
+
+def _warn_of_doubtful(contents: Contents, reporter: Reporter) -> None:
+    """Say what makes a test result worth less."""
+    tested = {own.label for own in contents.pictures["test"]}
+    untested = [name for label, name in enumerate(contents.classes) if label not in tested]
+    if untested:
+        reporter.warn(f"no picture to test with in {_listed(untested)}")
+    first: dict[str, tuple[str, Picture]] = {}
+    twins = []
+    for split, pictures in contents.pictures.items():
+        for own in pictures:
+            other_split, other = first.setdefault(own.digest, (split, own))
+            if (other_split, other.label) != (split, own.label):
+                names = [os.path.relpath(path, contents.root) for path in (other.path, own.path)]
+                twins.append(" = ".join(names))
+    if twins:
+        reporter.warn(f"the same picture in train and test, or in two classes: {_listed(twins)}")
 
 
 def _read_cache(path: Path) -> dict[str, bytes]:
@@ -288,20 +258,22 @@ def _read_cache(path: Path) -> dict[str, bytes]:
             content = file.read()
     except OSError:
         return {}
-    body, seal = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+    body, seal = content[:-SUM_BYTES], content[-SUM_BYTES:]
     if hashlib.sha256(body).digest() != seal:
         return {}
-    size = DIGEST_BYTES + PIXELS
-    records = (body[at : at + size] for at in range(0, len(body), size))
-    return {record[:DIGEST_BYTES].hex(): record[DIGEST_BYTES:] for record in records}
+    starts = range(0, len(body), SUM_BYTES + PIXELS)
+    return {
+        body[at : at + SUM_BYTES].hex(): body[at + SUM_BYTES : at + SUM_BYTES + PIXELS]
+        for at in starts
+    }
 
 
 def _write_cache(
-    path: Path, contents: _Contents, prepared: dict[str, bytes], reporter: Reporter
+    path: Path, contents: Contents, prepared: dict[str, bytes], reporter: Reporter
 ) -> None:
     """Keep what is prepared of the pictures that are there now."""
-    digests = {own.digest for of_split in contents.pictures.values() for own in of_split}
-    body = b"".join(bytes.fromhex(d) + prepared[d] for d in sorted(digests) if d in prepared)
+    digests = {own.digest for pictures in contents.pictures.values() for own in pictures}
+    body = b"".join(bytes.fromhex(d) + prepared[d] for d in sorted(digests & prepared.keys()))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, body + hashlib.sha256(body).digest())

@@ -59,8 +59,12 @@ class IdxFile:
     gz: Blob
     raw: Blob
     shape: tuple[int, ...]
-    """Of images (n, 28, 28), of labels (n,), or (n, columns) with the class in the first one."""
-    dtype: Literal["u1", ">i4"]
+    """Of images (n, 28, 28), of labels (n,): bytes. Of labels (n, columns): big-endian int32."""
+
+    @property
+    def dtype(self) -> str:
+        """As numpy calls the type of its numbers."""
+        return ">i4" if len(self.shape) == 2 else "u1"
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,8 @@ def idx_dataset(
     folder: str,
     mirrors: Sequence[str],
     names: Sequence[str],
-    known: Sequence[tuple[int, str] | tuple[int, str, str]] = (),
+    gz_bytes: Sequence[int] = (0, 0, 0, 0),
+    sums: Sequence[str] = ("", "", "", ""),
     sizes: Mapping[str, int] = MNIST_SIZES,
     columns: int = 0,
     archive: Blob | None = None,
@@ -150,21 +155,17 @@ def idx_dataset(
 ) -> Dataset:
     """A row of the IDX family.
 
-    `names` are those of its train images, train labels, test images and test labels; `known` tells
-    of each as .gz its bytes and its MD5 sum, or its SHA-256 and that of the file decompressed.
-    With `columns` a label is a row of so many 32-bit numbers, the first of which is the class.
-    `archive` is a zip beneath the mirrors that holds the files as .gz; the rest is explained in
-    `Dataset` and `Published`.
+    `names` are those of its train images, train labels, test images and test labels, `gz_bytes`
+    and `sums` those of each as .gz: their MD5 sums, or their SHA-256 and then those of the files
+    decompressed. With `columns` a label is a row of so many 32-bit numbers, the first of which is
+    the class. The rest is explained in `Dataset` and `Published`.
     """
-    files = {}
-    for number, split in zip((0, 2), SPLITS, strict=True):
-        n = sizes[split]
-        labels = (n, columns) if columns else (n,)
-        checks = known[number : number + 2] or ((0, ""), (0, ""))
-        files[split] = (
-            _idx_file(names[number], (n, 28, 28), "u1", *checks[0]),
-            _idx_file(names[number + 1], labels, ">i4" if columns else "u1", *checks[1]),
-        )
+    shapes: list[tuple[int, ...]] = []
+    for split in SPLITS:
+        shapes += [(sizes[split], 28, 28), (sizes[split], columns) if columns else (sizes[split],)]
+    known = zip(names, shapes, gz_bytes, sums[:4], sums[4:] or [""] * 4, strict=True)
+    each = [_idx_file(*one) for one in known]
+    files = {"train": (each[0], each[1]), "test": (each[2], each[3])}
     published = Published(folder, tuple(mirrors), files, archive, transposed, first_label)
     return Dataset(
         name=name,
@@ -181,18 +182,13 @@ def idx_dataset(
 
 
 def _idx_file(
-    name: str,
-    shape: tuple[int, ...],
-    dtype: Literal["u1", ">i4"],
-    gz_bytes: int,
-    gz_sum: str,
-    raw_sha256: str = "",
+    name: str, shape: tuple[int, ...], gz_bytes: int, gz_sum: str, raw_sha256: str
 ) -> IdxFile:
     # IDX: a magic number of 4 bytes, then 4 bytes for the length of each dimension.
-    raw_bytes = 4 + 4 * len(shape) + math.prod(shape) * (1 if dtype == "u1" else 4)
+    item_bytes = 4 if len(shape) == 2 else 1
+    raw = Blob(name, 4 + 4 * len(shape) + math.prod(shape) * item_bytes, raw_sha256)
     sums = {"sha256": gz_sum} if raw_sha256 else {"md5": gz_sum}
-    gz = Blob(f"{name}.gz", gz_bytes or raw_bytes, **sums)
-    return IdxFile(gz, Blob(name, raw_bytes, raw_sha256), shape, dtype)
+    return IdxFile(Blob(f"{name}.gz", gz_bytes or raw.bytes, **sums), raw, shape)
 
 
 def _load_published(name: str, split: str, data_dir: Path, reporter: Reporter) -> LabelledImages:
@@ -231,15 +227,10 @@ def _synthetic_fingerprint() -> str:
     return synthetic.fingerprint()
 
 
-def idx_names(
-    prefix: str = "", test: str = "t10k", labels: str = "labels-idx1-ubyte"
-) -> tuple[str, ...]:
-    """Names of train images, train labels, test images and test labels, as all of them have it."""
-    return tuple(
-        f"{prefix}{split}-{kind}"
-        for split in ("train", test)
-        for kind in ("images-idx3-ubyte", labels)
-    )
+def idx_names(prefix: str = "", test: str = "t10k", labels: str = "labels-idx1-ubyte") -> list[str]:
+    """What all of them call train images, train labels, test images and test labels."""
+    kinds = ("images-idx3-ubyte", labels)
+    return [f"{prefix}{split}-{kind}" for split in ("train", test) for kind in kinds]
 
 
 def emnist_dataset(
@@ -276,27 +267,16 @@ DATASETS: dict[str, Dataset] = {
                 "http://yann.lecun.com/exdb/mnist/",
             ),
             names=idx_names(),
-            known=(
-                (
-                    9_912_422,
-                    "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-                    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-                ),
-                (
-                    28_881,
-                    "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-                    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-                ),
-                (
-                    1_648_877,
-                    "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-                    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-                ),
-                (
-                    4_542,
-                    "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-                    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-                ),
+            gz_bytes=(9_912_422, 28_881, 1_648_877, 4_542),
+            sums=(
+                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
             ),
             pixels=MNIST_PIXELS,
         ),
@@ -318,11 +298,12 @@ DATASETS: dict[str, Dataset] = {
             folder="FashionMNIST/raw",
             mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
             names=idx_names(),
-            known=(
-                (26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
-                (29_515, "25c81989df183df01b3e8a0aad5dffbe"),
-                (4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
-                (5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
+            gz_bytes=(26_421_880, 29_515, 4_422_102, 5_148),
+            sums=(
+                "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                "25c81989df183df01b3e8a0aad5dffbe",
+                "bef4ecab320f06d8554ea6380940ec79",
+                "bb300cfdad3c16e7a12a480ee83cd310",
             ),
             pixels=(0.2860, 0.3530),
             flips=True,
@@ -335,11 +316,12 @@ DATASETS: dict[str, Dataset] = {
             folder="KMNIST/raw",
             mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
             names=idx_names(),
-            known=(
-                (18_165_135, "bdb82020997e1d708af4cf47b453dcf7"),
-                (29_497, "e144d726b3acfaa3e44228e80efcd344"),
-                (3_041_136, "5c965bf0a639b31b8f53240b1b52f4d7"),
-                (5_120, "7320c461ea6c1c855c0b718fb2a4b134"),
+            gz_bytes=(18_165_135, 29_497, 3_041_136, 5_120),
+            sums=(
+                "bdb82020997e1d708af4cf47b453dcf7",
+                "e144d726b3acfaa3e44228e80efcd344",
+                "5c965bf0a639b31b8f53240b1b52f4d7",
+                "7320c461ea6c1c855c0b718fb2a4b134",
             ),
             pixels=(0.1918, 0.3483),
         ),
@@ -350,11 +332,12 @@ DATASETS: dict[str, Dataset] = {
             folder="QMNIST/raw",
             mirrors=("https://raw.githubusercontent.com/facebookresearch/qmnist/master/",),
             names=idx_names("qmnist-", test="test", labels="labels-idx2-int"),
-            known=(
-                (9_704_059, "ed72d4157d28c017586c42bc6afe6370"),
-                (463_024, "0058f8dd561b90ffdd0f734c6a30e5e4"),
-                (9_742_279, "1394631089c404de565df7b7aeaf9412"),
-                (526_800, "5b5b05890a5e13444e108efe57b788aa"),
+            gz_bytes=(9_704_059, 463_024, 9_742_279, 526_800),
+            sums=(
+                "ed72d4157d28c017586c42bc6afe6370",
+                "0058f8dd561b90ffdd0f734c6a30e5e4",
+                "1394631089c404de565df7b7aeaf9412",
+                "5b5b05890a5e13444e108efe57b788aa",
             ),
             sizes={"train": 60_000, "test": 60_000},
             columns=8,

@@ -93,7 +93,7 @@ def check_classes(model: LoadedModel, dataset: str, reporter: Reporter | None = 
         )
     if reporter is None or model.dataset in (None, row.name):
         return
-    reporter.warn(f"{model.label} was trained on {trained}, and is asked about {row.name}")
+    reporter.warn(f"{model.label}: trained on {trained}, asked about {row.name}")
     if model.prepare != row.prepare:
         reporter.warn(f"its pictures were prepared in another way: --prepare {model.prepare}")
 
