@@ -90,7 +90,7 @@ class _Download:
         assert row.published is not None
         self.row, self.published = row, row.published
         self.data_dir, self.force, self.reporter = data_dir, force, reporter
-        self.folder = folders(self.published, data_dir)[0]
+        self.folder = data_dir / self.published.folder
         self.locations: list[Location] = [data_dir, *self.published.mirrors]
         if source is not None:
             self.locations = [_parse(source)]
@@ -196,7 +196,7 @@ class _Download:
             fetch(location + file.gz.name, file.gz, content, self.reporter)
             gz = bytearray(content.getbuffer())
             return Copy(decompress(gz, file, location + file.gz.name), gz, location + file.gz.name)
-        copy, problems = find_copy(self.published, file, location)
+        copy, problems = find_copy(self.published, file, location, gz_first=True)
         if copy:
             return copy
         for folder in folders(self.published, location) if archive else ():

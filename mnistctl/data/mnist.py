@@ -63,7 +63,9 @@ def folders(source: Published, directory: Path) -> tuple[Path, Path]:
     return directory / source.folder, directory
 
 
-def find_copy(source: Published, file: IdxFile, directory: Path) -> tuple[Copy | None, list[str]]:
+def find_copy(
+    source: Published, file: IdxFile, directory: Path, gz_first: bool = False
+) -> tuple[Copy | None, list[str]]:
     """The first good copy of `file` in `directory`, and what was wrong with others.
 
     Several data sets call their files alike: where they lie flat, only sums tell them apart.
@@ -71,7 +73,7 @@ def find_copy(source: Published, file: IdxFile, directory: Path) -> tuple[Copy |
     problems = []
     for folder in folders(source, directory):
         sums = read_sums(folder)
-        for blob in (file.raw, file.gz):
+        for blob in (file.gz, file.raw) if gz_first else (file.raw, file.gz):
             known = replace(blob, sha256=blob.sha256 or sums.get(blob.name, ""))
             in_layout = blob is file.raw and folder != directory
             if not (known.sha256 or known.md5 or in_layout):
@@ -153,11 +155,11 @@ def _array(dataset: Dataset, data_dir: Path, file: IdxFile) -> NDArray[np.generi
     import numpy as np
 
     assert dataset.published is not None
-    copy, problems = find_copy(dataset.published, file, data_dir)
+    source = dataset.published
+    copy, problems = find_copy(source, file, data_dir)
     if copy is None:
-        own, flat = folders(dataset.published, data_dir)
-        name = file.raw.name if dataset.published.archive else file.gz.name
-        problems.append(f"no {name} in {own} or {flat}")
+        name = file.raw.name if source.archive else file.gz.name
+        problems.append(f"no {name} in {data_dir / source.folder} or {data_dir}")
         raise DataError(problems[0], _hint(dataset, data_dir))
     header_bytes = 4 + 4 * len(file.shape)
     return np.frombuffer(copy.raw, file.dtype, offset=header_bytes).reshape(file.shape)

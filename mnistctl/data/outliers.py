@@ -1,10 +1,9 @@
-"""Pictures that show no digit, drawn at run time: to train against, and to test with.
+"""Pictures that show no digit, drawn at run time to train against.
 
 Left out are characters that people, too, could read as a digit: O o D Q (0), I l i j | ! / and
 brackets (1), Z z ? (2), S s $ (5), G b (6), B & (8), g q (9), and rings, bars and hooks.
 """
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,36 +16,14 @@ Pixels = NDArray[np.uint8]
 
 LETTERS = "ACEFHJKLMNPRTUVWXYacdefhkmnprtuvwxy"
 SYMBOLS = "#%@=+*~^<>{}¿§¶€±÷∞√∑ΩΨΠΔΛЖЩЮ★♥♫→↔⌂✈☠"
-# Never trained against. Of these, characters without a look-alike among the others (as w and W)
-# show what a network makes of what is new to it.
+# Never trained against, so that they can show what a network makes of what is new to it.
 HELD_OUT = LETTERS[2::5] + SYMBOLS[2::5]
-NEW_LETTERS, NEW_SYMBOLS = "ELTf", "@¿÷Ψ"
-WORDS = ("cat", "No", "MNIST", "hello", "abc", "xyz", "km/h", "A+B")
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSerif", "DejaVuSansMono")
 SHAPES = (
     "square", "disc", "triangle", "star", "cross", "grid", "spiral", "wave", "face", "house",
     "dots", "scribble",
 )  # fmt: skip
-TEXTURES = (
-    "black", "white", "grey", "colour", "noise", "speckle", "gradient", "checks", "stripes",
-    "clouds", "scene", "paper",
-)  # fmt: skip
-KINDS = ("letter", "symbol", "word", "shape", "texture")
-NEW_KINDS = ("new letter", "new symbol")
 DRAWN_SIDE = 96
-
-
-def outlier_pictures(
-    num_each: int, seed: int = 0, kinds: Sequence[str] = KINDS
-) -> Iterator[tuple[str, Pixels]]:
-    """`num_each` pictures of each kind: (kind, uint8 pixels, grey or RGB), the same by seed.
-
-    `kinds` are of KINDS and NEW_KINDS.
-    """
-    rng = np.random.default_rng(seed)
-    for kind in kinds:
-        for index in range(num_each):
-            yield kind, _draw(kind, index, rng)
 
 
 def drawn_outliers(count: int, seed: int) -> Pixels:
@@ -63,35 +40,17 @@ def drawn_outliers(count: int, seed: int) -> Pixels:
         while image.getbbox() is None:  # a few shapes come out too thin to survive
             kind = rng.choice(3, p=(0.5, 0.3, 0.2))
             if kind == 2:
-                _shape(str(rng.choice(SHAPES)), image, rng)
+                draw_shape(str(rng.choice(SHAPES)), image, rng)
             else:
-                _text(str(rng.choice((letters, symbols)[kind])), image, rng)
-            image = _warped(image, rng)
+                draw_text(str(rng.choice((letters, symbols)[kind])), image, rng)
+            image = warped(image, rng)
         ink = np.asarray(image, np.float32) / np.float32(255)
         drawn[index] = fit(ink, ink > 0)
     return drawn
 
 
-def _draw(kind: str, index: int, rng: np.random.Generator) -> Pixels:
-    if kind == "texture":
-        return _texture(TEXTURES[index % len(TEXTURES)], rng)
-    side = int(rng.choice([64, 128, 256]))
-    image = Image.new("L", (side, side), 0)
-    if kind == "shape":
-        _shape(SHAPES[index % len(SHAPES)], image, rng)
-    else:
-        texts = {
-            "letter": LETTERS,
-            "symbol": SYMBOLS,
-            "new letter": NEW_LETTERS,
-            "new symbol": NEW_SYMBOLS,
-            "word": WORDS,
-        }[kind]
-        _text(texts[index % len(texts)], image, rng)
-    return _on_paper(_warped(image, rng), rng)
-
-
-def _text(text: str, image: Image.Image, rng: np.random.Generator) -> None:
+def draw_text(text: str, image: Image.Image, rng: np.random.Generator) -> None:
+    """Write `text` in white in the middle of `image`, in a font and size drawn from `rng`."""
     import matplotlib
 
     folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
@@ -101,7 +60,7 @@ def _text(text: str, image: Image.Image, rng: np.random.Generator) -> None:
     ImageDraw.Draw(image).text(middle, text, fill=255, font=font, anchor="mm")
 
 
-def _warped(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+def warped(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Slant, turn and shake the outline a little, as a hand does."""
     turned = image.rotate(rng.uniform(-12, 12), Image.Resampling.BICUBIC)
     slant = rng.uniform(-0.25, 0.25)
@@ -115,16 +74,8 @@ def _warped(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return slanted.filter(ImageFilter.GaussianBlur(radius)).point(lambda v: 255 * (v > 110))
 
 
-def _on_paper(image: Image.Image, rng: np.random.Generator) -> Pixels:
-    ink = np.asarray(image.filter(ImageFilter.GaussianBlur(0.7)), np.float32) / 255
-    paper, pen = (rng.uniform(190, 255), rng.uniform(0, 90))
-    if rng.random() < 0.3:
-        paper, pen = pen / 3, paper
-    grain = rng.standard_normal(ink.shape) * rng.uniform(0, 5)
-    return np.clip(paper + (pen - paper) * ink + grain, 0, 255).astype(np.uint8)
-
-
-def _shape(kind: str, image: Image.Image, rng: np.random.Generator) -> None:
+def draw_shape(kind: str, image: Image.Image, rng: np.random.Generator) -> None:
+    """Draw the shape `kind`, one of SHAPES, in white on `image`; size and turn from `rng`."""
     draw, middle = ImageDraw.Draw(image), image.width / 2
     width, radius = max(image.width // 24, 2), image.width * rng.uniform(0.2, 0.4)
     if kind in ("disc", "face"):
@@ -180,43 +131,3 @@ def _outlines(kind: str, rng: np.random.Generator) -> list[NDArray[np.float64]]:
     if kind == "scribble":
         return [rng.uniform(-1, 1, (14, 2))]
     return []
-
-
-def _texture(kind: str, rng: np.random.Generator) -> Pixels:
-    side = int(rng.choice([28, 64, 128, 256]))
-    down, right = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
-    period = rng.uniform(4, 14)
-    if kind == "colour":
-        plain: Pixels = np.full((side, side, 3), rng.integers(0, 256, 3), np.uint8)
-        return plain
-    flat = {"black": 0.0, "white": 255.0, "grey": rng.uniform(40, 215)}
-    if kind in flat:
-        grey = np.full((side, side), flat[kind])
-    elif kind == "noise":
-        grey = rng.uniform(0, 255, (side, side))
-    elif kind == "speckle":
-        grey = 255.0 * (rng.random((side, side)) < rng.uniform(0.02, 0.3))
-    elif kind == "gradient":
-        grey = 255 * (down * rng.random() + right * rng.random()) / 2
-    elif kind == "checks":
-        grey = 255.0 * ((np.floor(down * period) + np.floor(right * period)) % 2)
-    elif kind == "stripes":
-        grey = 127 + 127 * np.sin(2 * np.pi * period * (down * rng.random() + right))
-    elif kind == "paper":
-        grey = rng.uniform(150, 250) + 30 * down + rng.normal(0, 5, (side, side))
-    else:
-        grey = _clouds(side, rng)
-        if kind == "scene":
-            grey = np.where(down > rng.uniform(0.4, 0.7), grey * 0.5, 160 + 0.3 * grey)
-    pixels: Pixels = np.clip(grey, 0, 255).astype(np.uint8)
-    return pixels
-
-
-def _clouds(side: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Noise of several scales, as in photographs of most things."""
-    total = np.zeros((side, side))
-    for cells in (3, 6, 12, 24):
-        coarse = Image.fromarray(rng.uniform(0, 1, (cells, cells)).astype(np.float32))
-        total += np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC)) / cells
-    stretched: NDArray[np.float64] = 255 * (total - total.min()) / np.ptp(total)
-    return stretched

@@ -4,27 +4,37 @@ from pathlib import Path
 
 import pytest
 import torch
+from idx_made import TEST_IMAGES, TEST_LABELS, only
 
 from mnistctl.data import mnist
-from mnistctl.data import registry as dataset
-from mnistctl.data.registry import dataset_hash, load_split
+from mnistctl.data.registry import DATASETS, DIGITS, check_split, get_dataset
 from mnistctl.errors import DataError, UsageError
 from mnistctl.events import NullReporter
 
 REPORTER = NullReporter()
 
 
+def test_a_row_is_found_by_its_name() -> None:
+    for name, row in DATASETS.items():
+        assert get_dataset(name) is row
+        assert row.name == name
+    assert get_dataset("mnist").sizes == {"train": 60_000, "test": 10_000}
+
+
 def test_synthetic_needs_no_files(tmp_path: Path) -> None:
-    split = load_split("synthetic", "test", tmp_path / "data", REPORTER)
-    assert split.images.shape == (10_000, 28, 28)
-    assert split.images.dtype == torch.uint8
-    assert split.labels.dtype == torch.int64
+    row = get_dataset("synthetic")
+    for split in ("train", "test"):
+        found = row.load(split, tmp_path / "data", REPORTER)
+        assert found.images.shape == (row.sizes[split], 28, 28)
+        assert found.images.dtype == torch.uint8
+        assert found.labels.dtype == torch.int64
+    assert (row.classes, row.has_digits) == (DIGITS, True)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.mnist
 def test_mnist_is_loaded_as_it_lies(mnist_data_dir: Path) -> None:
-    split = load_split("mnist", "test", mnist_data_dir, REPORTER)
+    split = get_dataset("mnist").load("test", mnist_data_dir, REPORTER)
     assert split.images.shape == (10_000, 28, 28)
     assert split.labels.dtype == torch.int64
     assert split.labels[:3].tolist() == [7, 2, 1]
@@ -36,33 +46,34 @@ def test_damaged_mnist_is_repaired_on_the_way(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(NullReporter, "say", lambda self, text: said.append(text))
-    monkeypatch.setattr("mnistctl.data.download.FILES", mnist.SPLIT_FILES["test"])
-    raw = own_data_dir / "MNIST" / "raw" / mnist.TEST_LABELS.raw.name
+    only(monkeypatch, TEST_IMAGES, TEST_LABELS)
+    raw = own_data_dir / "MNIST" / "raw" / TEST_LABELS.raw.name
     raw.write_bytes(b"half")
-    (raw.parent / mnist.TEST_LABELS.gz.name).replace(own_data_dir / mnist.TEST_LABELS.gz.name)
-    monkeypatch.setattr(mnist, "folders", lambda directory: (directory / "MNIST" / "raw",))
-    split = load_split("mnist", "test", own_data_dir, NullReporter())
+    (raw.parent / TEST_LABELS.gz.name).replace(own_data_dir / TEST_LABELS.gz.name)
+    monkeypatch.setattr(mnist, "folders", lambda source, directory: (directory / "MNIST" / "raw",))
+    split = get_dataset("mnist").load("test", own_data_dir, NullReporter())
     assert split.labels[:3].tolist() == [7, 2, 1]
     assert said == [
         f"{raw} is damaged: not the published file (its SHA-256 differs); getting MNIST"
     ]
-    assert raw.stat().st_size == mnist.TEST_LABELS.raw.bytes
+    assert raw.stat().st_size == TEST_LABELS.raw.bytes
 
 
 def test_missing_mnist_offline_names_the_ways_on(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
-        load_split("mnist", "test", tmp_path / "data", REPORTER)
+        get_dataset("mnist").load("test", tmp_path / "data", REPORTER)
     assert "--dataset synthetic" in caught.value.hint
 
 
-def test_an_unknown_name(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="mnist"):
-        load_split("mnits", "test", tmp_path, REPORTER)
-    with pytest.raises(UsageError, match="mnist"):
-        dataset_hash("mnits")
+def test_an_unknown_name() -> None:
+    with pytest.raises(UsageError, match="did you mean 'mnist'"):
+        get_dataset("mnits")
+    with pytest.raises(UsageError, match="did you mean 'train'"):
+        check_split("trian")
 
 
-def test_hashes_tell_data_sets_apart() -> None:
-    assert dataset_hash("mnist") == dataset_hash("mnist")
-    assert len({dataset_hash(name) for name in ("mnist", "synthetic")}) == 2
-    assert dataset.dataset_hash("mnist").startswith("c65580678af93f1e")
+def test_fingerprints_tell_data_sets_apart() -> None:
+    fingerprints = [row.fingerprint() for row in DATASETS.values()]
+    assert fingerprints == [row.fingerprint() for row in DATASETS.values()]
+    assert len(set(fingerprints)) == len(DATASETS)
+    assert get_dataset("mnist").fingerprint().startswith("c65580678af93f1e")

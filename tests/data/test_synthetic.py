@@ -4,32 +4,32 @@ import hashlib
 
 import pytest
 import torch
-from torch import Tensor
 
 from mnistctl.data import synthetic
+from mnistctl.data.registry import LabelledImages
 from mnistctl.data.strokes import WAYS
 
 
-def digest(images: Tensor, labels: Tensor) -> str:
-    return hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
+def digest(drawn: LabelledImages) -> str:
+    content = drawn.images.numpy().tobytes() + drawn.labels.numpy().tobytes()
+    return hashlib.sha256(content).hexdigest()
 
 
 @pytest.fixture(scope="module")
-def drawn() -> tuple[Tensor, Tensor]:
+def drawn() -> LabelledImages:
     return synthetic.load("test")
 
 
-def test_shapes_and_classes_are_those_of_mnist(drawn: tuple[Tensor, Tensor]) -> None:
-    images, labels = drawn
-    assert images.shape == (10_000, 28, 28)
-    assert images.dtype == labels.dtype == torch.uint8
-    assert labels.bincount().tolist() == [1000] * 10
-    images, labels = synthetic.load("train")
-    assert images.shape == (60_000, 28, 28)
-    assert labels.bincount().tolist() == [6000] * 10
+def test_shapes_and_classes_are_those_of_mnist(drawn: LabelledImages) -> None:
+    assert drawn.images.shape == (10_000, 28, 28)
+    assert (drawn.images.dtype, drawn.labels.dtype) == (torch.uint8, torch.int64)
+    assert drawn.labels.bincount().tolist() == [1000] * 10
+    train = synthetic.load("train")
+    assert train.images.shape == (60_000, 28, 28)
+    assert train.labels.bincount().tolist() == [6000] * 10
 
 
-def test_the_seed_decides_and_threads_do_not(drawn: tuple[Tensor, Tensor]) -> None:
+def test_the_seed_decides_and_threads_do_not(drawn: LabelledImages) -> None:
     threads, before = torch.get_num_threads(), torch.random.get_rng_state()
     try:
         torch.set_num_threads(3)
@@ -37,8 +37,8 @@ def test_the_seed_decides_and_threads_do_not(drawn: tuple[Tensor, Tensor]) -> No
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(threads)
-    assert digest(*again) == digest(*drawn)
-    assert digest(*synthetic.load("test", seed=1)) != digest(*drawn)
+    assert digest(again) == digest(drawn)
+    assert digest(synthetic.load("test", seed=1)) != digest(drawn)
     # Nothing is taken from the generator that everybody else draws from.
     assert torch.equal(torch.random.get_rng_state(), before)
 
@@ -53,14 +53,14 @@ def test_precision_settings_of_a_training_run_change_nothing() -> None:
         torch.set_float32_matmul_precision(precision)
 
 
-def test_train_and_test_share_no_image(drawn: tuple[Tensor, Tensor]) -> None:
-    train = {image.numpy().tobytes() for image in synthetic.load("train")[0]}
+def test_train_and_test_share_no_image(drawn: LabelledImages) -> None:
+    train = {image.numpy().tobytes() for image in synthetic.load("train").images}
     assert len(train) == 60_000
-    assert train.isdisjoint(image.numpy().tobytes() for image in drawn[0])
+    assert train.isdisjoint(image.numpy().tobytes() for image in drawn.images)
 
 
-def test_prepared_as_mnist_was(drawn: tuple[Tensor, Tensor]) -> None:
-    ink = drawn[0].float() / 255
+def test_prepared_as_mnist_was(drawn: LabelledImages) -> None:
+    ink = drawn.images.float() / 255
     # A frame of 4 pixels stays free but where centring by mass moves a long tail into it.
     assert ink[:, [0, 27]].mean() < 0.002
     assert ink[:, :, [0, 27]].mean() < 0.002
@@ -78,23 +78,24 @@ def test_prepared_as_mnist_was(drawn: tuple[Tensor, Tensor]) -> None:
     assert ink.amax((1, 2)).quantile(0.02) > 0.98
 
 
-def test_no_image_is_empty_or_a_blot(drawn: tuple[Tensor, Tensor]) -> None:
-    share = (drawn[0] > 127).float().mean((1, 2))
+def test_no_image_is_empty_or_a_blot(drawn: LabelledImages) -> None:
+    share = (drawn.images > 127).float().mean((1, 2))
     assert share.min() > 0.01
     assert share.max() < 0.5
 
 
-def test_neither_trivial_nor_noise(drawn: tuple[Tensor, Tensor]) -> None:
+def test_neither_trivial_nor_noise(drawn: LabelledImages) -> None:
     """A linear classifier learns it, but not to the end."""
-    images, labels = (part[:8000] for part in synthetic.load("train"))
+    train = synthetic.load("train")
+    images, labels = train.images[:8000], train.labels[:8000]
     flat = images.reshape(len(images), -1).double() / 255
     flat = torch.cat([flat, torch.ones(len(flat), 1)], 1)
-    targets = torch.nn.functional.one_hot(labels.long(), 10).double()
+    targets = torch.nn.functional.one_hot(labels, 10).double()
     ridge = flat.T @ flat + 10 * torch.eye(flat.shape[1])
     weights = torch.linalg.solve(ridge, flat.T @ targets)
-    unseen = drawn[0].reshape(10_000, -1).double() / 255
+    unseen = drawn.images.reshape(10_000, -1).double() / 255
     unseen = torch.cat([unseen, torch.ones(len(unseen), 1)], 1)
-    accuracy = ((unseen @ weights).argmax(1) == drawn[1]).double().mean()
+    accuracy = ((unseen @ weights).argmax(1) == drawn.labels).double().mean()
     assert 0.6 < accuracy < 0.95
 
 
