@@ -78,7 +78,8 @@ def test_a_row_is_enough(data_dir: Path) -> None:
     document = json.loads(trained.stdout)
     assert document["dataset"] == "emnist-bymerge"
     assert len(document["classes"]) == 47
-    assert document["settings"]["recipe"]["pixel_mean"] == 0.1751
+    config = json.loads((data_dir / "runs" / "it" / "config.json").read_text())
+    assert config["recipe"]["pixel_mean"] == 0.1751
     assert document["test"]["total"] == 94
     evaluated = run("evaluate", "it", "--json", cwd=data_dir)
     assert evaluated.returncode == 0, evaluated.stderr
