@@ -170,7 +170,7 @@ def test_no_heavy_import_at_start(statement: str) -> None:
 def test_a_listing_needs_no_heavy_import() -> None:
     code = (
         "import sys; from mnistctl.cli.app import main\n"
-        "sys.argv = ['mnistctl', 'train', '--list-recipes']\n"
+        "sys.argv = ['mnistctl', 'info', 'recipes']\n"
         "try:\n    main()\nexcept SystemExit as error:\n    assert not error.code\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
