@@ -1,14 +1,29 @@
-"""Writing files so that a crash, a kill or a full disk never leaves half of one."""
+"""Files: read so that nothing hangs or floods memory, written so that nothing is left half.
+
+Reading: what is opened is a regular file of bounded size, or refused. Writing: a crash, a kill or
+a full disk leaves the old bytes or the new ones.
+"""
 
 import contextlib
 import errno
 import os
+import re
 import secrets
+import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-TEMPORARY_SUFFIX = ".tmp"
+_TEMPORARY = re.compile(r"\.mnistctl-[0-9a-f]{12}\.tmp")
+_NOT_REGULAR = (
+    (stat.S_ISDIR, "it is a directory"),
+    (stat.S_ISFIFO, "it is a pipe, not a file"),
+    (stat.S_ISSOCK, "it is a socket, not a file"),
+    (stat.S_ISCHR, "it is a device, not a file"),
+    (stat.S_ISBLK, "it is a device, not a file"),
+)
+_READING: int = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 if os.name == "nt":
     _full_sync = None
@@ -16,6 +31,44 @@ else:
     import fcntl
 
     _full_sync = getattr(fcntl, "F_FULLFSYNC", None)
+
+
+def open_regular(path: Path, max_bytes: int) -> BinaryIO:
+    """Open a file to read it, without waiting for anybody as opening a pipe does.
+
+    What is checked is what was opened, whatever `path` names by then. Raises OSError, its text a
+    clause for people: also for what is no regular file, and for one of more than `max_bytes`.
+    """
+    try:
+        descriptor = os.open(path, _READING)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "its name holds a null byte") from error
+    status = os.fstat(descriptor)
+    problem = next((text for test, text in _NOT_REGULAR if test(status.st_mode)), None)
+    if problem is None and status.st_size > max_bytes:
+        problem = _too_large(max_bytes)
+    if problem is not None:
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, problem)
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """The content of a file. Raises what `open_regular` raises."""
+    with open_regular(path, max_bytes) as file:
+        content: bytes | None = file.read(os.fstat(file.fileno()).st_size + 1)
+        if content is None:  # a file of /proc, which may have to be waited for
+            raise OSError(errno.EAGAIN, "it has nothing to read")
+        # More than the size said, or a file of /proc again: they say they have none.
+        while len(content) <= max_bytes and (more := file.read(1 << 16)):
+            content += more
+    if len(content) > max_bytes:
+        raise OSError(errno.EFBIG, _too_large(max_bytes))
+    return content
+
+
+def _too_large(max_bytes: int) -> str:
+    return f"it is larger than {max_bytes >> 20} MiB"
 
 
 def write_atomic(path: Path, data: bytes, before: Callable[[], None] | None = None) -> None:
@@ -52,13 +105,18 @@ def replacing(path: Path, before: Callable[[], None] | None = None) -> Iterator[
 
 
 def temporary_beside(path: Path) -> Path:
-    """A name in the directory of `path` that no file has, and that `sweep_temporary` knows."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
+    """A name in the directory of `path` that no file has, and that only this program makes."""
+    return path.with_name(f".mnistctl-{secrets.token_hex(6)}.tmp")
+
+
+def is_temporary(name: str) -> bool:
+    """Whether `temporary_beside` made a file's name."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def try_place(path: Path) -> None:
     """Raise the OSError that writing `path` would meet, before there is anything to write."""
-    if path.is_dir():
+    if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     temporary = temporary_beside(path)
     with open(temporary, "xb"):
@@ -91,14 +149,19 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def sweep_temporary(directory: Path) -> None:
-    """Delete temporary files that an earlier crash left in `directory`.
+def sweep_temporary(directory: Path, min_age: float = 0.0) -> None:
+    """Delete temporary files of this program that an earlier crash left in `directory`.
 
-    Only where no other process can be writing; callers hold the directory's lock.
+    Only those untouched for `min_age` seconds: 0 where no other process can be writing, because
+    the caller holds the directory's lock. Links and directories stay, whatever their name.
     """
-    for stale in directory.glob(f".*{TEMPORARY_SUFFIX}"):
+    for stale in directory.iterdir():
         with contextlib.suppress(OSError):
-            stale.unlink()
+            status = stale.lstat() if is_temporary(stale.name) else None
+            if status is None or not stat.S_ISREG(status.st_mode):
+                continue
+            if time.time() - status.st_mtime >= min_age:
+                stale.unlink()
 
 
 def reason(error: OSError) -> str:

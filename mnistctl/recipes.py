@@ -97,12 +97,24 @@ class Recipe:
         return recipe
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Every field that can be set, those of the augmentation with a dot."""
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        del own["name"], own["summary"], own["augmentation"]
+        return own | {f"augmentation.{key}": v for key, v in vars(self.augmentation).items()}
+
+    @property
+    def changes(self) -> dict[str, str]:
+        """What differs from the recipe of its name, as `--set` takes it."""
+        own = self.settings
+        original = RECIPES[self.name].settings if self.name in RECIPES else own
+        return {key: as_typed(own[key]) for key in own if original[key] != own[key]}
+
+    @property
     def label(self) -> str:
         """Its name, and what differs from the recipe of that name: `standard (epochs=3)`."""
-        own, original = _flat(self), _flat(RECIPES[self.name]) if self.name in RECIPES else {}
-        changed = [key for key in own if original.get(key, own[key]) != own[key]]
-        settings = ", ".join(f"{key}={as_typed(own[key])}" for key in changed)
-        return f"{self.name} ({settings})" if changed else self.name
+        changed = ", ".join(f"{key}={value}" for key, value in self.changes.items())
+        return f"{self.name} ({changed})" if changed else self.name
 
 
 _STANDARD = Recipe(
@@ -219,7 +231,7 @@ RECIPES: dict[str, Recipe] = {
 def get_recipe(name: str) -> Recipe:
     """The recipe called `name`. Raises UsageError with the near match when there is none."""
     if name not in RECIPES:
-        raise unknown("recipe", name, tuple(RECIPES), "see mnistctl train --list-recipes")
+        raise unknown("recipe", name, tuple(RECIPES), "see mnistctl info recipes")
     return RECIPES[name]
 
 
@@ -238,7 +250,7 @@ def with_settings(
     field that is set twice.
     """
     given = {key: value for key, value in (options or {}).items() if value is not None}
-    known = tuple(_flat(recipe))
+    known = tuple(recipe.settings)
     said = {key: f"{OPTIONS[key]} {value}" for key, value in given.items()}
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -266,18 +278,13 @@ OPTIONS = {"epochs": "--epochs", "batch_size": "--batch-size", "learning_rate": 
 """Fields with an option of their own."""
 
 
-def _flat(recipe: Recipe) -> dict[str, Any]:
-    """Every field that can be set, those of the augmentation with a dot."""
-    own = {f.name: getattr(recipe, f.name) for f in fields(recipe)}
-    del own["name"], own["summary"], own["augmentation"]
-    return own | {f"augmentation.{key}": v for key, v in vars(recipe.augmentation).items()}
-
-
 def as_typed(value: Any) -> str:
     """`value` as `--set` takes it."""
     if isinstance(value, tuple):
         return ",".join(map(as_typed, value))
-    return f"{value:g}" if isinstance(value, float) else str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value).lower()
 
 
 def _parsed(key: str, text: str) -> Any:
@@ -314,14 +321,14 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "epochs": (lambda n: 1 <= n <= MAX_EPOCHS, f"between 1 and {MAX_EPOCHS}"),
     "batch_size": (lambda n: 1 <= n < 1 << 31, "at least 1"),
     "learning_rate": _POSITIVE,
-    "pixel_mean": (math.isfinite, "a finite number"),
-    "pixel_std": _POSITIVE,
+    "pixel_mean": (lambda x: abs(x) <= 1000, "between -1000 and 1000"),
+    "pixel_std": (lambda x: 0.001 <= x <= 1000, "between 0.001 and 1000"),
     "momentum": _FRACTION,
     "betas": (lambda pair: all(0 <= x < 1 for x in pair), "two numbers from 0 to below 1"),
     "weight_decay": _AMOUNT,
     "warmup": _FRACTION,
     "label_smoothing": _FRACTION,
-    "temperature": _POSITIVE,
+    "temperature": (lambda x: 0.01 <= x <= 100, "between 0.01 and 100"),
     "no_augment_epochs": _COUNT,
     "ema_decay": _FRACTION,
     "outliers_per_batch": _COUNT,
@@ -337,7 +344,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 def _problem(recipe: Recipe) -> tuple[str, str] | None:
     """The first field whose value can't train, and what it must be."""
-    for key, value in _flat(recipe).items():
+    for key, value in recipe.settings.items():
         if key in _RULES and not _RULES[key][0](value):
             return key, f"must be {_RULES[key][1]}"
     return None

@@ -5,6 +5,7 @@ itself: a process of its own to kill, without the seconds that importing torch t
 """
 
 import builtins
+import errno
 import json
 import os
 import resource
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 DEADLINE = 300
+LOGS = ("out", "err", "writes")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Done:
     code: int
     out: str
     err: str
+    writes: int = 0
+    """Steps of writing that were counted, where there was a fault to come at one of them."""
 
 
 class Server:
@@ -43,12 +47,14 @@ class Server:
         )
 
     def start(self, *words: str, **faults: int) -> int:
-        """Run `mnistctl WORDS` (or `save DIRECTORY STEP`) in the present directory; its process id.
+        """Run `mnistctl WORDS` in the present directory, or one of TOOLS; its process id.
 
-        Faults: `kill_at` = n kills it at its n-th write to the disk, `max_file` is RLIMIT_FSIZE.
+        Faults: `kill_at` = n kills it at its n-th write to the disk, `fail_at` = n lets that fail
+        as on a full disk, `full_from` = n that and all after it; `read_only` = 1 lets all fail;
+        `max_file` is RLIMIT_FSIZE.
         """
         task = {"words": words, "cwd": os.getcwd(), "logs": str(self.directory), **faults}
-        for name in ("out", "err"):  # who reads them reads this command's
+        for name in LOGS:  # who reads them reads this command's
             (self.directory / name).write_text("")
         if self.running:  # a test has failed in between
             os.kill(self.running, signal.SIGKILL)
@@ -59,8 +65,8 @@ class Server:
     def wait(self) -> Done:
         """Wait for the command that was started last."""
         code, self.running = self._ask(""), 0
-        out, err = ((self.directory / name).read_text() for name in ("out", "err"))
-        return Done(code, out, err)
+        out, err, writes = ((self.directory / name).read_text() for name in LOGS)
+        return Done(code, out, err, int(writes or 0))
 
     def run(self, *words: str, **faults: int) -> Done:
         """Start and wait."""
@@ -123,18 +129,20 @@ def run_task(task: dict[str, Any]) -> None:
     signal.alarm(DEADLINE)
     if "max_file" in task:
         resource.setrlimit(resource.RLIMIT_FSIZE, (task["max_file"], task["max_file"]))
-    if "kill_at" in task:
-        kill_at_write(task["kill_at"])
+    if fault := faulted(task):
+        disturb_writes(fault, Path(task["logs"]) / "writes")
     sys.argv = ["mnistctl", *task["words"]]
     code = 1
     try:
-        if task["words"][0] == "save":
-            save(*task["words"][1:])
+        if tool := TOOLS.get(task["words"][0]):
+            tool(*task["words"][1:])
             code = 0
         else:
             run_program()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception as error:  # of a tool
+        print(error, file=sys.stderr)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -150,19 +158,62 @@ def save(directory: str, step: str) -> None:
     save_last(Path(directory), saved(int(step)))
 
 
-def kill_at_write(number: int) -> None:
-    """Kill this process at the `number`-th step of writing anything, counted from now.
+def create(store: str, name: str) -> None:
+    """Make a run, as training does first of all."""
+    from runs_made import CONFIG
+
+    from mnistctl.store.runs import create_run
+
+    create_run(Path(store), CONFIG, name)
+
+
+def fetch(source: str, data_dir: str) -> None:
+    """Download the labels of the test split alone, to be quick."""
+    from mnistctl.data import download, mnist
+
+    download.FILES = (mnist.TEST_LABELS,)
+    download.download(Path(data_dir), source)
+
+
+TOOLS: dict[str, Callable[..., None]] = {"save": save, "create": create, "fetch": fetch}
+
+
+def faulted(task: dict[str, Any]) -> Callable[[int], None] | None:
+    """What a task asks to happen at the n-th write to the disk."""
+
+    def killed(step: int) -> None:
+        if step == task["kill_at"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def failed(step: int) -> None:
+        if step == task["fail_at"]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def full(step: int) -> None:
+        if step >= task["full_from"]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def read_only(step: int) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    faults = {"kill_at": killed, "fail_at": failed, "full_from": full, "read_only": read_only}
+    return next((fault for name, fault in faults.items() if name in task), None)
+
+
+def disturb_writes(fault: Callable[[int], None], log: Path) -> None:
+    """Call `fault` with 1, 2, 3, ... at each step of writing anything, from now on; `log` has it.
 
     Steps: before a file is created, when half of its bytes are written, before each fsync,
-    rename, link, removal and new directory.
+    rename, link, removal, and new or removed directory.
     """
     steps = 0
+    counter = os.open(log, os.O_WRONLY | os.O_CREAT)
 
     def step() -> None:
         nonlocal steps
         steps += 1
-        if steps == number:
-            os.kill(os.getpid(), signal.SIGKILL)
+        os.pwrite(counter, str(steps).encode(), 0)
+        fault(steps)
 
     def stepping(function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any, **options: Any) -> Any:
@@ -171,9 +222,14 @@ def kill_at_write(number: int) -> None:
 
         return wrapped
 
-    for name in ("fsync", "replace", "rename", "link", "unlink", "mkdir"):
+    for name in ("fsync", "replace", "rename", "link", "unlink", "mkdir", "rmdir"):
         setattr(os, name, stepping(getattr(os, name)))
-    plain_open = builtins.open
+    plain_open, plain_os_open = builtins.open, os.open
+
+    def counting_os_open(path: Any, flags: int, *args: Any, **options: Any) -> int:
+        if flags & os.O_CREAT:
+            step()
+        return plain_os_open(path, flags, *args, **options)
 
     def counting_open(path: Any, mode: str = "r", *args: Any, **options: Any) -> Any:
         if mode[0] == "r":
@@ -192,6 +248,7 @@ def kill_at_write(number: int) -> None:
 
         return Writer(file, write_in_halves)
 
+    os.open = counting_os_open  # type: ignore[assignment]
     builtins.open = counting_open  # type: ignore[assignment]
 
 

@@ -10,7 +10,8 @@ import torch
 from mnistctl.data.registry import DIGITS
 from mnistctl.recipes import RECIPES
 from mnistctl.store import runs
-from mnistctl.store.checkpoint import FORMAT, VERSION, Checkpoint, seal
+from mnistctl.store.archive import seal
+from mnistctl.store.checkpoint import FORMAT, VERSION, Checkpoint
 from mnistctl.store.config import RunConfig
 from mnistctl.store.result import RunResult, Score, ValidationScore
 from mnistctl.store.rotation import save_last
@@ -29,7 +30,7 @@ CONFIG = RunConfig(
     log_every=20,
     checkpoint_every=0,
     test_every_epoch=False,
-    started=runs.utc_now(),
+    started="2026-01-01T00:00:00+00:00",
     command="mnistctl train",
     versions={"torch": "2.10.0"},
 )

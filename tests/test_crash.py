@@ -17,11 +17,13 @@ import program
 import pytest
 import torch
 from program import Server
-from runs_made import save_run, saved
+from runs_made import CONFIG, save_run, saved
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
-from mnistctl.store import checkpoint
+from mnistctl.data import mnist
+from mnistctl.files import is_temporary
+from mnistctl.store import checkpoint, runs
 from mnistctl.store.metrics import read_metrics
 from mnistctl.store.rotation import load_newest, save_last
 
@@ -36,11 +38,17 @@ def plain(name: str) -> list[str]:
 
 
 def assert_same_run(name: str, other: str) -> None:
-    """Weights, optimiser and losses of two runs are the same bits; last.pt and best.pt."""
+    """Weights, optimiser and losses of two runs are the same bits; last.pt and best.pt.
+
+    Those of ensembles, and of their members.
+    """
+    for member in (STORE / other).glob("members/*"):
+        assert_same_run(f"{name}/members/{member.name}", f"{other}/members/{member.name}")
     a, b = (checkpoint.load(STORE / n / "last.pt") for n in (name, other))
     assert_same(a.weights, b.weights)
-    assert a.training
-    assert b.training
+    if a.training is None or b.training is None:
+        assert a.training is b.training  # those of ensembles
+        return
     for key in ("model", "optimizer", "loss_sums", "epochs_done", "step", "images"):
         assert_same(a.training[key], b.training[key])
     assert_same(*(without_times(read_metrics(STORE / n)) for n in (name, other)))
@@ -136,35 +144,144 @@ def test_kills_of_whole_processes(server: Server) -> None:
 
 
 SAVING = (*TINY, "--epochs", "2", "--validation", "200", "--checkpoint-every", "20")
+ENSEMBLE = (*TINY, "--epochs", "1", "--ensemble", "2")
 
 
-def kill_at_each_write(server: Server, first: int, stride: int) -> int:
-    """A run killed at write `first`, `first + stride`, ... of its life, and resumed each time."""
-    assert server.run(*SAVING, "--name", "straight").code == 0
-    for number in range(first, 1000, stride):
-        name = f"killed-{number}"
-        result = server.run(*SAVING, "--name", name, kill_at=number)
-        if result.code == 0:
-            return number
-        assert result.code == -signal.SIGKILL
+def disturb_each_write(
+    server: Server, words: tuple[str, ...], fault: str, first: int = 1, stride: int = 1
+) -> tuple[int, int]:
+    """A run with a fault at write `first`, `first + stride`, ... of its life, resumed each time.
+
+    Returns how many runs were stopped by theirs, and how many writes there are in all.
+    """
+    assert server.run(*words, "--name", "straight").code == 0
+    stopped = 0
+    for number in range(first, 2000, stride):
+        name = f"disturbed-{number}"
+        result = server.run(*words, "--name", name, **{fault: number})
+        if result.writes < number:
+            return stopped, result.writes
         directory = STORE / name
-        for file in directory.glob("*.pt"):
+        for file in directory.rglob("*.pt"):
             checkpoint.load(file)  # whole, whatever was going on
-        again = ("train", "--resume", name) if directory.exists() else (*SAVING, "--name", name)
+        if result.code == 0:  # what failed was to remove leftovers
+            assert_same_run(name, "straight")
+            continue
+        stopped += 1
+        assert result.code == (-signal.SIGKILL if fault == "kill_at" else 1), result
+        if fault != "kill_at":
+            assert re.search("^error: .*No space left on device", result.err, re.MULTILINE), result
+        again = ("train", "--resume", name) if directory.exists() else (*words, "--name", name)
         result = server.run(*again)
         assert result.code == 0, (number, result)
         assert_same_run(name, "straight")
-        assert not list(directory.glob(".*.tmp"))
+        # A member's staging directory stays for an hour: it may be a living process's.
+        left = [path for path in directory.rglob(".*.tmp") if path.parent.name != "members"]
+        assert all(is_temporary(path.parent.name) for path in left)
+        shutil.rmtree(directory)
     raise AssertionError("it never ended")
 
 
 def test_a_kill_at_each_seventh_write(server: Server) -> None:
-    assert kill_at_each_write(server, 4, 7) > 60
+    stopped, writes = disturb_each_write(server, SAVING, "kill_at", 4, 7)
+    assert writes > 60
+    assert stopped == len(range(4, writes + 1, 7))
 
 
 @pytest.mark.slow
-def test_a_kill_at_each_write(server: Server) -> None:
-    assert kill_at_each_write(server, 1, 1) > 60
+@pytest.mark.parametrize("words", [SAVING, ENSEMBLE], ids=["one", "ensemble"])
+@pytest.mark.parametrize("fault", ["kill_at", "fail_at", "full_from"])
+def test_a_fault_at_each_write(fault: str, words: tuple[str, ...], server: Server) -> None:
+    stopped, writes = disturb_each_write(server, words, fault)
+    print(f"{fault}: {stopped} of {writes} points stopped a run, and all were made good")
+    assert writes > 60
+    assert stopped > 50
+
+
+def test_a_full_disk_at_each_eleventh_write(server: Server) -> None:
+    stopped, _ = disturb_each_write(server, SAVING, "full_from", 3, 11)
+    assert stopped > 4
+
+
+def test_a_kill_at_each_write_of_creating_a_run(server: Server, tmp_path: Path) -> None:
+    old = time.time() - 2 * runs.STALE_SECONDS
+    for number in range(1, 100):
+        store = tmp_path / str(number)
+        killed = server.run("create", str(store), "x", kill_at=number)
+        names = [run.name for run in runs.list_runs(store)]
+        assert names in ([], ["x"])
+        for path in store.iterdir() if store.exists() else ():
+            os.utime(path, (old, old))
+        runs.create_run(store, CONFIG, "y")
+        assert sorted(os.listdir(store)) == sorted([*names, "y"])
+        if names:
+            assert runs.describe(store / "x").config == CONFIG
+            with runs.writing(store / "x"):
+                assert sorted(os.listdir(store / "x")) == [".lock", "config.json"]
+        if killed.code == 0:
+            break
+        assert killed.code == -signal.SIGKILL
+    assert names == ["x"]
+    assert number > 9
+
+
+def test_a_full_disk_at_each_write_of_creating_a_run(server: Server, tmp_path: Path) -> None:
+    for number in range(1, 100):
+        store = tmp_path / str(number)
+        failed = server.run("create", str(store), "x", full_from=number)
+        left = os.listdir(store) if store.exists() else []
+        if failed.code == 0:
+            break
+        assert "can't create a run in the store" in failed.err
+        assert set(left) <= {"x"} or all(map(is_temporary, left))
+    assert left == ["x"]
+    assert number > 9
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize("fault", ["kill_at", "full_from"])
+def test_a_fault_at_each_write_of_a_download(
+    fault: str, server: Server, mnist_dir: Path, tmp_path: Path
+) -> None:
+    words = ("fetch", str(mnist_dir))
+    gz, raw = mnist.TEST_LABELS.gz, mnist.TEST_LABELS.raw
+    for number in range(1, 100):
+        folder = tmp_path / str(number) / "MNIST" / "raw"
+        disturbed = server.run(*words, str(tmp_path / str(number)), **{fault: number})
+        for blob in (gz, raw):
+            mnist.read_blob(folder / blob.name, blob)  # whole, or not there
+        assert server.run(*words, str(tmp_path / str(number))).code == 0
+        assert all(mnist.read_blob(folder / blob.name, blob) for blob in (gz, raw))
+        left = [name for name in os.listdir(folder) if name[0] == "."]
+        assert all(map(is_temporary, left))
+        if disturbed.code == 0:
+            break
+    assert number > 10
+
+
+def test_a_store_that_can_only_be_read(server: Server) -> None:
+    assert server.run(*TINY, "--epochs", "1", "--name", "x").code == 0
+    before = {path: path.stat().st_mtime_ns for path in STORE.rglob("*")}
+    for words in (("train", "--list-runs"), ("evaluate", "--json"), ("train", "--resume", "x")):
+        assert server.run(*words, read_only=1).code == 0, words
+    for words in ((*TINY, "--epochs", "1"), ("train", "--resume", "x", "--epochs", "2")):
+        refused = server.run(*words, read_only=1)
+        assert refused.code == 1
+        assert re.search(r"^error: can't .*: Read-only file system\n", refused.err, re.MULTILINE)
+    assert {path: path.stat().st_mtime_ns for path in STORE.rglob("*")} == before
+
+
+def test_a_lock_ends_with_its_process(server: Server) -> None:
+    server.start(*SMALL, "--epochs", "500", "--name", "x")
+    while "epoch 1" not in (server.directory / "err").read_text():
+        time.sleep(0.01)
+    assert runs.describe(STORE / "x").state == "running"
+    os.kill(server.running, signal.SIGKILL)
+    server.wait()
+    assert (STORE / "x" / ".lock").exists()
+    assert runs.describe(STORE / "x").state == "interrupted"
+    with runs.writing(STORE / "x"):
+        pass
 
 
 def test_a_kill_at_each_write_of_a_save(server: Server, tmp_path: Path) -> None:

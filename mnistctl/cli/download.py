@@ -6,21 +6,29 @@ from typing import Annotated
 import typer
 
 from mnistctl.cli import options
+from mnistctl.cli.command import examples
 from mnistctl.cli.output import start_output
+
+EXAMPLES = examples(
+    "mnistctl download",
+    "mnistctl download --from ~/mnist-files --data-dir ~/data",
+    "mnistctl download --json",
+)
 
 
 def download_command(
     ctx: typer.Context,
     source: Annotated[
         str | None,
-        typer.Option(
+        options.data_option(
             "--from",
             metavar="DIR|URL",
             help="Take the files from a directory or a base URL instead of the public mirrors.",
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Fetch all files anew, even good ones.")
+        bool,
+        options.data_option("--force", help="Fetch all files anew, even good ones."),
     ] = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     json: options.Json = False,

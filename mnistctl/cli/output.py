@@ -1,9 +1,8 @@
 """What a command shows and where: stdout is data, stderr everything else, decided once here."""
 
-import json
-import math
 import os
 import sys
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -11,11 +10,14 @@ import typer
 
 from mnistctl.errors import ExitCode, MnistctlError
 from mnistctl.events import Reporter
+from mnistctl.text import escaped, to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _META_KEY = "mnistctl.output"
+# Typer exports no common class of the errors in what was typed; this is click's UsageError.
+MistypedError: Any = typer.BadParameter.__base__
 
 
 @dataclass
@@ -32,12 +34,19 @@ class Output:
         """Write the command's JSON document, in JSON mode."""
         if self.json and self.first_rank:
             self.document_written = True
-            print(json.dumps(_finite(document), indent=2, allow_nan=False))
+            print(to_json(document, indent=2))
 
-    def line(self, text: str) -> None:
-        """A line of the result for people, on stdout."""
-        if self.human:
-            print(text)
+    def line(self, text: str, style: str = "") -> None:
+        """A line of the result for people, on stdout; `style`, rich's, is for terminals."""
+        if not self.human:
+            return
+        if not style or not is_terminal(sys.stdout):
+            show_line(text, sys.stdout)
+            return
+        console = self.console()
+        with console.capture() as styled:
+            console.print(text, style=style, soft_wrap=True, end="")
+        print(styled.get(), flush=True)  # through sys.stdout, which bars redirect
 
     @property
     def human(self) -> bool:
@@ -62,13 +71,15 @@ class Output:
         return LineReporter()
 
 
-def _finite(value: Any) -> Any:
-    """`value` with null for what JSON can't say: a loss that is infinite or not a number."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def show_line(text: str, stream: TextIO) -> None:
+    """One line for people; the way of all text to stdout and stderr, but for rich's."""
+    print(escaped(text), file=stream, flush=True)
+
+
+def show_traceback(error: BaseException) -> None:
+    """Where an error came from, for --debug; indented, so that it passes for nothing else."""
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        show_line(f"  {line}", sys.stderr)
 
 
 def start_output(ctx: typer.Context, as_json: bool, quiet: bool) -> Output:
@@ -84,9 +95,9 @@ def show_error(ctx: typer.Context, error: MnistctlError) -> None:
     if rank != "0" and error.exit_code == ExitCode.USAGE:
         return  # rank 0 was given the same words, and says the same
     prefix = "error" if rank == "0" else f"error (rank {rank})"
-    print(f"{prefix}: {error.message}", file=sys.stderr)
+    show_line(f"{prefix}: {error.message}", sys.stderr)
     if error.hint:
-        print(f"  {error.hint}", file=sys.stderr)
+        show_line(f"  {error.hint}", sys.stderr)
     output: Output = ctx.meta.get(_META_KEY, Output())
     if not output.document_written:
         output.document(
@@ -100,17 +111,16 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def console_for(stream: TextIO) -> "Console":
-    """Rich on `stream`; escape codes only on a terminal, colours only without NO_COLOR."""
-    from rich.console import Console
+    """Rich on `stream`; escape codes only on a terminal, colours only without NO_COLOR.
 
-    return Console(file=stream, force_terminal=is_terminal(stream), highlight=False)
+    Text is text: no markup or emoji codes in it, and control characters are escaped.
+    """
+    from mnistctl.cli.console import EscapingConsole
 
-
-def percent(share: float) -> str:
-    """0.9912 -> `99.12 %`."""
-    return f"{100 * share:.2f} %"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 epoch`, `2 epochs`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return EscapingConsole(
+        file=stream,
+        force_terminal=is_terminal(stream),
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )

@@ -1,7 +1,7 @@
 """Getting MNIST from mirrors, a URL or a directory into torchvision's layout, verified."""
 
 import contextlib
-import time
+import os
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from mnistctl.data.fetch import FetchError, fetch
 from mnistctl.data.mnist import FILES, Blob, MnistFile, decompress, folders, read_blob
 from mnistctl.errors import DataError
 from mnistctl.events import NullReporter, Reporter
-from mnistctl.files import TEMPORARY_SUFFIX, reason, replacing
+from mnistctl.files import reason, replacing, sweep_temporary
 
 # The live one first; the last is the original home, which often answers 403 or 404.
 MIRRORS = (
@@ -20,10 +20,11 @@ MIRRORS = (
     "http://yann.lecun.com/exdb/mnist/",
 )
 STALE_SECONDS = 3600.0
+"""Younger temporary files may belong to a download that is running."""
 SILENT = NullReporter()
 FROM_HINT = "mnistctl download --from DIR_OR_URL, where the four MNIST .gz files are"
 
-Status = Literal["downloaded", "present", "repaired"]
+Status = Literal["downloaded", "present", "extracted", "repaired"]
 Location = Path | str
 
 
@@ -61,9 +62,10 @@ def download(
 ) -> DownloadResult:
     """Put the four MNIST files, verified, into `data_dir`/MNIST/raw, as .gz and decompressed.
 
-    What is there and intact stays as it is (`present`) unless `force`; what is damaged, or was
-    never decompressed, is `repaired`. `source` is a directory or a base URL (http, https, file);
-    without one, copies lying flat in `data_dir` and then the public mirrors are tried in turn.
+    What is there and intact stays as it is (`present`) unless `force`; an intact .gz that was
+    never decompressed is `extracted`, what is damaged is `repaired`. `source` is a directory or a
+    base URL (http, https, file); without one, copies lying flat in `data_dir` and then the public
+    mirrors are tried in turn.
     Each file is replaced in one step, so downloads into one directory don't disturb each other.
     Raises DataError where no location has an intact file or `data_dir` can't be written.
     """
@@ -71,7 +73,7 @@ def download(
     locations: list[Location] = [data_dir, *MIRRORS] if source is None else [_parse(source)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_stale_files(folder)
+        sweep_temporary(folder, STALE_SECONDS)
     except OSError as error:
         raise _write_error(folder, error) from error
     files = tuple(_provide(file, folder, locations, force, reporter) for file in FILES)
@@ -84,7 +86,7 @@ def _parse(source: str) -> Location:
         return source if source.endswith("/") else f"{source}/"
     is_url = source.startswith("file://")
     path = Path(urllib.request.url2pathname(source.removeprefix("file://")) if is_url else source)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise DataError(f"{source} is neither a directory nor an http(s) URL", hint=FROM_HINT)
     return path
 
@@ -101,7 +103,7 @@ def _provide(
         source, status = str(gz_path if gz else raw_path), "present"
     elif gz and not force:
         _write(raw_path, decompress(gz), file.raw)
-        source, status = str(gz_path), "repaired"
+        source, status = str(gz_path), "repaired" if raw_damaged else "extracted"
     else:
         found = _obtain(file, locations, reporter)
         if found.gz:
@@ -172,14 +174,6 @@ def _write(path: Path, content: bytearray, blob: Blob) -> None:
             raise _write_error(path, error) from error
     except OSError as error:
         raise _write_error(path, error) from error
-
-
-def _remove_stale_files(folder: Path) -> None:
-    """Remove what killed downloads left; younger files may belong to one that is running."""
-    for path in folder.glob(f".*-ubyte*{TEMPORARY_SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > STALE_SECONDS:
-                path.unlink()
 
 
 def _write_error(path: Path, error: OSError) -> DataError:

@@ -1,9 +1,16 @@
 """One file over HTTP: bounded, verified, with timeouts, and asked for again where that may help."""
 
 import http.client
+import io
+import ipaddress
+import socket
 import time
 import urllib.error
 import urllib.request
+from email.message import Message
+from functools import partial
+from typing import IO, Any
+from urllib.parse import urlsplit
 
 from mnistctl import __version__
 from mnistctl.data.mnist import Blob, matches
@@ -12,7 +19,13 @@ from mnistctl.events import Reporter
 ATTEMPTS = 3
 BACKOFF_SECONDS = 0.5
 TIMEOUT_SECONDS = 10.0
+"""For each answer of the network; a server that sends little at a time passes it for ever."""
+SLOW_SECONDS = 30.0
+SLOW_RATE = 1000.0
+"""Bytes a second: a server slower than that for SLOW_SECONDS is given up for another."""
 CHUNK_BYTES = 1 << 16
+OVERHEAD_BYTES = 1 << 18
+"""Headers, and the marks of chunks."""
 
 
 class FetchError(Exception):
@@ -48,7 +61,8 @@ def _request(url: str, blob: Blob, reporter: Reporter) -> bytearray:
     content = bytearray()
     try:
         request = urllib.request.Request(url, headers={"User-Agent": f"mnistctl/{__version__}"})
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+        opener = _opener(2 * blob.bytes + OVERHEAD_BYTES)
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
             length = response.headers.get("Content-Length", "")
             # One byte over the published size shows that a file is too long; more is never read.
             while chunk := response.read(min(CHUNK_BYTES, blob.bytes + 1 - len(content))):
@@ -56,6 +70,8 @@ def _request(url: str, blob: Blob, reporter: Reporter) -> bytearray:
                 reporter.advance(min(len(content), blob.bytes))
     except urllib.error.HTTPError as error:
         error.close()
+        if error.code // 100 == 3:
+            raise FetchError("redirects in a circle, or to no place on the network") from error
         transient = error.code in (408, 429) or error.code >= 500
         raise FetchError(f"HTTP {error.code}", transient) from error
     except urllib.error.URLError as error:
@@ -65,15 +81,111 @@ def _request(url: str, blob: Blob, reporter: Reporter) -> bytearray:
         raise FetchError(f"not a usable address: {error}") from error
     except (OSError, http.client.HTTPException) as error:
         raise FetchError(_reason(error), transient=True) from error
-    expected = min(int(length), blob.bytes) if length.isdecimal() else blob.bytes
-    if len(content) < expected:
+    promised = int(length) if length.isdecimal() and len(length) < 16 else blob.bytes
+    if len(content) < min(promised, blob.bytes):
         raise FetchError(f"broke off after {len(content):,} of {blob.bytes:,} bytes", True)
     if not matches(content, blob):
         raise FetchError("sent something other than the published file")
     return content
 
 
+class _Watched(io.RawIOBase):
+    """What a server sends, headers included, while it comes fast enough and is not endless."""
+
+    def __init__(self, source: io.RawIOBase, max_bytes: int) -> None:
+        self._source, self._left = source, max_bytes
+        self._since, self._received = time.monotonic(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        count: int | None = self._source.readinto(buffer)
+        self._left -= count or 0
+        self._received += count or 0
+        if self._left < 0:
+            raise FetchError("sent more than the published file")
+        waited = time.monotonic() - self._since
+        if waited >= SLOW_SECONDS:
+            if self._received < SLOW_RATE * waited:
+                raise FetchError(f"sent {self._received / waited:,.0f} bytes a second")
+            self._since, self._received = time.monotonic(), 0
+        return count
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer that is watched from its first byte: http.client bounds neither time nor 100s."""
+
+    def __init__(self, *arguments: Any, max_bytes: int, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.fp = io.BufferedReader(_Watched(self.fp.detach(), max_bytes))
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect to a weaker scheme, or from a public host to one of this network."""
+
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message
+    ) -> Any:
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)  # type: ignore[arg-type]
+        except BaseException:
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: Message,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        old, new = urlsplit(req.full_url), urlsplit(newurl)
+        if new.scheme not in ("https", old.scheme):
+            raise FetchError(f"redirects from {old.scheme} to {new.scheme}")
+        if _is_local(new.hostname) and not _is_local(old.hostname):
+            raise FetchError(f"redirects to {new.hostname}, which is no public host")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+
+
+def _is_local(host: str | None) -> bool:
+    """Whether a host has an address that is not public; a proxy may know one that has none here."""
+    try:
+        found = socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return any(not ipaddress.ip_address(address[4][0]).is_global for address in found)
+
+
+def _opener(max_bytes: int) -> urllib.request.OpenerDirector:
+    """Opens addresses; no answer may have more than `max_bytes`, headers included."""
+
+    def connect(kind: type[http.client.HTTPConnection], host: str, **options: Any) -> Any:
+        connection = kind(host, **options)
+        connection.response_class = partial(_Response, max_bytes=max_bytes)  # type: ignore[assignment]
+        return connection
+
+    class Http(urllib.request.HTTPHandler):
+        def http_open(self, req: urllib.request.Request) -> Any:
+            return self.do_open(partial(connect, http.client.HTTPConnection), req)
+
+    class Https(urllib.request.HTTPSHandler):
+        def https_open(self, req: urllib.request.Request) -> Any:
+            return self.do_open(partial(connect, http.client.HTTPSConnection), req)
+
+    return urllib.request.build_opener(Http, Https, _Redirects)
+
+
 def _reason(error: str | BaseException) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer in {TIMEOUT_SECONDS:g} s"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text)[:200]

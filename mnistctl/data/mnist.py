@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.errors import DataError
+from mnistctl.files import open_regular, reason
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,6 +105,23 @@ def load(data_dir: Path, split: str) -> LabelledImages:
     return LabelledImages(images, labels.long())
 
 
+def state(data_dir: Path) -> str:
+    """`verified`, `missing`, or `damaged`: whether all four files are in `data_dir` and intact."""
+    if not any(
+        (folder / blob.name).exists()
+        for folder in folders(data_dir)
+        for file in FILES
+        for blob in (file.raw, file.gz)
+    ):
+        return "missing"
+    try:
+        for file in FILES:
+            _read_any_copy(data_dir, file)
+    except DataError:
+        return "damaged"
+    return "verified"
+
+
 def fingerprint() -> str:
     """SHA-256 over those of the published files."""
     published = "".join(file.raw.sha256 for file in FILES)
@@ -120,17 +139,14 @@ def read_blob(path: Path, blob: Blob) -> bytearray | None:
     Raises DataError where the file can't be read or is not, byte for byte, the published one.
     """
     try:
-        with path.open("rb", buffering=0) as stream:
-            content = bytearray(blob.bytes)
-            view, done = memoryview(content), 0
-            while done < blob.bytes and (count := stream.readinto(view[done:])):
-                done += count
-            intact = done == blob.bytes and not stream.read(1)
+        with open_regular(path, sys.maxsize) as stream:
+            # One byte more shows that a file is too long; the rest of it is never read.
+            content = bytearray(stream.read(blob.bytes + 1) or b"")
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from error
-    if not intact or not matches(content, blob):
+        raise DataError(f"{path} can't be read: {reason(error)}") from error
+    if not matches(content, blob):
         raise DataError(f"{path} is damaged: not the published file (its SHA-256 differs)")
     return content
 

@@ -25,6 +25,8 @@ class Dataset:
     load: Callable[[str, Path, Reporter], LabelledImages]
     """(split, data directory, reporter) -> the split, fetched or drawn where it is not there yet.
     Raises DataError."""
+    state: Callable[[Path], str]
+    """Whether a data directory has it: verified, missing, damaged, or drawn at run time."""
     fingerprint: Callable[[], str]
     """SHA-256 that tells whether two runs saw the same images; needs no files."""
 
@@ -47,6 +49,12 @@ def _load_mnist(split: str, data_dir: Path, reporter: Reporter) -> LabelledImage
         return mnist.load(data_dir, split)
 
 
+def _mnist_state(data_dir: Path) -> str:
+    from mnistctl.data import mnist
+
+    return mnist.state(data_dir)
+
+
 def _mnist_fingerprint() -> str:
     from mnistctl.data import mnist
 
@@ -56,7 +64,7 @@ def _mnist_fingerprint() -> str:
 def _load_synthetic(split: str, data_dir: Path, reporter: Reporter) -> LabelledImages:
     from mnistctl.data import synthetic
 
-    return synthetic.load(split)
+    return synthetic.load(split, reporter=reporter)
 
 
 def _synthetic_fingerprint() -> str:
@@ -74,6 +82,7 @@ DATASETS: dict[str, Dataset] = {
             classes=DIGITS,
             sizes=MNIST_SIZES,
             load=_load_mnist,
+            state=_mnist_state,
             fingerprint=_mnist_fingerprint,
         ),
         Dataset(
@@ -82,6 +91,7 @@ DATASETS: dict[str, Dataset] = {
             classes=DIGITS,
             sizes=MNIST_SIZES,
             load=_load_synthetic,
+            state=lambda data_dir: "drawn at run time",
             fingerprint=_synthetic_fingerprint,
         ),
     )

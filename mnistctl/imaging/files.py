@@ -4,7 +4,6 @@ import glob
 import io
 import logging
 import os
-import stat
 import sys
 import warnings
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnistctl.errors import ImageError
+from mnistctl.files import open_regular
 from mnistctl.imaging.pixel_modes import as_pixels, plain_mode
 
 MAX_BYTES = 512 * 2**20
@@ -55,6 +55,8 @@ def expand(argument: str) -> list[str]:
     expanded gives what it matches; anything else gives itself, whether it is there or not.
     Raises ImageError when a directory has none or can't be read, or a pattern matches nothing.
     """
+    if "://" in argument:
+        raise ImageError(f"{argument}: URLs are not supported, download the picture first")
     path = Path(argument)
     if argument == STDIN or os.path.isfile(argument):
         return [argument]
@@ -85,15 +87,20 @@ def read_argument(argument: str) -> Picture:
     return read_image(read_bounded(sys.stdin.buffer))
 
 
-def read_image(source: Path | bytes) -> Picture:
+def read_image(source: Path | bytes, name: str = "standard input") -> Picture:
     """Read the first frame of a file, or of a file's content, in any format Pillow decodes.
 
     Applies EXIF orientation, lays transparency on a plain background that shows its strokes and
-    scales deep pixels to 8 bits. Raises ImageError for whatever can't be read.
+    scales deep pixels to 8 bits. `name` is what errors call content that comes from no file.
+    Raises ImageError for whatever can't be read.
     """
     if isinstance(source, bytes):
-        return _decode(io.BytesIO(source), len(source), "standard input")
-    with _open_regular(source) as file:
+        return _decode(io.BytesIO(source), len(source), name)
+    try:
+        file = open_regular(source, MAX_BYTES)
+    except OSError as error:
+        raise ImageError(f"can't read {source}: {_reason(error)}") from error
+    with file:
         return _decode(file, os.fstat(file.fileno()).st_size, str(source))
 
 
@@ -108,35 +115,9 @@ def read_bounded(stream: BinaryIO) -> bytes:
     return content
 
 
-def _open_regular(path: Path) -> BinaryIO:
-    """Open without waiting (a FIFO would block) and refuse whatever has no fixed size."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _O_BINARY)
-    except (OSError, ValueError) as error:
-        raise ImageError(f"can't open {path}: {_reason(error)}") from error
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(descriptor)
-        kind = next((name for test, name in _KINDS if test(mode)), "not a regular file")
-        raise ImageError(f"can't read {path}: it is {kind}")
-    return os.fdopen(descriptor, "rb")
-
-
-_O_BINARY: int = getattr(os, "O_BINARY", 0)
-_KINDS = (
-    (stat.S_ISDIR, "a directory"),
-    (stat.S_ISFIFO, "a pipe, not a file"),
-    (stat.S_ISSOCK, "a socket, not a file"),
-    (stat.S_ISCHR, "a device, not a file"),
-    (stat.S_ISBLK, "a device, not a file"),
-)
-
-
 def _decode(file: BinaryIO, num_bytes: int, name: str) -> Picture:
     if num_bytes == 0:
         raise ImageError(f"can't read {name}: it is empty")
-    if num_bytes > MAX_BYTES:
-        raise ImageError(f"can't read {name}: it is larger than {MAX_BYTES >> 20} MiB")
     # Pillow's decoders raise OSError, ValueError, SyntaxError, NotImplementedError,
     # DecompressionBombError, struct.error, MemoryError and more for a bad file: here is the one
     # place where any of them means the same, so the catch is broad.

@@ -1,15 +1,17 @@
 """`metrics.jsonl`: one JSON line per logged step and per epoch of a run."""
 
 import contextlib
-import json
 import os
 from pathlib import Path
 from typing import Any, TextIO
 
 from mnistctl.errors import CheckpointError
-from mnistctl.files import reason, write_atomic
+from mnistctl.files import read_regular, reason, write_atomic
+from mnistctl.text import parse_json, to_json
 
 METRICS_NAME = "metrics.jsonl"
+MAX_METRICS_BYTES = 256 << 20
+"""Four million steps, each of them logged."""
 
 
 class MetricsLog:
@@ -23,7 +25,7 @@ class MetricsLog:
         """
         self._path = directory / METRICS_NAME
         kept = [r for r in read_metrics(directory) if _position(r) <= (epoch, step)]
-        text = "".join(json.dumps(record) + "\n" for record in kept)
+        text = "".join(to_json(record) + "\n" for record in kept)
         try:
             write_atomic(self._path, text.encode())
             self._file: TextIO = open(self._path, "a", encoding="utf-8")  # noqa: SIM115
@@ -33,7 +35,7 @@ class MetricsLog:
     def append(self, record: dict[str, Any]) -> None:
         """Write one record as a line. Raises CheckpointError when the disk is full."""
         try:
-            self._file.write(json.dumps(record) + "\n")
+            self._file.write(to_json(record) + "\n")
             self._file.flush()
         except OSError as error:
             raise self._error(error) from error
@@ -67,15 +69,15 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
     Returns an empty list when there is no file. Raises CheckpointError when it can't be read.
     """
     try:
-        text = (directory / METRICS_NAME).read_text(encoding="utf-8", errors="replace")
+        text = read_regular(directory / METRICS_NAME, MAX_METRICS_BYTES)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise CheckpointError(f"can't read {directory / METRICS_NAME}: {reason(error)}") from error
     records = []
-    for line in text.splitlines():
-        with contextlib.suppress(ValueError, RecursionError):
-            record = json.loads(line)
+    for line in text.split(b"\n"):
+        with contextlib.suppress(ValueError):
+            record = parse_json(line)
             if isinstance(record, dict) and _has_position(record):
                 records.append(record)
     return records

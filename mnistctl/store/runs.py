@@ -1,11 +1,8 @@
 """Runs: one directory each, under a name that no other run has."""
 
 import contextlib
-import json
 import os
 import re
-import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,15 +12,27 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mnistctl.errors import CheckpointError, UsageError
-from mnistctl.files import TEMPORARY_SUFFIX, reason, sweep_temporary, sync_directory, write_atomic
+from mnistctl.files import (
+    is_temporary,
+    read_regular,
+    reason,
+    sweep_temporary,
+    sync_directory,
+    temporary_beside,
+    write_atomic,
+)
 from mnistctl.store.config import RunConfig
 from mnistctl.store.lock import is_locked, locked
 from mnistctl.store.result import RunResult
+from mnistctl.text import parse_json, to_json
 
 CONFIG_NAME, RESULT_NAME = "config.json", "result.json"
 LAST_NAME, PREVIOUS_NAME, BEST_NAME = "last.pt", "previous.pt", "best.pt"
+CHECKPOINT_NAMES = (LAST_NAME, PREVIOUS_NAME, BEST_NAME)
 MEMBERS_NAME = "members"
 """Within the directory of an ensemble: the store of its members' runs."""
+STAGING_NAME = ".staging"
+"""Marks, within a directory, that this program made it and that no run is in it yet."""
 RESERVED_NAMES = ("latest", "best", "shipped")
 MAX_JSON_BYTES = 1 << 20
 STALE_SECONDS = 3600.0
@@ -53,12 +62,16 @@ def check_name(name: str) -> str:
 
     Refused: separators, `..`, reserved words, what looks like a file, Windows devices.
     """
-    fits = _NAME.fullmatch(name) and ".." not in name and not name.endswith((".", ".pt", ".pth"))
+    fits = (
+        _NAME.fullmatch(name)
+        and ".." not in name
+        and not name.endswith((".", ".pt", ".pth", ".onnx"))
+    )
     if not fits or name in RESERVED_NAMES or _WINDOWS_DEVICE.fullmatch(name):
         raise UsageError(
             f"'{name}' can't name a run",
             "use letters, digits, '.', '_', '-', at most 100, beginning with a letter or digit"
-            f" (and not {', '.join(RESERVED_NAMES)}, *.pt or a device of Windows)",
+            f" (and not {', '.join(RESERVED_NAMES)}, *.pt, *.onnx or a device of Windows)",
         )
     return name
 
@@ -72,15 +85,18 @@ def create_run(store: Path, config: RunConfig, name: str | None = None) -> Path:
     """
     if name is not None:
         check_name(name)
-    staging = store / f".{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
+    staging = temporary_beside(store / CONFIG_NAME)
     try:
         store.mkdir(parents=True, exist_ok=True)
         _sweep_staging(store)
         staging.mkdir()
+        (staging / STAGING_NAME).touch(exist_ok=False)
         write_atomic(staging / CONFIG_NAME, _json_bytes(config.to_dict()))
         directory = _take_next_name(staging, config.recipe.name) if name is None else store / name
         if name is not None and not _take_name(staging, directory):
             raise _name_taken(directory)
+        with contextlib.suppress(OSError):  # else the run's first writer does it
+            (directory / STAGING_NAME).unlink()
         sync_directory(store)
     except FileExistsError as error:
         raise CheckpointError(
@@ -92,7 +108,7 @@ def create_run(store: Path, config: RunConfig, name: str | None = None) -> Path:
             "make room, or choose another with --store DIR",
         ) from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        _remove_staging(staging)
     return directory
 
 
@@ -107,7 +123,12 @@ def _take_next_name(staging: Path, recipe: str) -> Path:
 
 
 def _take_name(staging: Path, directory: Path) -> bool:
-    """Rename exclusively: the system refuses to put it over a directory with anything in it."""
+    """Rename exclusively: the system refuses to put it over a directory with anything in it.
+
+    Asked before, so that an empty directory of the user's stays, too.
+    """
+    if os.path.lexists(directory):
+        return False
     try:
         staging.rename(directory)
     except OSError:
@@ -128,10 +149,26 @@ def _name_taken(directory: Path) -> UsageError:
 
 
 def _sweep_staging(store: Path) -> None:
-    for entry in store.glob(f".*{TEMPORARY_SUFFIX}"):
+    """Remove what killed processes left in `store`; what is young may belong to one that lives."""
+    for entry in store.iterdir():
         with contextlib.suppress(OSError):
-            if not entry.is_symlink() and time.time() - entry.stat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(entry, ignore_errors=True)
+            if is_temporary(entry.name) and time.time() - entry.lstat().st_mtime > STALE_SECONDS:
+                _remove_staging(entry)
+
+
+def _remove_staging(directory: Path) -> None:
+    """Remove the directory of a run that got no name: its own files, then what is left empty.
+
+    Whatever else is in it was made by somebody else, and stays.
+    """
+    with contextlib.suppress(OSError):
+        if directory.is_symlink():
+            return
+        if (directory / STAGING_NAME).is_file():
+            sweep_temporary(directory)
+            (directory / CONFIG_NAME).unlink(missing_ok=True)
+            (directory / STAGING_NAME).unlink()
+        directory.rmdir()
 
 
 @contextlib.contextmanager
@@ -146,12 +183,19 @@ def writing(directory: Path) -> Iterator[None]:
         except OSError as error:
             raise CheckpointError(f"can't write to {directory}: {reason(error)}") from error
         if not free:
-            raise CheckpointError(
-                f"run '{directory.name}' is being trained by another process",
-                "wait for it, or start another run",
-            )
-        sweep_temporary(directory)
+            raise being_trained(directory)
+        with contextlib.suppress(OSError):
+            sweep_temporary(directory)
+            (directory / STAGING_NAME).unlink(missing_ok=True)
         yield
+
+
+def being_trained(directory: Path) -> CheckpointError:
+    """The error for a run that another process writes."""
+    return CheckpointError(
+        f"run '{directory.name}' is being trained by another process",
+        "wait for it, or start another run",
+    )
 
 
 def write_json(directory: Path, name: str, document: dict[str, Any]) -> None:
@@ -169,29 +213,25 @@ def write_json(directory: Path, name: str, document: dict[str, Any]) -> None:
 
 
 def _json_bytes(document: dict[str, Any]) -> bytes:
-    return (json.dumps(document, indent=2) + "\n").encode()
+    return (to_json(document, indent=2) + "\n").encode()
 
 
 def read_json(directory: Path, name: str) -> dict[str, Any] | None:
     """The document `name` of a run; None when it is missing or damaged."""
     try:
-        if not (directory / name).is_file():
-            return None
-        with open(directory / name, "rb") as file:
-            text = file.read(MAX_JSON_BYTES + 1)
-        document = json.loads(text) if len(text) <= MAX_JSON_BYTES else None
-    except (OSError, ValueError, RecursionError):
+        document = parse_json(read_regular(directory / name, MAX_JSON_BYTES))
+    except (OSError, ValueError):
         return None
     return document if isinstance(document, dict) else None
 
 
 def is_run(directory: Path) -> bool:
     """True when a directory holds a run, be it a damaged one."""
-    return any((directory / name).exists() for name in (CONFIG_NAME, LAST_NAME, PREVIOUS_NAME))
+    return any(os.path.exists(directory / name) for name in (CONFIG_NAME, LAST_NAME, PREVIOUS_NAME))
 
 
-def list_runs(store: Path) -> list[RunInfo]:
-    """All runs of a store, oldest first. Symbolic links and plain files are passed over.
+def run_directories(store: Path) -> list[Path]:
+    """The directory of each run of a store. Symbolic links and plain files are passed over.
 
     Raises CheckpointError when the store can't be read.
     """
@@ -202,7 +242,12 @@ def list_runs(store: Path) -> list[RunInfo]:
             entries = [Path(e) for e in found if e.is_dir(follow_symlinks=False)]
     except OSError as error:
         raise CheckpointError(f"can't read the store {store}: {reason(error)}") from error
-    runs = [describe(path) for path in entries if path.name[0] != "." and is_run(path)]
+    return [path for path in entries if path.name[0] != "." and is_run(path)]
+
+
+def list_runs(store: Path) -> list[RunInfo]:
+    """All runs of a store, oldest first. Raises CheckpointError when the store can't be read."""
+    runs = [describe(path) for path in run_directories(store)]
     return sorted(runs, key=lambda run: (run.modified, run.name))
 
 

@@ -1,20 +1,19 @@
-"""What a checkpoint's pickle claims to hold, learned before torch builds any of it.
+"""What a checkpoint's pickle claims to hold, learned without running any unpickler.
 
-`torch.load(weights_only=True)` runs no code, but it allocates whatever it is asked for: 400 bytes
-of pickle are enough for a bytearray of a terabyte, a stored size may exceed its record, a shape
-its storage. So the pickle is read once with inert stand-ins for the few things a state dict needs;
-everything else is refused. Source of the format: PyTorch, torch/serialization.py, `_save`.
+An unpickler, even `torch.load(weights_only=True)`, does what it is told: 400 bytes of pickle are
+enough for a bytearray of a terabyte, 550 for a key whose hash takes longer than anyone lives. So
+a small stack machine reads the operations one by one. It knows those that torch.save writes for
+tensors and built-in types, hashes nothing but text and whole numbers, follows no nesting, and
+refuses everything else. Source of the format: PyTorch, torch/serialization.py, `_save`.
 """
 
 import math
-import pickle
 import pickletools
-import re
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
+
+from mnistctl.text import brief
 
 MAX_PICKLE_BYTES = 4 << 20
 MAX_OPCODES = 300_000
@@ -23,25 +22,19 @@ MAX_DEPTH = 32
 MAX_SHARING = 4
 """Tensors may share storage (weights and training weights do): bytes claimed per byte stored."""
 
-# What torch.save writes for tensors and built-in types; the C unpickler's other opcodes can ask
-# for memory (LONG_BINPUT of a huge index, too, hence its check) or reach more of Python.
-_OPCODES = re.compile(
-    "PROTO|GLOBAL|(LONG_)?BIN(PUT|GET)|MARK|EMPTY_(DICT|LIST|TUPLE)|TUPLE[123]?|BINUNICODE"
-    "|BININT[12]?|LONG1|BINFLOAT|NONE|NEW(TRUE|FALSE)|APPENDS?|SETITEMS?|REDUCE|BUILD|BINPERSID"
-    "|STOP"
-)
-_ITEM_BYTES = {
-    "DoubleStorage": 8,
-    "FloatStorage": 4,
-    "HalfStorage": 2,
-    "BFloat16Storage": 2,
-    "LongStorage": 8,
-    "IntStorage": 4,
-    "ShortStorage": 2,
-    "CharStorage": 1,
-    "ByteStorage": 1,
-    "BoolStorage": 1,
+DTYPES = {
+    "DoubleStorage": ("float64", 8),
+    "FloatStorage": ("float32", 4),
+    "HalfStorage": ("float16", 2),
+    "BFloat16Storage": ("bfloat16", 2),
+    "LongStorage": ("int64", 8),
+    "IntStorage": ("int32", 4),
+    "ShortStorage": ("int16", 2),
+    "CharStorage": ("int8", 1),
+    "ByteStorage": ("uint8", 1),
+    "BoolStorage": ("bool", 1),
 }
+"""torch's class of a storage -> the dtype's name in torch, and its bytes."""
 
 
 class Refused(ValueError):
@@ -49,136 +42,227 @@ class Refused(ValueError):
 
 
 @dataclass(frozen=True)
-class _Dtype:
-    name: str
+class Storage:
+    """Numbers in a record of their own. `kind` is one of DTYPES, `key` the record's name."""
 
-
-@dataclass(frozen=True)
-class _Storage:
-    dtype: str
+    kind: str
     key: str
     numel: int
 
     @property
     def nbytes(self) -> int:
-        return self.numel * _ITEM_BYTES[self.dtype]
+        """Bytes that the record must have."""
+        return self.numel * DTYPES[self.kind][1]
 
 
 @dataclass(frozen=True)
 class TensorClaim:
-    """A tensor as the pickle describes it."""
+    """A tensor as the pickle describes it, within its storage. Strides count elements."""
 
-    storage: _Storage
-    numel: int
+    storage: Storage
+    offset: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
 
     @property
     def nbytes(self) -> int:
         """Bytes that a contiguous copy takes."""
-        return self.numel * _ITEM_BYTES[self.storage.dtype]
+        return math.prod(self.size) * DTYPES[self.storage.kind][1]
 
 
-class _OrderedDict(OrderedDict[Any, Any]):
-    """Takes the one attribute that `nn.Module.state_dict` adds, and no other."""
+@dataclass(frozen=True)
+class _Name:
+    """A class or function that the pickle asks for; nothing is ever imported."""
 
-    def __setstate__(self, state: object) -> None:
-        if not isinstance(state, dict) or set(state) - {"_metadata"}:
-            raise Refused("gives a dict attributes of its own")
+    name: str
 
 
-def validate(pickled: bytes, records: Mapping[str, int]) -> Any:
-    """The pickled document with every tensor replaced by a TensorClaim.
+def validate(pickled: bytes, records: Mapping[str, bytes]) -> Any:
+    """The pickled document: dicts, lists, tuples, text, numbers, and a TensorClaim a tensor.
 
-    `records` holds the stored bytes of each storage by its key. Every claim has been checked
-    against them, no tensor reaches outside its storage, and all together take no more than
-    MAX_SHARING times what is stored. Raises Refused.
+    `records` holds the content of each storage by its key. Every claim has been checked against
+    them, no tensor reaches outside its storage, and all together take no more than MAX_SHARING
+    times what is stored. Raises Refused.
     """
-    _check_opcodes(pickled)
+    if len(pickled) > MAX_PICKLE_BYTES:
+        raise Refused("describes its contents in more than 4 MiB")
     try:
-        document = _InertUnpickler(BytesIO(pickled)).load()
+        document = _interpret(pickled)
     except Refused:
         raise
-    except Exception as error:  # a pickle that makes no sense: any kind
-        raise Refused(f"can't be unpickled ({type(error).__name__})") from error
+    except Exception as error:  # operations that make no sense: genops and the stack raise any kind
+        raise Refused(f"holds no readable pickle ({type(error).__name__})") from error
     _check_claims(document, records)
     return document
 
 
-def _check_opcodes(pickled: bytes) -> None:
-    if len(pickled) > MAX_PICKLE_BYTES:
-        raise Refused("describes its contents in more than 4 MiB")
-    try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
-            if not _OPCODES.fullmatch(opcode.name):
-                raise Refused(f"uses the pickle operation {opcode.name}")
-            if count > MAX_OPCODES:
-                raise Refused("describes too many values")
-            number = argument if isinstance(argument, int) else 0
-            if opcode.name == "LONG_BINPUT" and number > MAX_OPCODES:
-                raise Refused("numbers its values too high")
-            if abs(number) >> 64:
-                raise Refused("holds a number of more than 64 bits")
-    except Refused:
-        raise
-    except Exception as error:  # genops raises ValueError and more on bytes that are no pickle
-        raise Refused("holds no readable pickle") from error
+def _interpret(pickled: bytes) -> Any:
+    """What the operations leave on the stack. Raises Refused, or anything on nonsense."""
+    stack: list[Any] = []
+    marked: list[list[Any]] = []
+    memo: dict[int, Any] = {}
+
+    def since_mark() -> list[Any]:
+        nonlocal stack
+        items, stack = stack, marked.pop()
+        return items
+
+    argument: Any
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
+        if count > MAX_OPCODES:
+            raise Refused("describes too many values")
+        match opcode.name:
+            case "BINUNICODE" | "BINFLOAT":
+                stack.append(argument)
+            case "BININT" | "BININT1" | "BININT2" | "LONG1":
+                stack.append(_bounded(argument))
+            case "NONE" | "NEWTRUE" | "NEWFALSE":
+                stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[opcode.name])
+            case "MARK":
+                marked.append(stack)
+                stack = []
+            case "EMPTY_DICT":
+                stack.append({})
+            case "EMPTY_LIST":
+                stack.append([])
+            case "EMPTY_TUPLE":
+                stack.append(())
+            case "TUPLE":
+                items = since_mark()
+                stack.append(tuple(items))
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                size = int(opcode.name[-1])
+                stack[-size:] = [tuple(_top(stack, size))]
+            case "APPEND":
+                item = stack.pop()
+                _expect(list, stack).append(item)
+            case "APPENDS":
+                items = since_mark()
+                _expect(list, stack).extend(items)
+            case "SETITEM":
+                value, key = stack.pop(), stack.pop()
+                _set_items(_expect(dict, stack), [key, value])
+            case "SETITEMS":
+                items = since_mark()
+                _set_items(_expect(dict, stack), items)
+            case "BINPUT" | "LONG_BINPUT":
+                memo[argument] = stack[-1]
+            case "BINGET" | "LONG_BINGET":
+                stack.append(memo[argument])
+            case "GLOBAL":
+                stack.append(_known(argument))
+            case "REDUCE":
+                arguments, called = stack.pop(), stack.pop()
+                stack.append(_called(called, arguments))
+            case "BUILD":
+                _check_attributes(stack.pop())
+                _expect(dict, stack)
+            case "BINPERSID":
+                stack.append(_claim_storage(stack.pop()))
+            case "PROTO" | "STOP":
+                pass
+            case name:
+                raise Refused(f"uses the pickle operation {name}")
+    (document,) = stack
+    return document
 
 
-class _InertUnpickler(pickle.Unpickler):
-    """Knows five names, none of which does anything."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The stand-in for a name. Raises Refused."""
-        if (module, name) == ("collections", "OrderedDict"):
-            return _new_ordered_dict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _claim_tensor
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return _claim_parameter
-        if module == "torch" and name in _ITEM_BYTES:
-            return _Dtype(name)
-        raise Refused(f"asks for {module}.{name}, more than tensors and plain values")
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        """The storage that `pid` describes. Raises Refused."""
-        kind, dtype, key, _, numel = pid
-        well_formed = kind == "storage" and isinstance(dtype, _Dtype) and isinstance(key, str)
-        if not well_formed or not key.isdecimal() or not _is_size(numel):
-            raise Refused("describes a storage wrongly")
-        return _Storage(dtype.name, key, numel)
+def _bounded(number: int) -> int:
+    if abs(number) >> 64:
+        raise Refused("holds a number of more than 64 bits")
+    return number
 
 
-def _new_ordered_dict() -> _OrderedDict:
-    return _OrderedDict()
+def _top(stack: list[Any], size: int) -> list[Any]:
+    if len(stack) < size:
+        raise IndexError("an empty stack")
+    return stack[-size:]
 
 
-def _claim_parameter(tensor: TensorClaim, requires_grad: bool, hooks: Any) -> TensorClaim:
+def _expect(kind: type, stack: list[Any]) -> Any:
+    """What is on top of the stack, exactly of `kind`."""
+    if type(stack[-1]) is not kind:
+        raise TypeError(f"no {kind.__name__} to fill")
+    return stack[-1]
+
+
+def _set_items(target: dict[Any, Any], items: list[Any]) -> None:
+    keys = items[::2]
+    # Before anything is hashed: that of a tuple within tuples may take for ever.
+    if any(type(key) not in (str, int) for key in keys):
+        raise Refused("has keys that are neither text nor whole numbers")
+    target.update(zip(keys, items[1::2], strict=True))
+
+
+def _check_attributes(state: Any) -> None:
+    """An ordered dict may get the one attribute that `nn.Module.state_dict` adds; it is dropped."""
+    if type(state) is not dict or set(state) - {"_metadata"}:
+        raise Refused("gives a dict attributes of its own")
+
+
+def _known(argument: str) -> _Name:
+    module, _, name = argument.partition(" ")
+    if argument not in _CALLABLES and not (module == "torch" and name in DTYPES):
+        raise Refused(f"asks for {brief(f'{module}.{name}')}, more than tensors and plain values")
+    return _Name(argument)
+
+
+def _called(called: Any, arguments: Any) -> Any:
+    if (
+        not isinstance(called, _Name)
+        or called.name not in _CALLABLES
+        or type(arguments) is not tuple
+    ):
+        raise Refused("calls what can't be called")
+    return _CALLABLES[called.name](*arguments)
+
+
+def _claim_storage(described: Any) -> Storage:
+    kind, dtype, key, _, numel = described
+    well_formed = kind == "storage" and isinstance(dtype, _Name) and isinstance(key, str)
+    if not well_formed or dtype.name in _CALLABLES or not key.isdecimal() or not _is_size(numel):
+        raise Refused("describes a storage wrongly")
+    return Storage(dtype.name.removeprefix("torch "), key, numel)
+
+
+def _claim_parameter(tensor: Any, requires_grad: Any, hooks: Any) -> TensorClaim:
     if not isinstance(tensor, TensorClaim):
         raise Refused("describes a parameter wrongly")
     return tensor
 
 
 def _claim_tensor(
-    storage: _Storage, offset: int, size: Any, stride: Any, grad: bool, hooks: Any, meta: Any = None
+    storage: Any, offset: Any, size: Any, stride: Any, grad: Any, hooks: Any, meta: Any = None
 ) -> TensorClaim:
-    shaped = isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride)
-    if not isinstance(storage, _Storage) or not shaped or len(size) > 8:
+    shaped = type(size) is tuple and type(stride) is tuple and len(size) == len(stride) <= 8
+    if not isinstance(storage, Storage) or not shaped:
         raise Refused("describes a tensor wrongly")
     if not all(map(_is_size, (offset, *size, *stride))):
         raise Refused("holds a tensor of a negative or absurd size")
-    numel = math.prod(size)
-    extent = 1 + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if numel else 0
-    if offset + extent > storage.numel:
+    reach = sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if offset + (1 + reach if math.prod(size) else 0) > storage.numel:
         raise Refused("holds a tensor that is larger than its storage")
-    return TensorClaim(storage, numel)
+    return TensorClaim(storage, offset, size, stride)
 
 
 def _is_size(value: Any) -> bool:
     return type(value) is int and 0 <= value < 1 << 48
 
 
-def _check_claims(document: Any, records: Mapping[str, int]) -> None:
+def _empty_dict() -> dict[Any, Any]:
+    return {}
+
+
+_CALLABLES: dict[str, Callable[..., Any]] = {
+    "collections OrderedDict": _empty_dict,
+    "torch._utils _rebuild_tensor_v2": _claim_tensor,
+    "torch._utils _rebuild_parameter": _claim_parameter,
+}
+
+
+def _check_claims(document: Any, records: Mapping[str, bytes]) -> None:
     """Walk the document as a tree: what is shared counts each time, so loops are found, too."""
-    storages: dict[str, _Storage] = {}
+    storages: dict[str, Storage] = {}
     values = claimed = 0
     waiting = [(document, 0)]
     while waiting:
@@ -189,14 +273,23 @@ def _check_claims(document: Any, records: Mapping[str, int]) -> None:
         if isinstance(value, TensorClaim):
             storage, claimed = value.storage, claimed + value.nbytes
             if storages.setdefault(storage.key, storage) != storage:
-                raise Refused(f"describes storage {storage.key} in two ways")
-            if records.get(storage.key) != storage.nbytes:
-                raise Refused(f"claims {storage.nbytes:,} bytes for storage {storage.key}")
+                raise Refused(f"describes storage {brief(storage.key)} in two ways")
         elif isinstance(value, dict):
-            waiting += [(item, depth + 1) for pair in value.items() for item in pair]
+            waiting += [(item, depth + 1) for item in value.values()]
         elif isinstance(value, list | tuple):
             waiting += [(item, depth + 1) for item in value]
         elif not isinstance(value, str | int | float | None):
             raise Refused("holds more than tensors and plain values")
-    if claimed > MAX_SHARING * sum(records.values()):
+    for storage in storages.values():
+        if storage.key not in records:
+            raise Refused(f"lacks storage {brief(storage.key)}")
+        _check_record(storage, records[storage.key])
+    if claimed > MAX_SHARING * sum(map(len, records.values())):
         raise Refused(f"holds tensors that claim {claimed:,} bytes")
+
+
+def _check_record(storage: Storage, record: bytes) -> None:
+    if len(record) != storage.nbytes:
+        raise Refused(f"claims {storage.nbytes:,} bytes for storage {brief(storage.key)}")
+    if storage.kind == "BoolStorage" and record.strip(b"\0\1"):
+        raise Refused("holds truth values other than true and false")

@@ -138,7 +138,7 @@ def test_all_four_files(server: Server, tmp_path: Path, monkeypatch: pytest.Monk
     assert [(f.name, f.bytes, f.sha256, f.status) for f in result.files] == [
         (file.gz.name, file.gz.bytes, file.gz.sha256, "downloaded") for file in mnist.FILES
     ]
-    assert mnist.load(tmp_path, "train")[1][:3].tolist() == [5, 0, 4]
+    assert mnist.load(tmp_path, "train").labels[:3].tolist() == [5, 0, 4]
 
 
 @pytest.mark.parametrize("form", ["path", "torchvision layout", "raw files", "file URL"])
@@ -158,7 +158,7 @@ def test_from_a_directory(mnist_dir: Path, mnist_data_dir: Path, tmp_path: Path,
     assert statuses(result) == ["downloaded"] * 2
     assert [file.name for file in result.files] == [file.gz.name for file in FILES]
     assert [file.sha256 for file in result.files] == [file.gz.sha256 for file in FILES]
-    assert mnist.load(tmp_path / "data", "test")[1][:3].tolist() == [7, 2, 1]
+    assert mnist.load(tmp_path / "data", "test").labels[:3].tolist() == [7, 2, 1]
     for file in FILES:
         assert mnist.read_blob(tmp_path / "data" / RAW / file.raw.name, file.raw)
         assert (tmp_path / "data" / RAW / file.gz.name).exists() == (form != "raw files")
@@ -254,13 +254,45 @@ def test_a_damaged_gz_beside_a_good_copy_is_removed_offline(own_data_dir: Path) 
 
 
 def test_stale_temporary_files_go_and_young_ones_stay(own_data_dir: Path) -> None:
-    old = own_data_dir / RAW / f".{LABELS.raw.name}.0123.tmp"
-    young = own_data_dir / RAW / f".{LABELS.raw.name}.4567.tmp"
+    old = own_data_dir / RAW / ".mnistctl-0123456789ab.tmp"
+    young = own_data_dir / RAW / ".mnistctl-4567456745ab.tmp"
     old.write_bytes(b"half")
     young.write_bytes(b"half")
-    os.utime(old, (0, 0))
+    users = own_data_dir / RAW / f".{LABELS.raw.name}.tmp"
+    users.write_bytes(b"mine")
+    for path in (old, users):
+        os.utime(path, (0, 0))
     download(own_data_dir)
-    assert leftovers(own_data_dir) == [young.name]
+    assert sorted(leftovers(own_data_dir)) == [young.name, users.name]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "directory"])
+def test_what_is_no_file_is_not_waited_for(
+    mnist_dir: Path, own_data_dir: Path, kind: str, suffix: str
+) -> None:
+    path = own_data_dir / RAW / (LABELS.raw.name + suffix)
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+        with pytest.raises(DataError, match="can't write .*: Is a directory"):
+            download(own_data_dir, source=str(mnist_dir))
+        return
+    assert statuses(download(own_data_dir, source=str(mnist_dir))) == ["present", "repaired"]
+    assert mnist.read_blob(path, LABELS.gz if suffix else LABELS.raw)
+
+
+def test_a_source_whose_files_are_pipes(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for file in FILES:
+        os.mkfifo(source / file.gz.name)
+    with pytest.raises(DataError, match="damaged: not the published file"):
+        download(tmp_path / "data", source=str(source))
 
 
 # Servers that misbehave

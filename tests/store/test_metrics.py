@@ -76,6 +76,23 @@ def test_a_link_is_never_written_through(tmp_path: Path) -> None:
     assert outside.read_text() == "untouched"
 
 
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / METRICS_NAME)
+    with pytest.raises(CheckpointError, match=r"can't read .*metrics\.jsonl: it is a pipe"):
+        MetricsLog(tmp_path, 1, 0)
+
+
+def test_no_number_that_json_lacks_is_written_or_believed(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path, 1, 0)
+    log.append({"epoch": 1, "step": 1, "loss": float("nan"), "rate": float("inf")})
+    log.close()
+    path = tmp_path / METRICS_NAME
+    assert path.read_text() == '{"epoch": 1, "step": 1, "loss": null, "rate": null}\n'
+    for number in ("NaN", "Infinity", "1e999", "1" + "0" * 400):
+        path.write_text(f'{{"epoch": 1, "step": 1, "loss": {number}}}\n')
+        assert read_metrics(tmp_path) == []
+
+
 def test_unwritable(tmp_path: Path) -> None:
     (tmp_path / METRICS_NAME).mkdir()
     with pytest.raises(CheckpointError, match=r"metrics\.jsonl"):

@@ -1,6 +1,7 @@
 """What a person may type for a checkpoint or a run, and what each refusal says."""
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from runs_made import finish, save_run, saved
 from mnistctl.errors import CheckpointError
 from mnistctl.store import checkpoint
 from mnistctl.store import resolve as resolve_module
-from mnistctl.store.resolve import find_run, match_run, resolve
+from mnistctl.store.find import find_run, match_run
+from mnistctl.store.resolve import resolve
 
 
 @pytest.fixture
@@ -142,3 +144,36 @@ def test_what_can_not_be_continued(
     monkeypatch.chdir(tmp_path / "below" if argument.startswith("..") else tmp_path)
     with pytest.raises(CheckpointError):
         find_run(argument, store)
+
+
+def test_a_hostile_run_is_passed_over_by_latest(store: Path) -> None:
+    for name in ("best.pt", "last.pt", "previous.pt"):
+        (store / "first-2" / name).write_bytes(b"PK\x03\x04 and more")
+    for argument in (None, "latest"):
+        taken = resolve(argument, store)
+        assert taken.path.parent.name == "first-1"
+        assert "best.pt is damaged" in taken.warnings[0]
+        assert "an older run is taken" in taken.warnings[0]
+    (store / "first-1" / "last.pt").unlink()
+    with pytest.raises(CheckpointError, match=r"first-2/best\.pt is damaged"):
+        resolve("latest", store)
+    assert {run.name for run in resolve_module.list_runs(store)} == {"first-1", "first-2", "second"}
+
+
+@pytest.mark.parametrize("argument", ["x" * 300, "x" * 300 + ".pt", "a/" + "x" * 300, "x" * 5000])
+def test_names_too_long_for_any_file(argument: str, store: Path) -> None:
+    with pytest.raises(CheckpointError):
+        resolve(argument, store)
+    with pytest.raises(CheckpointError):
+        find_run(argument, store)
+
+
+def test_the_command_in_a_hint_is_quoted_for_the_shell(tmp_path: Path) -> None:
+    store = tmp_path / "my runs; rm x"
+    store.mkdir()
+    (save_run(store / "x") / "members").mkdir()
+    (store / "x" / "last.pt").unlink()
+    with pytest.raises(CheckpointError) as caught:
+        resolve("x", store)
+    command = caught.value.hint.removeprefix("finish it: ")
+    assert shlex.split(command) == ["mnistctl", "train", "--resume", "x", "--store", str(store)]

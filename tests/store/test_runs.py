@@ -70,7 +70,7 @@ def test_numbers_go_on_and_names_are_unique_under_threads(tmp_path: Path) -> Non
     assert sorted(os.listdir(tmp_path)) == sorted(made)
 
 
-@pytest.mark.parametrize("what", ["run", "file", "link", "directory"])
+@pytest.mark.parametrize("what", ["run", "file", "link", "directory", "empty directory"])
 def test_a_taken_name_is_left_alone(what: str, tmp_path: Path) -> None:
     taken = tmp_path / "x"
     if what == "run":
@@ -82,24 +82,80 @@ def test_a_taken_name_is_left_alone(what: str, tmp_path: Path) -> None:
         taken.symlink_to(tmp_path / "elsewhere")
     else:
         taken.mkdir()
-        (taken / "mine").touch()
+        if what == "directory":
+            (taken / "mine").touch()
+    inode = taken.lstat().st_ino
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UsageError, match="exists already") as caught:
         runs.create_run(tmp_path, CONFIG, "x")
     assert ("--resume x" in caught.value.hint) == (what == "run")
     assert "another --name" in caught.value.hint
     assert sorted(tmp_path.rglob("*")) == before
+    assert taken.lstat().st_ino == inode
 
 
-def test_staging_directories_of_a_crash_are_swept_when_old(tmp_path: Path) -> None:
-    for name in ("fresh", "stale"):
-        (tmp_path / f".{name}.tmp").mkdir()
-        (tmp_path / f".{name}.tmp" / "config.json").touch()
+OWN = ".mnistctl-0123456789ab.tmp"
+
+
+def aged(directory: Path) -> Path:
     old = time.time() - 2 * runs.STALE_SECONDS
-    os.utime(tmp_path / ".stale.tmp", (old, old))
+    os.utime(directory, (old, old))
+    return directory
+
+
+def staged(directory: Path) -> Path:
+    """What a process leaves that is killed before its run has a name."""
+    directory.mkdir()
+    for name in (runs.STAGING_NAME, "config.json", OWN):
+        (directory / name).touch()
+    return directory
+
+
+def test_what_a_crash_left_in_staging_is_swept_when_old(tmp_path: Path) -> None:
+    staged(tmp_path / ".mnistctl-00000000000f.tmp")
+    aged(staged(tmp_path / OWN))
+    (tmp_path / ".mnistctl-00000000000e.tmp").mkdir()
+    aged(tmp_path / ".mnistctl-00000000000e.tmp")
     runs.create_run(tmp_path, CONFIG, "x")
-    assert sorted(os.listdir(tmp_path)) == [".fresh.tmp", "x"]
+    assert sorted(os.listdir(tmp_path)) == [".mnistctl-00000000000f.tmp", "x"]
     assert [run.name for run in runs.list_runs(tmp_path)] == ["x"]
+
+
+def test_nothing_of_the_users_is_swept(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    aged(staged(store / ".my-work.tmp"))
+    aged(staged(store / ".0123456789ab.tmp"))
+    (store / OWN).mkdir()
+    (store / OWN / "config.json").touch()  # of its name, without its mark
+    aged(store / OWN)
+    elsewhere = aged(staged(tmp_path / "elsewhere"))
+    (store / ".mnistctl-00000000000e.tmp").symlink_to(elsewhere)
+    mixed = staged(store / ".mnistctl-00000000000f.tmp")
+    (mixed / "mine").write_text("precious")
+    aged(mixed)
+    before = {path for path in tmp_path.rglob("*") if path.parent != mixed}
+    run = runs.create_run(store, CONFIG, "x")
+    with runs.writing(run):
+        pass
+    after = {p for p in tmp_path.rglob("*") if run not in (p, p.parent) and p.parent != mixed}
+    assert after == before
+    assert os.listdir(mixed) == ["mine"]
+
+
+def test_a_clock_that_went_back_sweeps_nothing(tmp_path: Path) -> None:
+    later = time.time() + 10 * runs.STALE_SECONDS
+    os.utime(staged(tmp_path / OWN), (later, later))
+    runs.create_run(tmp_path, CONFIG, "x")
+    assert sorted(os.listdir(tmp_path)) == [OWN, "x"]
+
+
+def test_the_mark_of_a_kill_after_the_rename_goes_with_the_first_writer(tmp_path: Path) -> None:
+    directory = runs.create_run(tmp_path, CONFIG, "x")
+    assert os.listdir(directory) == ["config.json"]
+    (directory / runs.STAGING_NAME).touch()
+    with runs.writing(directory):
+        assert not (directory / runs.STAGING_NAME).exists()
 
 
 @pytest.mark.parametrize("store", ["file", "file/below", "/proc/nowhere"])
@@ -155,6 +211,30 @@ def test_damaged_json_is_no_result_and_no_configuration(text: str, tmp_path: Pat
     (directory / "config.json").write_text(text)
     assert runs.describe(directory).state == "damaged"
     assert saved_config(directory) == CONFIG
+
+
+@pytest.mark.parametrize("name", ["config.json", "result.json"])
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "1" * 5000, "NaN", "-Infinity", "1e999"])
+def test_numbers_beyond_json_are_damage(number: str, name: str, tmp_path: Path) -> None:
+    directory = save_run(tmp_path / "x")
+    finish(directory)
+    document = json.loads((directory / name).read_text()) | {"seed": 0}
+    if name == "result.json":
+        document["test"]["accuracy"] = "HERE"
+    else:
+        document["threads"] = "HERE"
+    (directory / name).write_text(json.dumps(document).replace('"HERE"', number))
+    state = "damaged" if name == "config.json" else "interrupted"
+    assert runs.describe(directory).state == state
+
+
+@pytest.mark.parametrize("name", ["config.json", "result.json"])
+def test_a_pipe_or_a_huge_file_is_no_document(name: str, tmp_path: Path) -> None:
+    directory = save_run(tmp_path / "x")
+    for make in (os.mkfifo, lambda path: path.write_bytes(b" " * (runs.MAX_JSON_BYTES + 1))):
+        (directory / name).unlink(missing_ok=True)
+        make(directory / name)
+        assert runs.read_json(directory, name) is None
 
 
 @pytest.mark.parametrize(

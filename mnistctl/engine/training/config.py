@@ -18,7 +18,7 @@ from mnistctl.errors import CheckpointError, UsageError, unknown
 from mnistctl.events import Reporter
 from mnistctl.models.registry import networks
 from mnistctl.recipes import DEFAULT_RECIPE, Recipe, get_recipe, with_settings
-from mnistctl.store.config import MAX_MEMBERS, RunConfig
+from mnistctl.store.config import MAX_MEMBERS, RunConfig, program_words
 from mnistctl.store.rotation import saved_config
 from mnistctl.store.runs import RunInfo, check_name, utc_now
 
@@ -191,10 +191,7 @@ def resumed_config(
 
 def resume_command(directory: Path, request: TrainRequest, ranks: Ranks) -> str:
     """The exact command that continues the run in `directory`."""
-    words = ["mnistctl"]
-    if ranks.world_size > 1:
-        words = ["torchrun", "--standalone", f"--nproc-per-node={ranks.world_size}", "-m", *words]
-    words += ["train", "--resume", directory.name]
+    words = [*program_words(ranks.world_size), "train", "--resume", directory.name]
     defaults = TrainRequest()
     if directory.parent != defaults.store:
         words += ["--store", str(directory.parent)]

@@ -22,7 +22,12 @@ from mnistctl.engine.training.config import (
     resumed_config,
 )
 from mnistctl.engine.training.signals import sigterm_as_error
-from mnistctl.engine.training.single import final_result, finished_result, train_one
+from mnistctl.engine.training.single import (
+    check_unchanged,
+    final_result,
+    finished_result,
+    train_one,
+)
 from mnistctl.errors import CheckpointError, Interrupted, Terminated
 from mnistctl.events import Reporter
 from mnistctl.models.ensemble import join_members
@@ -75,6 +80,8 @@ def train_ensemble(
     own = writing(directory) if ranks.is_first else contextlib.nullcontext()
     with _hinting_at_resume(directory, request, ranks), own:
         if ranks.is_first:  # taking the directory sweeps what others would be writing in it
+            if old is not None:
+                check_unchanged(old)
             write_json(directory, CONFIG_NAME, config.to_dict())
         _train_members(directory, request, config, ranks, reporter)
         return _assemble(directory, request, config, reporter) if ranks.is_first else None

@@ -130,16 +130,18 @@ def _opened(job: _Job, run: RunInfo | None) -> Iterator[Saver]:
         reporter.say(f"Run: {directory.name} in {directory}")
     own = directory if ranks.is_first else None
     with writing(own) if own else contextlib.nullcontext():
+        if own:
+            reporter.run(own)
         if run is not None:
             if own:
-                _check_unchanged(run)
+                check_unchanged(run)
             newest = restore_newest(run.directory, config, state, ranks, reporter)
             wait_for_all()  # rank 0 begins to write only when all have read
         with saver_for(own, config, state, ranks, newest) as saver:
             yield saver
 
 
-def _check_unchanged(run: RunInfo) -> None:
+def check_unchanged(run: RunInfo) -> None:
     """What was read before the lock was held may have been another process's to change."""
     if describe(run.directory).config != run.config:
         raise CheckpointError(
