@@ -15,7 +15,7 @@ import typer
 
 from mnistctl.cli import options
 from mnistctl.cli.command import Command, Group, examples
-from mnistctl.cli.output import MistypedError, Output, is_terminal, start_output
+from mnistctl.cli.output import MistypedError, Output, is_terminal, show_line, start_output
 from mnistctl.errors import UsageError, unknown
 from mnistctl.visualize.registry import DEFAULT_KIND, Frame, Kind, View, all_kinds
 from mnistctl.visualize.sources import Source
@@ -181,7 +181,7 @@ def _run(
 
         problem = show_window(view.figure(), view.title)
         if problem is not None:
-            print(f"no window: {problem}; --output FILE saves a file", file=sys.stderr)
+            show_line(f"no window: {problem}; --output FILE saves a file", sys.stderr)
 
 
 def _is_typed(ctx: typer.Context, name: str) -> bool:

@@ -34,14 +34,31 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     figure = Figure(figsize=(width, height))
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN))
     lines = fill(escaped(title), int((width - 2 * MARGIN) * _LETTERS_PER_INCH))
-    # A dollar sign in a file's name would start a formula.
-    figure.suptitle(lines.replace("$", r"\$"), fontsize=TITLE_SIZE)
+    figure.suptitle(lines, fontsize=TITLE_SIZE)
     return figure
 
 
-def drawn(text: str) -> str:
-    """A name from elsewhere as matplotlib draws it: nothing that breaks an SVG, no formula."""
-    return escaped(text).replace("$", r"\$")
+def show_names_as_text(figure: Figure) -> None:
+    """Take from names of files, runs and classes what would be a formula, or break an SVG.
+
+    To be called last: whatever is to be seen is in `figure` by then.
+    """
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter
+
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        formatter = axis.get_major_formatter()
+        if isinstance(formatter, FixedFormatter):
+            formatter.seq = [escaped(name).replace("$", r"\$") for name in formatter.seq]
+    ticks = {id(text) for axes in figure.axes for text in _tick_labels(axes)}
+    for text in figure.findobj(Text):
+        if id(text) not in ticks:  # numbers among them may be formulas, those of powers of ten
+            text.set_text(escaped(text.get_text(), keep="\n"))
+            text.set_parse_math(False)
+
+
+def _tick_labels(axes: Axes) -> list[object]:
+    return [*axes.get_xticklabels(which="both"), *axes.get_yticklabels(which="both")]
 
 
 def bare(axes: Axes) -> None:
