@@ -114,7 +114,7 @@ def mnist_dir() -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """How many tests were skipped for want of MNIST, and the command that gets it."""
+    """Which tests were skipped for want of MNIST or a browser, and the command that gets it."""
     skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", [])]
     number = sum(isinstance(why, tuple) and why[2] == f"Skipped: {NO_MNIST}" for why in skipped)
     if number:
@@ -123,6 +123,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("real MNIST not found", yellow=True)
         terminalreporter.write_line(f"{number} {tests} skipped. To run them, get MNIST first:")
         terminalreporter.write_line(f"  mnistctl download --data-dir {shlex.quote(place)}")
+    for why in skipped:
+        if isinstance(why, tuple) and why[2].startswith("Skipped: browser tests need"):
+            terminalreporter.section("tests of the page skipped", yellow=True)
+            terminalreporter.write_line(why[2].removeprefix("Skipped: "))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from mnistctl import __version__
-from mnistctl.cli import download, evaluate, export, help, predict, train
+from mnistctl.cli import download, evaluate, export, help, predict, serve, train
 from mnistctl.cli.command import Command, Group, examples
 from mnistctl.cli.info import info_app
 from mnistctl.cli.options import DEBUG_KEY
@@ -58,18 +58,18 @@ def _shown_errors(ctx: Any) -> Iterator[None]:
         known, cause = error, error
     except MistypedError as error:
         command = (error.ctx or ctx).command_path
-        known, cause = UsageError(_problem(error), f"see {command} --help"), error
+        known, cause = UsageError(_words_of(error), f"see {command} --help"), error
     if ctx.meta.get(DEBUG_KEY):
         show_traceback(cause)
     show_error(ctx, known)
     raise typer.Exit(int(known.exit_code))
 
 
-def _problem(error: Any) -> str:
-    """What was mistyped, in one sentence, with the option that was probably meant."""
-    if close := getattr(error, "possibilities", None):
-        return f"{error.message}; did you mean {close[0]}?"
-    return str(error.format_message())
+def _words_of(error: Any) -> str:
+    if not hasattr(error, "possibilities"):
+        return str(error.format_message())
+    guess = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
+    return f"'{error.ctx.info_name}' does not accept {error.option_name}{guess}"
 
 
 app = typer.Typer(
@@ -97,6 +97,7 @@ _add("evaluate", evaluate.evaluate_command, evaluate.EXAMPLES)
 _add("predict", predict.predict_command, predict.EXAMPLES)
 app.add_typer(visualize_app, name="visualize", rich_help_panel=CORE)
 app.add_typer(runs_app, name="runs", rich_help_panel=MORE)
+_add("serve", serve.serve_command, serve.EXAMPLES, MORE)
 _add("export", export.export_command, export.EXAMPLES, MORE)
 app.add_typer(info_app, name="info", rich_help_panel=MORE)
 _add("help", help.help_command, help.EXAMPLES, MORE)

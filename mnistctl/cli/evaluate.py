@@ -9,8 +9,8 @@ import typer
 from mnistctl.cli import options
 from mnistctl.cli.command import examples
 from mnistctl.cli.output import Output, start_output
-from mnistctl.draw.text import accuracy_text, percent
 from mnistctl.errors import GateFailed, UsageError
+from mnistctl.text import accuracy_text, percent
 
 EXAMPLES = examples(
     "mnistctl evaluate",

@@ -13,8 +13,8 @@ from mnistctl.cli.command import Command, Group, examples
 from mnistctl.cli.output import start_output
 from mnistctl.cli.table import Column, show_table
 from mnistctl.data.registry import DATASETS
-from mnistctl.draw.text import counted
 from mnistctl.recipes import DEFAULT_RECIPE, RECIPES
+from mnistctl.text import counted
 
 info_app = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
 

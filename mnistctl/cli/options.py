@@ -85,7 +85,7 @@ Invert = Annotated[
         metavar="WHICH",
         help="yes: dark ink on light paper; no: light on dark; auto finds out.",
         callback=_checked_invert,
-        autocompletion=complete.one_of("auto", "yes", "no"),
+        autocompletion=complete.one_of(*INVERT),
     ),
 ]
 Json = Annotated[

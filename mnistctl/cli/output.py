@@ -46,7 +46,7 @@ class Output:
         console = self.console()
         with console.capture() as styled:
             console.print(text, style=style, soft_wrap=True, end="")
-        print(styled.get())  # through sys.stdout, which bars redirect
+        print(styled.get(), flush=True)  # through sys.stdout, which bars redirect
 
     @property
     def human(self) -> bool:

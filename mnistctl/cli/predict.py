@@ -15,9 +15,8 @@ from mnistctl.cli import options
 from mnistctl.cli.command import examples
 from mnistctl.cli.evaluate import model_line
 from mnistctl.cli.output import Output, is_terminal, show_line, start_output
-from mnistctl.draw.text import percent
 from mnistctl.errors import ExitCode, MnistctlError, UsageError
-from mnistctl.text import escaped
+from mnistctl.text import escaped, percent
 
 if TYPE_CHECKING:
     from mnistctl.engine.inference.predict import Prediction, Predictions

@@ -8,9 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from mnistctl.cli.output import is_terminal, show_line
-from mnistctl.draw.text import counted
 from mnistctl.events import EpochReport, NullReporter, StepReport, TrainingPlan
-from mnistctl.text import escaped
+from mnistctl.text import counted, escaped
 
 REDRAW_SECONDS = 0.1
 LINE_SECONDS = 5.0

@@ -14,9 +14,9 @@ from mnistctl.cli.command import Command, Group, examples
 from mnistctl.cli.output import Output, is_terminal, start_output
 from mnistctl.cli.table import Column, show_table
 from mnistctl.data.registry import DEFAULT_DATASET
-from mnistctl.draw.text import counted, percent
-from mnistctl.errors import Interrupted, MnistctlError, UsageError
+from mnistctl.errors import CheckpointError, Interrupted, MnistctlError, UsageError
 from mnistctl.recipes import OPTIONS, as_typed
+from mnistctl.text import counted, percent
 
 if TYPE_CHECKING:
     from mnistctl.store.config import RunConfig
@@ -76,19 +76,23 @@ def list_command(
 
 
 def summary(run: "RunInfo") -> dict[str, Any]:
-    """A run as one of the documents of `runs --json`."""
-    from mnistctl.store.runs import epochs_done
+    """A run as one of the documents of `runs --json`; its newest checkpoint is verified."""
+    from mnistctl.store.rotation import epochs_saved
 
-    config, result = run.config, run.result if run.state == "finished" else None
+    try:
+        state, epochs_done = run.state, epochs_saved(run)
+    except CheckpointError:
+        state, epochs_done = "damaged", 0
+    config, result = run.config, run.result if state == "finished" else None
     return {
         "run": run.name,
-        "state": run.state,
+        "state": state,
         "recipe": config.recipe.name if config else None,
         "dataset": config.dataset if config else None,
         "seed": config.seed if config else None,
         "members": config.ensemble if config else None,
         "epochs": config.recipe.epochs if config else None,
-        "epochs_done": epochs_done(run),
+        "epochs_done": epochs_done,
         "accuracy": result.test.accuracy if result else None,
         "validation_accuracy": result.validation.accuracy if result and result.validation else None,
         "train_seconds": result.train_seconds if result else None,
@@ -127,7 +131,7 @@ def _epochs(row: dict[str, Any]) -> str:
         return "?"
     if row["state"] == "finished":
         return str(row["epochs"])
-    return f"{row['epochs_done']}/{row['epochs'] * row['members']}"
+    return f"{row['epochs_done']}/{row['epochs']}"
 
 
 def duration(seconds: float) -> str:
@@ -176,7 +180,7 @@ def show_command(
 
 
 def _show_run(output: Output, run: "RunInfo", document: dict[str, Any]) -> None:
-    rows = {"Run": run.name, "State": run.state, "Directory": str(run.directory)}
+    rows = {"Run": run.name, "State": document["state"], "Directory": str(run.directory)}
     config, result = run.config, run.result
     if config:
         recipe = config.recipe

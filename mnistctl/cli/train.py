@@ -9,8 +9,8 @@ from mnistctl.cli import complete, options
 from mnistctl.cli.command import examples
 from mnistctl.cli.output import Output, start_output
 from mnistctl.cli.process import seconds_since_start
-from mnistctl.draw.text import counted, percent
 from mnistctl.recipes import DEFAULT_RECIPE, RECIPES
+from mnistctl.text import counted, percent
 
 if TYPE_CHECKING:
     from mnistctl.store.result import TrainResult

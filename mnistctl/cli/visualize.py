@@ -6,6 +6,7 @@ here. Kinds are imported when a command or help needs them, their libraries when
 
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import fields
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -15,7 +16,7 @@ import typer
 
 from mnistctl.cli import options
 from mnistctl.cli.command import Command, Group, examples
-from mnistctl.cli.output import MistypedError, Output, is_terminal, show_line, start_output
+from mnistctl.cli.output import Output, is_terminal, show_line, start_output
 from mnistctl.errors import UsageError, unknown
 from mnistctl.visualize.registry import DEFAULT_KIND, Frame, Kind, View, all_kinds
 from mnistctl.visualize.sources import Source
@@ -45,23 +46,6 @@ OUTPUT: dict[str, tuple[Any, Any]] = {
     "quiet": (options.Quiet, False),
     "debug": (options.Debug, False),
 }
-
-
-class KindCommand(Command):
-    """A kind, which says that an option is none of its own."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """What is left of `args`. Raises UsageError on an option that it does not accept."""
-        try:
-            return super().parse_args(ctx, args)
-        except MistypedError as error:
-            if not hasattr(error, "possibilities"):
-                raise
-            guess = f"did you mean {error.possibilities[0]}? " if error.possibilities else ""
-            raise UsageError(
-                f"'{self.name}' does not accept {error.option_name}",
-                f"{guess}see {ctx.command_path} --help",
-            ) from error
 
 
 class KindGroup(Group):
@@ -135,7 +119,7 @@ def command_of(kind: Kind) -> Any:
     command.__doc__ = kind.function.__doc__
     shown = (f"mnistctl visualize {kind.name} {words}".rstrip() for words in kind.examples)
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(kind.name, cls=KindCommand, epilog=examples(*shown))(command)
+    app.command(kind.name, cls=Command, epilog=examples(*shown))(command)
     return typer.main.get_command(app)
 
 
@@ -191,23 +175,19 @@ def _is_typed(ctx: typer.Context, name: str) -> bool:
 
 def _follow(frames: Iterator[Frame], output: Output) -> View:
     """The last of the frames; they are drawn on a terminal, else their news are printed."""
-    frame = next(frames)
-    if not output.quiet and is_terminal(sys.stdout):
-        from rich.live import Live
+    from rich.live import Live
 
-        console = output.console()
-        with Live(frame.panel(console), console=console, auto_refresh=False) as live:
-            for frame in frames:
+    console = output.console()
+    live = Live(console=console, auto_refresh=False)
+    drawn = not output.quiet and is_terminal(sys.stdout)
+    with live if drawn else nullcontext():
+        for frame in frames:
+            if drawn:
                 live.update(frame.panel(console), refresh=True)
-        return frame
-    while True:
-        for line in [] if output.quiet else frame.news:
-            output.line(line)
-        sys.stdout.flush()
-        following = next(frames, None)
-        if following is None:
-            return frame
-        frame = following
+            elif not output.quiet:
+                for line in frame.news:
+                    output.line(line)
+    return frame
 
 
 def _show(kind: Kind, view: View, output: Output, out: Path | None, panel: bool) -> None:
@@ -222,6 +202,6 @@ def _show(kind: Kind, view: View, output: Output, out: Path | None, panel: bool)
         if panel:
             console.print(view.panel(console))
         # In a terminal broken between words; in a pipe one line.
-        console.print(view.title, markup=False, soft_wrap=not console.is_terminal)
+        console.print(view.title, soft_wrap=not console.is_terminal)
         if out is not None:
             output.line(f"Saved to {out}")

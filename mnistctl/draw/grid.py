@@ -130,7 +130,7 @@ def tiles(
     for _ in range(min(columns, len(images))):
         grid.add_column(width=width, no_wrap=True, overflow="crop")
     cells = [
-        Text.assemble(image_text(image, console), caption + "\n", overflow="crop", no_wrap=True)
+        Text.assemble(image_text(image, console), f"\n{caption}\n", overflow="crop", no_wrap=True)
         for image, caption in zip(images, captions, strict=True)
     ]
     for first in range(0, len(cells), columns):

@@ -1,5 +1,6 @@
 """From what a person types to a run: its name, the beginning of it, its directory, `latest`."""
 
+import os
 from pathlib import Path
 
 from mnistctl.errors import CheckpointError, did_you_mean
@@ -35,9 +36,9 @@ def find_run(argument: str, store: Path) -> RunInfo:
         return runs[-1]
     if len(path.parts) == 1 and (is_run(store / path) or not is_run(path)):
         return match_run(path.name, store)
-    if path.is_symlink():
+    if os.path.islink(path):
         raise CheckpointError(f"run {path} is a symbolic link: refused", REAL_PATH)
-    if not path.is_dir() or not is_run(path):
+    if not os.path.isdir(path) or not is_run(path):
         raise CheckpointError(f"{path} is no run's directory", "see mnistctl runs")
     return describe(path)
 
@@ -55,7 +56,7 @@ def match_run(name: str, store: Path) -> RunInfo:
     if matches:
         names = ", ".join(run.name for run in matches)
         raise CheckpointError(f"'{name}' is the beginning of several runs: {names}", "name one")
-    if (store / name).is_symlink():
+    if os.path.islink(store / name):
         raise CheckpointError(f"run '{name}' is a symbolic link: refused", REAL_PATH)
     guess = did_you_mean(name, [run.name for run in runs] + list(RESERVED_NAMES))
     known = ", ".join(run.name for run in runs[-8:]) or "none yet"

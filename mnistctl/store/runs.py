@@ -23,7 +23,6 @@ from mnistctl.files import (
 )
 from mnistctl.store.config import RunConfig
 from mnistctl.store.lock import is_locked, locked
-from mnistctl.store.metrics import read_metrics
 from mnistctl.store.result import RunResult
 from mnistctl.text import parse_json, to_json
 
@@ -269,15 +268,6 @@ def describe(directory: Path) -> RunInfo:
     if is_locked(directory):
         state = "running"
     return RunInfo(directory.name, directory, state, config, result, modified)
-
-
-def epochs_done(run: RunInfo) -> int:
-    """Whole epochs in the metrics of a run; of an ensemble those of all members together."""
-    parts = [own.directory for own in list_runs(run.directory / MEMBERS_NAME)] or [run.directory]
-    return sum(
-        max((record["epoch"] for record in read_metrics(own) if "step" not in record), default=0)
-        for own in parts
-    )
 
 
 def _parsed(directory: Path, name: str, parse: Callable[[dict[str, Any]], T]) -> T | None:

@@ -12,8 +12,8 @@ from mnistctl.draw.grid import TILE, TILE_GAP, ImageGrid
 from mnistctl.draw.types import Figure, Pixels
 from mnistctl.errors import MnistctlError, UsageError
 from mnistctl.recipes import RECIPES, Augmentation, get_recipe
+from mnistctl.visualize import sources
 from mnistctl.visualize.registry import kind
-from mnistctl.visualize.sources import MAX_COUNT, ClassName, Count, SplitSource, class_index
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,16 +23,11 @@ NUM_VARIANTS = 7
 """Augmented versions beside each original."""
 
 
-@kind(
-    "samples",
-    "",
-    "--class 7 --split train --count 40 --output sevens.png",
-    "--augmented standard --seed 1",
-)
+@kind("samples", "", "--class 7 --count 40 -o sevens.png", "--augmented standard --seed 1")
 def samples(
-    data: SplitSource,
-    count: Count = None,
-    class_name: ClassName = None,
+    data: sources.Split,
+    count: sources.Count = None,
+    class_name: sources.ClassName = None,
     seed: Annotated[
         int | None,
         typer.Option("--seed", metavar="N", min=0, help="Random images, not each class's first."),
@@ -50,8 +45,12 @@ def samples(
         raise UsageError(f"--count {count}: at most {MAX_ORIGINALS} with --augmented")
     name = data.name_for()
     classes = get_dataset(name).classes
-    chosen = range(len(classes)) if class_name is None else [class_index(class_name, classes)]
-    number = count or (NUM_ORIGINALS if augmented else min(MAX_COUNT, PER_CLASS * len(classes)))
+    chosen = (
+        range(len(classes)) if class_name is None else [sources.class_index(class_name, classes)]
+    )
+    number = count or (
+        NUM_ORIGINALS if augmented else min(sources.MAX_COUNT, PER_CLASS * len(classes))
+    )
     split = data.load(name)
     indexes = _chosen(split.labels, number, chosen, seed)
     images = split.images[indexes]

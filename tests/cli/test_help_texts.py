@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import small_data
+import typer
 from PIL import Image, ImageDraw
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -20,8 +21,9 @@ from mnistctl.data.registry import DATASETS
 def walk(command: Any, path: str = "mnistctl") -> Iterator[tuple[str, Any]]:
     """Every command and group of commands, by what one types."""
     yield path, command
-    for name, own in getattr(command, "commands", {}).items():
-        yield from walk(own, f"{path} {name}")
+    context = typer.Context(command, info_name=path)
+    for name in getattr(command, "list_commands", lambda context: ())(context):
+        yield from walk(command.get_command(context, name), f"{path} {name}")
 
 
 COMMANDS = dict(walk(get_command(app)))

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runs_made import CONFIG, finish, save_run
+from runs_made import CONFIG, finish, save_run, saved
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
 from mnistctl.cli.runs import repeat_command
 from mnistctl.recipes import RECIPES, with_settings
+from mnistctl.store.checkpoint import save
 from mnistctl.store.lock import locked
-from mnistctl.store.runs import CONFIG_NAME, write_json
+from mnistctl.store.runs import CONFIG_NAME, LAST_NAME, write_json
 
 LIST_KEYS = {
     *("run", "state", "recipe", "dataset", "seed", "epochs", "accuracy"),
@@ -30,7 +31,9 @@ def _two_runs() -> None:
     STORE.mkdir()
     finish(save_run(STORE / "done"), validation=0.95)
     save_run(STORE / "stopped")
-    write_json(STORE / "stopped", CONFIG_NAME, replace(CONFIG, seed=7).to_dict())
+    config = replace(CONFIG, seed=7)
+    write_json(STORE / "stopped", CONFIG_NAME, config.to_dict())
+    save(STORE / "stopped" / LAST_NAME, saved(config=config))
 
 
 def run(*words: str, code: int = 0, answer: str | None = None) -> Any:
@@ -66,6 +69,13 @@ def test_list_for_people() -> None:
 def test_a_run_is_running_while_its_lock_is_held() -> None:
     with locked(STORE / "stopped"):
         assert json.loads(run("--json").stdout)["runs"][0]["state"] == "running"
+
+
+def test_a_damaged_checkpoint_is_told() -> None:
+    raw = (STORE / "done" / LAST_NAME).read_bytes()
+    (STORE / "done" / LAST_NAME).write_bytes(raw[:500] + b"\xff" + raw[501:])
+    rows = {row["run"]: row for row in json.loads(run("--json").stdout)["runs"]}
+    assert (rows["done"]["state"], rows["done"]["accuracy"]) == ("damaged", None)
 
 
 def test_show() -> None:
