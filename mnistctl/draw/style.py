@@ -1,6 +1,9 @@
 """What all figures share: margins, fonts, colours that people of any colour vision tell apart."""
 
+import re
+from collections.abc import Callable
 from textwrap import fill
+from typing import Any
 
 from mnistctl.draw.types import Axes, Figure, Pixels, Values
 from mnistctl.text import escaped
@@ -38,27 +41,32 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     return figure
 
 
+def drawn(text: str, keep: str = "") -> str:
+    """A name as matplotlib draws it: nothing that breaks an SVG, and no formula."""
+    return re.sub(r"(?<!\\)\$", r"\\$", escaped(text, keep))
+
+
 def show_names_as_text(figure: Figure) -> None:
-    """Take from names of files, runs and classes what would be a formula, or break an SVG.
+    """Draw names of files, runs and classes as they are, in titles, legends, labels and ticks.
 
     To be called last: whatever is to be seen is in `figure` by then.
     """
     from matplotlib.text import Text
-    from matplotlib.ticker import FixedFormatter
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
 
+    ticks: set[int] = set()
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
-        formatter = axis.get_major_formatter()
-        if isinstance(formatter, FixedFormatter):
-            formatter.seq = [escaped(name).replace("$", r"\$") for name in formatter.seq]
-    ticks = {id(text) for axes in figure.axes for text in _tick_labels(axes)}
+        named = axis.get_major_formatter()
+        if isinstance(named, FixedFormatter | FuncFormatter):  # of names; others write numbers
+            axis.set_major_formatter(_drawn_by(named))
+        ticks |= {id(text) for text in axis.get_ticklabels(which="both")}
     for text in figure.findobj(Text):
-        if id(text) not in ticks:  # numbers among them may be formulas, those of powers of ten
-            text.set_text(escaped(text.get_text(), keep="\n"))
-            text.set_parse_math(False)
+        if id(text) not in ticks:
+            text.set_text(drawn(text.get_text(), keep="\n"))
 
 
-def _tick_labels(axes: Axes) -> list[object]:
-    return [*axes.get_xticklabels(which="both"), *axes.get_yticklabels(which="both")]
+def _drawn_by(formatter: Callable[[float, Any], str]) -> Callable[[float, Any], str]:
+    return lambda x, place: drawn(formatter(x, place), keep="\n")
 
 
 def bare(axes: Axes) -> None:
