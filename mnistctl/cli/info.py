@@ -125,12 +125,19 @@ def _processor() -> str:
 
 
 def _places(data_dir: Path, store: Path) -> dict[str, Any]:
+    from mnistctl.data.mnist import state
     from mnistctl.store.removal import size_of
     from mnistctl.store.runs import run_directories
 
     return {
         "data_dir": str(data_dir),
-        "datasets": [{"name": own.name, "state": own.state(data_dir)} for own in DATASETS.values()],
+        "datasets": [
+            {
+                "name": own.name,
+                "state": state(own.published, data_dir) if own.published else "drawn at run time",
+            }
+            for own in DATASETS.values()
+        ],
         "store": str(store),
         "store_bytes": size_of(store),
         "runs": len(run_directories(store)),

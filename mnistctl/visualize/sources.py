@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mnistctl.data.registry import DEFAULT_DATASET, DIGITS, check_split, get_dataset
+from mnistctl.data.images import DIGITS
+from mnistctl.data.registry import DEFAULT_DATASET, check_split, get_dataset
 from mnistctl.draw.types import Pixels
 from mnistctl.errors import UsageError, unknown
 from mnistctl.events import NullReporter, Reporter

@@ -19,7 +19,8 @@ from torch import nn
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
-from mnistctl.data.registry import DATASETS, LabelledImages
+from mnistctl.data.images import LabelledImages
+from mnistctl.data.registry import DATASETS
 from mnistctl.events import NullReporter, Reporter
 from mnistctl.models import registry
 from mnistctl.recipes import RECIPES
