@@ -8,7 +8,8 @@ import typer
 
 from mnistctl.cli import options
 from mnistctl.cli.command import examples
-from mnistctl.cli.output import Output, is_terminal, start_output
+from mnistctl.cli.lines import is_terminal
+from mnistctl.cli.output import Output, start_output
 from mnistctl.errors import unknown
 
 EXAMPLES = examples("mnistctl help", "mnistctl help recipes", "mnistctl help train")

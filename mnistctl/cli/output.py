@@ -2,15 +2,15 @@
 
 import os
 import sys
-import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
+from mnistctl.cli.lines import is_terminal, show_line
 from mnistctl.errors import ExitCode, MnistctlError
 from mnistctl.events import Reporter
-from mnistctl.text import escaped, to_json
+from mnistctl.text import to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,17 +71,6 @@ class Output:
         return LineReporter()
 
 
-def show_line(text: str, stream: TextIO) -> None:
-    """One line for people; the way of all text to stdout and stderr, but for rich's."""
-    print(escaped(text), file=stream, flush=True)
-
-
-def show_traceback(error: BaseException) -> None:
-    """Where an error came from, for --debug; indented, so that it passes for nothing else."""
-    for line in "".join(traceback.format_exception(error)).splitlines():
-        show_line(f"  {line}", sys.stderr)
-
-
 def start_output(ctx: typer.Context, as_json: bool, quiet: bool) -> Output:
     """The output of the command that `ctx` runs, remembered for errors."""
     output = Output(as_json, quiet, first_rank=os.environ.get("RANK", "0") == "0")
@@ -103,11 +92,6 @@ def show_error(ctx: typer.Context, error: MnistctlError) -> None:
         output.document(
             {"error": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
         )
-
-
-def is_terminal(stream: TextIO) -> bool:
-    """A real terminal that can move its cursor. FORCE_COLOR has no say: logs get no bars."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def console_for(stream: TextIO) -> "Console":

@@ -11,7 +11,8 @@ import typer
 
 from mnistctl.cli import complete, options
 from mnistctl.cli.command import Command, Group, examples
-from mnistctl.cli.output import Output, is_terminal, start_output
+from mnistctl.cli.lines import is_terminal
+from mnistctl.cli.output import Output, start_output
 from mnistctl.cli.table import Column, show_table
 from mnistctl.data.registry import DEFAULT_DATASET
 from mnistctl.errors import CheckpointError, Interrupted, MnistctlError, UsageError

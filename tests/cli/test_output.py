@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from mnistctl.cli import output as module
 from mnistctl.cli.app import app
-from mnistctl.cli.output import Output, console_for, show_line
+from mnistctl.cli.lines import show_line
+from mnistctl.cli.output import Output, console_for
 from mnistctl.cli.progress import BarReporter, LineReporter
 from mnistctl.errors import MnistctlError
 from mnistctl.store import checkpoint, runs
