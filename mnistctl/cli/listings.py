@@ -29,7 +29,7 @@ def show_recipes(output: Output) -> None:
             str(recipe.batch_size),
             recipe.summary,
         )
-    output.console().print(table)
+    output.show(table)
     output.line("* the default; --json shows every number")
 
 
@@ -84,7 +84,7 @@ def show_runs(output: Output, store: Path) -> None:
             percent(accuracy) if accuracy is not None else "-",
             age(row["age_seconds"]),
         )
-    output.console().print(table)
+    output.show(table)
 
 
 def age(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """What a command shows and where: stdout is data, stderr everything else, decided once here."""
 
+import contextlib
 import os
 import sys
 import traceback
@@ -13,7 +14,7 @@ from mnistctl.events import Reporter
 from mnistctl.text import escaped, to_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 _META_KEY = "mnistctl.output"
 # Typer exports no common class of the errors in what was typed; this is click's UsageError.
@@ -40,6 +41,14 @@ class Output:
         """A line of the result for people, on stdout."""
         if self.human:
             show_line(text, sys.stdout)
+
+    def show(self, renderable: "RenderableType") -> None:
+        """What rich draws, for people, on stdout; in a pipe without spaces at the lines' ends."""
+        console = self.console()
+        with contextlib.nullcontext() if console.is_terminal else console.capture() as captured:
+            console.print(renderable)
+        for line in captured.get().splitlines() if captured else []:
+            self.line(line.rstrip())
 
     @property
     def human(self) -> bool:

@@ -39,9 +39,9 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     return figure
 
 
-def drawn(text: str) -> str:
+def drawn(text: str, keep: str = "") -> str:
     """A name from elsewhere as matplotlib draws it: nothing that breaks an SVG, no formula."""
-    return escaped(text).replace("$", r"\$")
+    return escaped(text, keep).replace("$", r"\$")
 
 
 def bare(axes: Axes) -> None:

@@ -149,7 +149,7 @@ class SamplesView:
         pairs = zip(self.labels, self.indexes, strict=True)
         captions = [f"{self.classes[label]}  #{index}" for label, index in pairs]
         if self.variants is None:
-            return ImageGrid(self.images, captions, fit=self.fit)
+            return ImageGrid(self.images, captions, fit=self.fit, spread=True)
         rows = zip(self.images, self.variants, strict=True)
         images = [image for first, others in rows for image in (first, *others[:variants])]
         texts = [text for caption in captions for text in (caption, *[beneath] * variants)]
