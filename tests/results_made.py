@@ -33,7 +33,8 @@ from mnistctl.visualize.samples import SamplesView
 from mnistctl.visualize.sources import OneImage
 
 GENERATOR = np.random.default_rng(3)
-CLOTHES = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",")
+CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat")
+CLOTHES += ("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 LETTERS = tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt")
 SIDE = 28
 
