@@ -159,13 +159,13 @@ def disturb_each_write(
     for number in range(first, 2000, stride):
         name = f"disturbed-{number}"
         result = server.run(*words, "--name", name, **{fault: number})
+        if result.writes < number:
+            return stopped, result.writes
         directory = STORE / name
         for file in directory.rglob("*.pt"):
             checkpoint.load(file)  # whole, whatever was going on
-        if result.code == 0:  # what could not be written was leftovers to remove, or nothing
+        if result.code == 0:  # what failed was to remove leftovers
             assert_same_run(name, "straight")
-            if fault == "kill_at" or number > 20 and not result.err.count("error"):
-                return stopped, number
             continue
         stopped += 1
         assert result.code == (-signal.SIGKILL if fault == "kill_at" else 1), result
@@ -175,7 +175,9 @@ def disturb_each_write(
         result = server.run(*again)
         assert result.code == 0, (number, result)
         assert_same_run(name, "straight")
-        assert not list(directory.rglob(".*.tmp"))
+        # A member's staging directory stays for an hour: it may be a living process's.
+        left = [path for path in directory.rglob(".*.tmp") if path.parent.name != "members"]
+        assert all(is_temporary(path.parent.name) for path in left)
         shutil.rmtree(directory)
     raise AssertionError("it never ended")
 
@@ -183,7 +185,7 @@ def disturb_each_write(
 def test_a_kill_at_each_seventh_write(server: Server) -> None:
     stopped, writes = disturb_each_write(server, SAVING, "kill_at", 4, 7)
     assert writes > 60
-    assert stopped == writes // 7
+    assert stopped == len(range(4, writes + 1, 7))
 
 
 @pytest.mark.slow
@@ -191,7 +193,7 @@ def test_a_kill_at_each_seventh_write(server: Server) -> None:
 @pytest.mark.parametrize("fault", ["kill_at", "fail_at", "full_from"])
 def test_a_fault_at_each_write(fault: str, words: tuple[str, ...], server: Server) -> None:
     stopped, writes = disturb_each_write(server, words, fault)
-    print(f"{fault}: {stopped} of {writes - 1} points stopped a run, and all were made good")
+    print(f"{fault}: {stopped} of {writes} points stopped a run, and all were made good")
     assert writes > 60
     assert stopped > 50
 

@@ -37,10 +37,17 @@ class Output:
             self.document_written = True
             print(to_json(document, indent=2))
 
-    def line(self, text: str) -> None:
-        """A line of the result for people, on stdout."""
-        if self.human:
+    def line(self, text: str, style: str = "") -> None:
+        """A line of the result for people, on stdout; `style`, rich's, is for terminals."""
+        if not self.human:
+            return
+        if not style or not is_terminal(sys.stdout):
             show_line(text, sys.stdout)
+            return
+        console = self.console()
+        with console.capture() as styled:
+            console.print(text, style=style, soft_wrap=True, end="")
+        print(styled.get(), flush=True)  # through sys.stdout, which bars redirect
 
     def show(self, renderable: "RenderableType") -> None:
         """What rich draws, for people, on stdout; in a pipe without spaces at the lines' ends."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
-from typer.core import TyperGroup
 
 from mnistctl.cli import options
+from mnistctl.cli.command import Command, Group, examples
 from mnistctl.cli.output import Output, is_terminal, show_line, start_output
 from mnistctl.errors import UsageError, unknown
 from mnistctl.visualize.registry import DEFAULT_KIND, Frame, Kind, View, all_kinds
@@ -34,9 +34,11 @@ SHARED: dict[str, tuple[Any, Any]] = {
 }
 Out = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Save a figure: .png, .svg or .pdf."),
+    options.output_option(
+        "--output", "-o", metavar="FILE", help="Save a figure: .png, .svg or .pdf."
+    ),
 ]
-Show = Annotated[bool, typer.Option("--show", help="Open the figure in a window.")]
+Show = Annotated[bool, options.output_option("--show", help="Open the figure in a window.")]
 OUTPUT: dict[str, tuple[Any, Any]] = {
     "output": (Out, None),
     "show": (Show, False),
@@ -46,7 +48,7 @@ OUTPUT: dict[str, tuple[Any, Any]] = {
 }
 
 
-class KindGroup(TyperGroup):
+class KindGroup(Group):
     """The kinds as commands; without one `prediction` is meant."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -81,8 +83,13 @@ class KindGroup(TyperGroup):
 
 visualize_app = typer.Typer(
     cls=KindGroup,
-    help="See the data, the network, and where it fails.",
-    epilog=f"Without a KIND: {DEFAULT_KIND}. mnistctl visualize KIND --help shows its options.",
+    help="See the data, the network, and where it fails.\n\nWithout a KIND: the prediction for an"
+    " image. mnistctl visualize KIND --help shows a kind's options.",
+    epilog=examples(
+        "mnistctl visualize --index 7",
+        "mnistctl visualize errors --output errors.png",
+        "mnistctl visualize saliency --image photo.jpg",
+    ),
     subcommand_metavar="[KIND] [OPTIONS]",
     options_metavar="",
     rich_markup_mode=None,
@@ -110,10 +117,9 @@ def command_of(kind: Kind) -> Any:
     command.__signature__ = Signature(every)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in every}
     command.__doc__ = kind.function.__doc__
-    examples = [f"  mnistctl visualize {kind.name} {words}".rstrip() for words in kind.examples]
+    shown = (f"mnistctl visualize {kind.name} {words}".rstrip() for words in kind.examples)
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    epilog = "\n".join(["\b", "Examples:", *examples])
-    app.command(kind.name, epilog=epilog)(command)
+    app.command(kind.name, cls=Command, epilog=examples(*shown))(command)
     return typer.main.get_command(app)
 
 

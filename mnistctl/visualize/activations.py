@@ -62,8 +62,10 @@ class LayerMaps:
 
 
 def _strongest(name: str, maps: "Tensor", count: int) -> LayerMaps:
-    order = maps.sum((1, 2)).argsort(descending=True, stable=True)[:count]
-    return LayerMaps(name, len(maps), order.tolist(), maps[order].numpy())
+    from mnistctl.engine.inference.activations import strongest_maps
+
+    channels, strongest = strongest_maps(maps, count)
+    return LayerMaps(name, len(maps), channels, strongest.numpy())
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def logged_curves(directories: list[Path]) -> CurvesView:
         if not run.batch_loss and not run.epoch_loss:
             raise CheckpointError(
                 f"run '{run.name}' has no metrics: nothing was logged in {run.directory}",
-                "runs that have: mnistctl train --list-runs",
+                "runs that have: mnistctl runs",
             )
     return view
 

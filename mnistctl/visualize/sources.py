@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mnistctl.data.registry import DEFAULT_DATASET, DIGITS, check_split, get_dataset
+from mnistctl.data.images import DIGITS
+from mnistctl.data.registry import DEFAULT_DATASET, check_split, get_dataset
 from mnistctl.draw.types import Pixels
 from mnistctl.errors import UsageError, unknown
 from mnistctl.events import NullReporter, Reporter
@@ -261,13 +262,10 @@ class Runs(Source):
     store: Path
 
     def directories(self) -> list[Path]:
-        """A checkpoint file stands for the run it lies in. Raises CheckpointError."""
-        from mnistctl.store.resolve import find_run
-        from mnistctl.store.runs import is_run
+        """Of the runs named, by default the latest; a checkpoint file stands for its run.
 
-        found = []
-        for name in self.checkpoint or ("latest",):
-            path = Path(name)
-            inside = path.suffix == ".pt" and path.is_file() and is_run(path.parent)
-            found.append(path.parent if inside else find_run(name, self.store).directory)
-        return found
+        Raises CheckpointError.
+        """
+        from mnistctl.store.find import find_run
+
+        return [find_run(name, self.store).directory for name in self.checkpoint or ("latest",)]

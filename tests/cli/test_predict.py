@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
 from mnistctl.data import mnist
-from mnistctl.data.registry import LabelledImages
+from mnistctl.data.images import LabelledImages
 from mnistctl.engine.inference.loading import load_model
 from mnistctl.events import NullReporter
 

@@ -194,7 +194,9 @@ def test_samples_by_class_random_and_augmented() -> None:
     assert {own["label"] for own in sevens["samples"]} == {7}
     assert len(document("samples", "--augmented", "standard")["samples"]) == 10
     shown = run("samples", "--augmented", "standard", "--count", "2").stdout
-    assert shown.count(" augmented") == 2 * 4 + 1  # at 80 columns beside each original, and in the title
+    assert (
+        shown.count(" augmented") == 2 * 4 + 1
+    )  # at 80 columns beside each original, and in the title
     assert not Path("runs").exists()
 
 

@@ -26,7 +26,7 @@ def pixel(row: int, column: int) -> Tensor:
 
 @pytest.mark.parametrize("name", networks())
 def test_filters_are_the_answers_to_single_pixels(name: str) -> None:
-    network = build(name).eval()
+    network = build(name, 10).eval()
     layer_name, filters = first_filters(network)
     layer = network.get_submodule(layer_name)
     with recorded({"first": layer}) as outputs:
@@ -53,7 +53,7 @@ def _unit(layer: nn.Module, side: int) -> tuple[int, int]:
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_every_convolution_answers(name: str) -> None:
     torch.manual_seed(0)
-    network = build(name).eval()
+    network = build(name, 10).eval()
     layers = conv_layers(network)
     assert [layer.name for layer in layers] == [f"conv{k}" for k in range(1, len(layers) + 1)]
     assert all((layer.norm is not None) == name.startswith("compact") for layer in layers)
@@ -64,7 +64,7 @@ def test_every_convolution_answers(name: str) -> None:
 
 def test_a_network_without_convolutions_is_said_to_have_none() -> None:
     with pytest.raises(MnistctlError, match="needs convolutions, and this network has none"):
-        need_conv_layers(build("mlp"), "activations", "")
+        need_conv_layers(build("mlp", 10), "activations", "")
     with pytest.raises(MnistctlError, match="does not look at pixels"):
         first_filters(nn.Sequential(nn.Linear(3, 4)))
     with pytest.raises(MnistctlError, match="has none"), penultimate(nn.Conv2d(1, 1, 1)):
@@ -73,7 +73,7 @@ def test_a_network_without_convolutions_is_said_to_have_none() -> None:
 
 @pytest.mark.parametrize("name", networks())
 def test_last_layer_maps_the_penultimate_to_the_logits(name: str) -> None:
-    network = build(name).eval()
+    network = build(name, 10).eval()
     images = torch.rand(5, 1, 28, 28)
     with penultimate(network) as collected:
         logits = network(images)
@@ -83,7 +83,7 @@ def test_last_layer_maps_the_penultimate_to_the_logits(name: str) -> None:
 
 
 def test_hooks_are_gone_afterwards() -> None:
-    network = build("cnn-small").eval()
+    network = build("cnn-small", 10).eval()
     with recorded({"conv1": network.get_submodule("conv1")}) as outputs:
         pass
     with penultimate(network) as collected:

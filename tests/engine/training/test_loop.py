@@ -12,7 +12,8 @@ from runs_made import CONFIG
 from small_data import load_small_split
 from torch import nn
 
-from mnistctl.data.registry import DATASETS, LabelledImages
+from mnistctl.data.images import LabelledImages
+from mnistctl.data.registry import DATASETS
 from mnistctl.distributed import Ranks
 from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.loop import FitData, Hooks, fit
