@@ -194,9 +194,7 @@ def test_samples_by_class_random_and_augmented() -> None:
     assert {own["label"] for own in sevens["samples"]} == {7}
     assert len(document("samples", "--augmented", "standard")["samples"]) == 10
     shown = run("samples", "--augmented", "standard", "--count", "2").stdout
-    assert (
-        shown.count(" augmented") == 2 * 4 + 1
-    )  # at 80 columns beside each original, and in the title
+    assert shown.count(" augmented") == 2 * 4 + 1
     assert not Path("runs").exists()
 
 
@@ -363,7 +361,7 @@ def test_help_of_the_group_lists_the_kinds() -> None:
     for flag in ("--help", "-h"):
         shown = run(flag).stdout
         assert all(f"\n  {kind} " in shown for kind in KEYS)
-        assert "--output" not in shown
+        assert "--device" not in shown
 
 
 @pytest.mark.parametrize("words", [("--help",), ("saliency", "--help"), ("erors",), ("compare",)])

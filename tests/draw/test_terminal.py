@@ -73,13 +73,11 @@ def test_of_many_classes_the_likeliest_ten_and_the_label_have_bars() -> None:
 
 
 def test_a_digit_is_large_and_a_garment_is_not() -> None:
-    console = console_of(120, colours=False)
+    console, other = console_of(120, colours=False), console_of(120, colours=False)
     blank = np.zeros((28, 28), np.uint8)
     digit = screen_of(terminal.prediction_panel(blank, "1", [0.1] * 10, DIGITS, console), console)
     assert digit.count("██") > 5
     assert "Ankle boot" not in digit
-    garment = screen_of(
-        terminal.prediction_panel(blank, "Coat", [0.0] * 10, CLOTHES, console), console
-    )
+    garment = screen_of(terminal.prediction_panel(blank, "Coat", [0.0] * 10, CLOTHES, other), other)
     assert "██" not in garment
     assert "Ankle boot" in garment
