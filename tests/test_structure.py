@@ -167,7 +167,9 @@ def test_no_heavy_import_at_start(statement: str) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("words", [["runs"], ["help", "recipes"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["runs"], ["info", "recipes"], ["help", "recipes"]], ids=" ".join
+)
 def test_a_listing_needs_no_heavy_import(words: list[str]) -> None:
     code = (
         "import sys; from mnistctl.cli.app import main\n"

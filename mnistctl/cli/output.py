@@ -4,12 +4,11 @@ import os
 import sys
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mnistctl.cli.stream import is_terminal as is_terminal
-from mnistctl.cli.stream import show_line as show_line
+from mnistctl.cli.streams import console_for, is_terminal, show_line
 from mnistctl.errors import ExitCode, MnistctlError
 from mnistctl.events import Reporter
 from mnistctl.text import to_json
@@ -100,19 +99,3 @@ def show_error(ctx: typer.Context, error: MnistctlError) -> None:
         output.document(
             {"error": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
         )
-
-
-def console_for(stream: TextIO) -> "Console":
-    """Rich on `stream`; escape codes only on a terminal, colours only without NO_COLOR.
-
-    Text is text: no markup or emoji codes in it, and control characters are escaped.
-    """
-    from mnistctl.cli.console import EscapingConsole
-
-    return EscapingConsole(
-        file=stream,
-        force_terminal=is_terminal(stream),
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
