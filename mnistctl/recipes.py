@@ -101,12 +101,24 @@ class Recipe:
         return recipe
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Every field that can be set, those of the augmentation with a dot."""
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        del own["name"], own["summary"], own["augmentation"]
+        return own | {f"augmentation.{key}": v for key, v in vars(self.augmentation).items()}
+
+    @property
+    def changes(self) -> dict[str, str]:
+        """What differs from the recipe of its name, as `--set` takes it."""
+        own = self.settings
+        original = RECIPES[self.name].settings if self.name in RECIPES else own
+        return {key: as_typed(own[key]) for key in own if original[key] != own[key]}
+
+    @property
     def label(self) -> str:
         """Its name, and what differs from the recipe of that name: `standard (epochs=3)`."""
-        own, original = _flat(self), _flat(RECIPES[self.name]) if self.name in RECIPES else {}
-        changed = [key for key in own if original.get(key, own[key]) != own[key]]
-        settings = ", ".join(f"{key}={as_typed(own[key])}" for key in changed)
-        return f"{self.name} ({settings})" if changed else self.name
+        changed = ", ".join(f"{key}={value}" for key, value in self.changes.items())
+        return f"{self.name} ({changed})" if changed else self.name
 
 
 _STANDARD = Recipe(
@@ -227,7 +239,7 @@ RECIPES: dict[str, Recipe] = {
 def get_recipe(name: str) -> Recipe:
     """The recipe called `name`. Raises UsageError with the near match when there is none."""
     if name not in RECIPES:
-        raise unknown("recipe", name, tuple(RECIPES), "see mnistctl train --list-recipes")
+        raise unknown("recipe", name, tuple(RECIPES), "see mnistctl info recipes")
     return RECIPES[name]
 
 
@@ -246,7 +258,7 @@ def with_settings(
     field that is set twice.
     """
     given = {key: value for key, value in (options or {}).items() if value is not None}
-    known = tuple(_flat(recipe))
+    known = tuple(recipe.settings)
     said = {key: f"{OPTIONS[key]} {value}" for key, value in given.items()}
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -274,19 +286,13 @@ OPTIONS = {"epochs": "--epochs", "batch_size": "--batch-size", "learning_rate": 
 """Fields with an option of their own."""
 
 
-def _flat(recipe: Recipe) -> dict[str, Any]:
-    """Every field that can be set, those of the augmentation with a dot."""
-    own = {f.name: getattr(recipe, f.name) for f in fields(recipe)}
-    for key in ("name", "summary", "documented", "augmentation"):
-        del own[key]
-    return own | {f"augmentation.{key}": v for key, v in vars(recipe.augmentation).items()}
-
-
 def as_typed(value: Any) -> str:
     """`value` as `--set` takes it."""
     if isinstance(value, tuple):
         return ",".join(map(as_typed, value))
-    return f"{value:g}" if isinstance(value, float) else str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value).lower()
 
 
 def _parsed(key: str, text: str) -> Any:
@@ -347,7 +353,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 def _problem(recipe: Recipe) -> tuple[str, str] | None:
     """The first field whose value can't train, and what it must be."""
-    for key, value in _flat(recipe).items():
+    for key, value in recipe.settings.items():
         if key in _RULES and not _RULES[key][0](value):
             return key, f"must be {_RULES[key][1]}"
     return None

@@ -14,8 +14,7 @@ import small_data
 from idx_made import FILES
 from program import Server
 
-from mnistctl.data.download import download
-from mnistctl.data.registry import DATASETS
+from mnistctl.data.registry import DATASETS, download
 
 USER_SETTINGS = ("MNISTCTL_DATA", "MNISTCTL_STORE", "NO_COLOR", "FORCE_COLOR")
 # Nothing listens there: what a test starts as a process of its own meets a refused connection.
@@ -114,7 +113,7 @@ def mnist_dir() -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """How many tests were skipped for want of MNIST, and the command that gets it."""
+    """Which tests were skipped for want of MNIST or a browser, and the command that gets it."""
     skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", [])]
     number = sum(isinstance(why, tuple) and why[2] == f"Skipped: {NO_MNIST}" for why in skipped)
     if number:
@@ -123,6 +122,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("real MNIST not found", yellow=True)
         terminalreporter.write_line(f"{number} {tests} skipped. To run them, get MNIST first:")
         terminalreporter.write_line(f"  mnistctl download --data-dir {shlex.quote(place)}")
+    for why in skipped:
+        if isinstance(why, tuple) and why[2].startswith("Skipped: browser tests need"):
+            terminalreporter.section("tests of the page skipped", yellow=True)
+            terminalreporter.write_line(why[2].removeprefix("Skipped: "))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mnistctl.data.registry import DATASETS, Blob, Dataset, IdxFile, Published, idx_dataset
+from mnistctl.data.images import Blob, Dataset, IdxFile, Published
+from mnistctl.data.registry import DATASETS, idx_dataset
 
 SIZES = {"train": 60, "test": 20}
 

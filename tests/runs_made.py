@@ -1,14 +1,17 @@
 """Runs and checkpoints made without training, for tests of the store."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from mnistctl.data.images import DIGITS
 from mnistctl.recipes import RECIPES
 from mnistctl.store import runs
-from mnistctl.store.checkpoint import Checkpoint
+from mnistctl.store.archive import seal
+from mnistctl.store.checkpoint import FORMAT, VERSION, Checkpoint
 from mnistctl.store.config import RunConfig
 from mnistctl.store.result import RunResult, Score, ValidationScore
 from mnistctl.store.rotation import save_last
@@ -17,7 +20,7 @@ CONFIG = RunConfig(
     recipe=RECIPES["mlp"],
     dataset="mnist",
     dataset_sha256="0" * 64,
-    classes=tuple("0123456789"),
+    classes=DIGITS,
     seed=0,
     validation=0,
     device="cpu",
@@ -31,6 +34,14 @@ CONFIG = RunConfig(
     command="mnistctl train",
     versions={"torch": "2.10.0"},
 )
+RESULT = RunResult(
+    epochs=CONFIG.recipe.epochs,
+    checkpoint=runs.LAST_NAME,
+    parameters=109_386,
+    train_seconds=1.0,
+    images_per_second=1.0,
+    test=Score(loss=0.1, accuracy=0.9, correct=9, total=10),
+)
 
 
 def saved(step: int = 0, **changes: Any) -> Checkpoint:
@@ -38,6 +49,27 @@ def saved(step: int = 0, **changes: Any) -> Checkpoint:
     weights = {"w": torch.arange(6.0).reshape(2, 3)}
     training = {"epochs_done": 0, "step": step, "model": weights}
     return replace(Checkpoint(weights, CONFIG, "x", {}, training), **changes)
+
+
+def document_at(step: int = 0) -> dict[str, Any]:
+    """What the file of `saved(step)` holds."""
+    made = saved(step)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "run": made.run,
+        "config": CONFIG.to_dict(),
+        "metrics": {},
+        "weights": made.weights,
+        "training": made.training,
+    }
+
+
+def sealed(document: Any) -> bytes:
+    """The bytes of a checkpoint file that holds `document`, whatever it is."""
+    buffer = io.BytesIO()
+    torch.save(document, buffer)
+    return seal(buffer.getvalue())
 
 
 def save_run(directory: Path, step: int = 0) -> Path:
@@ -48,15 +80,11 @@ def save_run(directory: Path, step: int = 0) -> Path:
     return directory
 
 
-def finish(directory: Path, validation: float | None = None) -> None:
-    """Give a run its result, with the given validation accuracy."""
-    result = RunResult(
-        epochs=CONFIG.recipe.epochs,
-        checkpoint=runs.LAST_NAME,
-        parameters=6,
-        train_seconds=1.0,
-        images_per_second=1.0,
-        test=Score(loss=0.1, accuracy=0.9, correct=9, total=10),
-        validation=None if validation is None else ValidationScore(0.1, validation, 10, 1),
-    )
-    runs.write_json(directory, runs.RESULT_NAME, result.to_dict())
+def finish(directory: Path, validation: float | None = None, test: float = 0.9) -> None:
+    """Give a run its result, with the given accuracies."""
+    document = RESULT.to_dict()
+    document["test"]["accuracy"] = test
+    if validation is not None:
+        scored = ValidationScore(loss=0.1, accuracy=validation, total=10, epoch=1)
+        document["validation"] = vars(scored)
+    runs.write_json(directory, runs.RESULT_NAME, document)

@@ -1,6 +1,7 @@
 """The benchmarks themselves: damaged images, scores and tables, on cases worked out by hand."""
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -9,22 +10,29 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from small_data import load_small_split
 from torch import Tensor
 
 from mnistctl import __version__
 from mnistctl.data import synthetic
-from mnistctl.engine.inference.loading import LoadedModel
+from mnistctl.data.images import DIGITS
+from mnistctl.data.registry import get_dataset
+from mnistctl.engine.inference.loading import load_model
+from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.run import train
 from mnistctl.errors import UsageError
 from mnistctl.events import NullReporter
 from mnistctl.models.registry import build
 from mnistctl.recipes import RECIPES
-from tests.bench import figures
+from mnistctl.store import checkpoint
+from tests.bench import figures, photos
 from tests.bench.corruptions import by_severity, mean_accuracy, table
+from tests.bench.corruptions import measure as measure_corruptions
 from tests.bench.damage import CORRUPTIONS, NUM_SEVERITIES, corrupt, corrupt_at
 from tests.bench.figures import append, identity, markdown, recipe_hash, show_share, wilson
+from tests.bench.machine_rate import training_flops
+from tests.bench.ours import evaluation_rate, predictor_of, train_once, training_rate
+from tests.bench.outlier_pictures import KINDS, NEW_KINDS
 from tests.bench.photos import (
     Reading,
     accuracy_counts,
@@ -35,7 +43,9 @@ from tests.bench.photos import (
     verdict_table,
 )
 from tests.bench.ship import ship
+from tests.bench.speed import bar_cost, loading
 from tests.bench.study import study
+from tests.bench.temperature import fit_temperature, temperature
 
 NOISE = ("gaussian noise", "impulse noise", "low contrast", "occlusion")
 """Corruptions that change the ground, too, not the ink alone."""
@@ -44,7 +54,7 @@ NOISE = ("gaussian noise", "impulse noise", "low contrast", "occlusion")
 @pytest.fixture(scope="module")
 def digits() -> Tensor:
     """Drawn digits, uint8 (60, 28, 28)."""
-    return synthetic.load("test")[0][:60]
+    return synthetic.load("test").images[:60]
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -163,8 +173,8 @@ def test_trade_counts_each_side_of_the_threshold() -> None:
     # A picture that its own ink speaks against is no digit at any confidence.
     rows = [trade(READINGS, LETTERS, LETTERS[:1], threshold) for threshold in (0.8, 0.95, 0.98)]
     assert [row["digits_lost"] for row in rows] == [0.4, 0.6, 0.8]
-    assert [row["non_digits_called_digit"] for row in rows] == [0.5, 0.5, 0.0]
-    assert [row["new_non_digits_called_digit"] for row in rows] == [1.0, 1.0, 0.0]
+    assert [row["outliers_called_digit"] for row in rows] == [0.5, 0.5, 0.0]
+    assert [row["new_outliers_called_digit"] for row in rows] == [1.0, 1.0, 0.0]
 
 
 def test_resizing_and_polarity(tmp_path: Path) -> None:
@@ -240,10 +250,8 @@ def test_recipe_hash_is_that_of_what_is_trained() -> None:
 
 
 @pytest.fixture
-def small_mlp(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_mlp(small_datasets: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The recipe `mlp` takes one epoch of few images."""
-    for name in ("engine.training.run", "engine.training.ensemble"):
-        monkeypatch.setattr(f"mnistctl.{name}.load_split", load_small_split)
     monkeypatch.setitem(RECIPES, "mlp", replace(RECIPES["mlp"], epochs=1))
 
 
@@ -267,11 +275,46 @@ def test_study_records_each_run_once_and_only_of_todays_recipe(
     assert rows[1]["command"] == (
         "python -m tests.bench study --recipe mlp --first 4 --ensemble 1 --runs 1"
     )
-    mean = sum(row["correct"] for row in rows) / 200
+    mean = sum(row["correct"] for row in rows) / 10  # in per cent of 500
     assert f"mlp: n=2 mean {mean:.3f} SD" in capsys.readouterr().out
     monkeypatch.setitem(RECIPES, "mlp", replace(RECIPES["mlp"], momentum=0.5))
     with pytest.raises(UsageError, match="another form of mlp"):
         study(*arguments)
+
+
+def test_study_records_members_and_their_ensemble(
+    small_mlp: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
+    study("mlp", range(5, 7, 2), 2, tmp_path, "cpu", tmp_path / "runs")
+    lines = (tmp_path / "results" / "accuracy.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [(row["seed"], row["ensemble"]) for row in rows] == [(5, 1), (6, 1), (5, 2)]
+    assert rows[2]["parameters"] == 2 * rows[0]["parameters"]
+
+
+def test_shipped_weights_are_the_runs_in_16_bits(
+    small_mlp: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = tmp_path / "weights" / "shipped.pt"
+    for module in ("tests.bench.ship", "mnistctl.store.resolve"):
+        monkeypatch.setattr(f"{module}.SHIPPED", shipped)
+    request = TrainRequest(store=tmp_path, data_dir=tmp_path, recipe="mlp", device="cpu")
+    done = train(replace(request, ensemble=2, seed=3, name="x"), NullReporter())
+    assert done
+    ship("x", tmp_path, tmp_path)
+    found, run = checkpoint.load(shipped), checkpoint.load(done.checkpoint)
+    assert found.config
+    assert found.config.command == "mnistctl train --recipe mlp --seed 3 --ensemble 2"
+    assert (found.config.ensemble, found.training) == (2, None)
+    for name, value in run.weights.items():
+        assert torch.equal(found.weights[name], value.half() if value.dim() > 1 else value)
+    card = shipped.with_name("README.md").read_text()
+    assert f"| recipe | `mlp`: {RECIPES['mlp'].summary} |" in card
+    assert "| networks | 2, 218,772 parameters in all, stored as 16-bit floats |" in card
+    assert f"| size | {shipped.stat().st_size:,} bytes |" in card
+    model = load_model("shipped", tmp_path, "cpu", None, NullReporter())
+    assert len(model.predictor.members) == 2
 
 
 def test_only_finished_runs_on_all_of_mnist_are_shipped(
@@ -293,12 +336,93 @@ def test_only_finished_runs_on_all_of_mnist_are_shipped(
     assert not (tmp_path / "weights").exists()
 
 
+@pytest.mark.parametrize("true", [0.4, 1.0, 2.5])
+def test_temperature_that_was_put_in_is_found(true: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(20_000, 10, generator=generator)
+    labels = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+    assert fit_temperature(true * logits, labels) == pytest.approx(true, rel=0.03)
+
+
+def test_temperature_command_prints_one_of_each_seed(
+    small_mlp: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    temperature("mlp", range(2), tmp_path, held_out=400)
+    lines = capsys.readouterr().out.splitlines()
+    pattern = r"mlp seed {}: temperature \d+\.\d{{3}}, calibration error 0\.\d{{4}}"
+    assert len(lines) == 2
+    for seed, line in enumerate(lines):
+        assert re.fullmatch(pattern.format(seed), line)
+
+
+def test_corruptions_command_measures_every_checkpoint_on_every_corruption(
+    small_datasets: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
+    torch.save(build("mlp", 10).state_dict(), "x.pt")
+    torch.save(build("mlp", 10).state_dict(), "y.pt")
+    measure_corruptions(["x.pt", "y.pt"], tmp_path / "runs", tmp_path)
+    rows = [
+        json.loads(line)
+        for line in (tmp_path / "results/corruptions.jsonl").read_text().splitlines()
+    ]
+    assert [(row["recipe"], row["images"]) for row in rows] == [("mlp", 500)] * 2
+    assert all(list(row["by_severity"]) == list(CORRUPTIONS) for row in rows)
+    assert rows[0]["weights_sha256"] != rows[1]["weights_sha256"]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "| corruption | x.pt | y.pt |"
+    assert printed[2] == f"| none | {100 * rows[0]['clean']:.2f} | {100 * rows[1]['clean']:.2f} |"
+
+
+def test_photos_command_counts_every_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(photos, "NUM_OUTLIERS", 2)
+    image = Image.new("L", (200, 200), 240)
+    image.paste(10, (90, 30, 110, 170))
+    image.save(tmp_path / "one.png")
+    (tmp_path / "broken.png").write_bytes(b"")
+    lines = ["file\tlabel\tkind", "one.png\t1\tphoto", "one.png\t1\tscan"]
+    (tmp_path / "INDEX.tsv").write_text("\n".join(lines) + "\n")
+    photos.measure("shipped", tmp_path, tmp_path / "runs")
+    (row,) = [
+        json.loads(line) for line in (tmp_path / "results/photos.jsonl").read_text().splitlines()
+    ]
+    assert (row["recipe"], row["parameters"]) == ("robust", 337_326)
+    assert row["accuracy"]["all"]["n"] == 2
+    assert sum(row["verdicts"]["all"].values()) == 2
+    assert sum(row["outliers"]["all"].values()) == 2 * len(KINDS)
+    assert sum(row["new_outliers"]["all"].values()) == 2 * len(NEW_KINDS)
+    assert len(row["trade"]) == len(photos.THRESHOLDS)
+    assert "| 0.9 (in use) |" in capsys.readouterr().out
+
+
+def test_speed_is_measured_of_both_sides(small_datasets: None, tmp_path: Path) -> None:
+    load = get_dataset("mnist").load
+    train_set, test = (load(split, tmp_path, NullReporter()) for split in ("train", "test"))
+    cpu = torch.device("cpu")
+    recipe = RECIPES["fast"]
+    assert training_rate(recipe, train_set, cpu, "fp32") > 0
+    assert evaluation_rate(recipe, test, cpu, "fp32") > 0
+    state, seconds = train_once(replace(recipe, epochs=2), train_set, cpu, "fp32")
+    assert state.seconds <= seconds
+    predictor = predictor_of(state, recipe, cpu, "fp32")
+    assert predictor.scores(test.images, test.labels).accuracy > 0.9
+    assert training_flops(RECIPES["mlp"]) == 2 * (3 * 109_184 - 784 * 128)
+    assert bar_cost(train_set, "fp32", 1)["n"] == 1
+    assert loading(tmp_path, 2)["n"] == 2
+
+
 def test_identity_is_that_of_the_weights() -> None:
     def hashed(seed: int, layout: torch.memory_format) -> str:
         torch.manual_seed(seed)
-        model = build("cnn-small").to(memory_format=layout)
-        loaded = LoadedModel(model, RECIPES["cnn-small"], "mnist", Path("x.pt"), "x", "x.pt")
-        known = identity(loaded)
+        model = build("cnn-small", 10).to(memory_format=layout)
+        predictor = Predictor(model, RECIPES["cnn-small"], DIGITS, torch.device("cpu"), "fp32")
+        known = identity(predictor)
         assert (known["recipe"], known["parameters"]) == ("cnn-small", 21_840)
         return str(known["weights_sha256"])
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import conftest
 import pytest
-
 from idx_made import FILES
 
 ROOT = Path(__file__).parents[1]

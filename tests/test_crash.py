@@ -1,4 +1,4 @@
-"""Killed, interrupted, out of disk: the real program goes on to the bits of an untroubled run."""
+"""Killed, interrupted, out of disk: the real program resumes to the bits of an untroubled run."""
 
 import os
 import random
@@ -21,6 +21,7 @@ from runs_made import CONFIG, save_run, saved
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
+from mnistctl.data import mnist
 from mnistctl.files import is_temporary
 from mnistctl.store import checkpoint, runs
 from mnistctl.store.metrics import read_metrics
@@ -45,16 +46,21 @@ def assert_same_run(name: str, other: str) -> None:
         assert_same_run(f"{name}/members/{member.name}", f"{other}/members/{member.name}")
     a, b = (checkpoint.load(STORE / n / "last.pt") for n in (name, other))
     assert_same(a.weights, b.weights)
+    if a.training is None or b.training is None:
+        assert a.training is b.training  # those of ensembles
+        return
     for key in ("model", "optimizer", "loss_sums", "epochs_done", "step", "images"):
-        if a.training is None or b.training is None:
-            assert a.training is b.training
-            break
         assert_same(a.training[key], b.training[key])
     assert_same(*(without_times(read_metrics(STORE / n)) for n in (name, other)))
     best = [STORE / n / "best.pt" for n in (name, other)]
     assert best[0].exists() == best[1].exists()
     if best[0].exists():
         assert_same(*(checkpoint.load(path).weights for path in best))
+
+
+def step_of(found: checkpoint.Checkpoint) -> int:
+    assert found.training
+    return int(found.training["step"])
 
 
 def without_times(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -98,7 +104,7 @@ def kill_often(server: Server, kills: int, draw: random.Random) -> tuple[int, in
         done += 1
         newest = load_newest(STORE / "killed")
         assert newest.problems == []
-        in_epoch += bool(newest.checkpoint and newest.checkpoint.training["step"])
+        in_epoch += bool(newest.checkpoint and step_of(newest.checkpoint))
     assert server.run("train", "--resume", "killed", "--epochs", str(epochs)).code == 0
     return epochs, in_epoch
 
@@ -153,13 +159,13 @@ def disturb_each_write(
     for number in range(first, 2000, stride):
         name = f"disturbed-{number}"
         result = server.run(*words, "--name", name, **{fault: number})
+        if result.writes < number:
+            return stopped, result.writes
         directory = STORE / name
         for file in directory.rglob("*.pt"):
             checkpoint.load(file)  # whole, whatever was going on
-        if result.code == 0:  # what could not be written was leftovers to remove, or nothing
+        if result.code == 0:  # what failed was to remove leftovers
             assert_same_run(name, "straight")
-            if fault == "kill_at" or number > 20 and not result.err.count("error"):
-                return stopped, number
             continue
         stopped += 1
         assert result.code == (-signal.SIGKILL if fault == "kill_at" else 1), result
@@ -169,7 +175,9 @@ def disturb_each_write(
         result = server.run(*again)
         assert result.code == 0, (number, result)
         assert_same_run(name, "straight")
-        assert not list(directory.rglob(".*.tmp"))
+        # A member's staging directory stays for an hour: it may be a living process's.
+        left = [path for path in directory.rglob(".*.tmp") if path.parent.name != "members"]
+        assert all(is_temporary(path.parent.name) for path in left)
         shutil.rmtree(directory)
     raise AssertionError("it never ended")
 
@@ -177,7 +185,7 @@ def disturb_each_write(
 def test_a_kill_at_each_seventh_write(server: Server) -> None:
     stopped, writes = disturb_each_write(server, SAVING, "kill_at", 4, 7)
     assert writes > 60
-    assert stopped == writes // 7
+    assert stopped == len(range(4, writes + 1, 7))
 
 
 @pytest.mark.slow
@@ -185,7 +193,7 @@ def test_a_kill_at_each_seventh_write(server: Server) -> None:
 @pytest.mark.parametrize("fault", ["kill_at", "fail_at", "full_from"])
 def test_a_fault_at_each_write(fault: str, words: tuple[str, ...], server: Server) -> None:
     stopped, writes = disturb_each_write(server, words, fault)
-    print(f"{fault}: {stopped} of {writes - 1} points stopped a run, and all were made good")
+    print(f"{fault}: {stopped} of {writes} points stopped a run, and all were made good")
     assert writes > 60
     assert stopped > 50
 
@@ -230,6 +238,27 @@ def test_a_full_disk_at_each_write_of_creating_a_run(server: Server, tmp_path: P
     assert number > 9
 
 
+@pytest.mark.mnist
+@pytest.mark.parametrize("fault", ["kill_at", "full_from"])
+def test_a_fault_at_each_write_of_a_download(
+    fault: str, server: Server, mnist_dir: Path, tmp_path: Path
+) -> None:
+    words = ("fetch", str(mnist_dir))
+    gz, raw = mnist.TEST_LABELS.gz, mnist.TEST_LABELS.raw
+    for number in range(1, 100):
+        folder = tmp_path / str(number) / "MNIST" / "raw"
+        disturbed = server.run(*words, str(tmp_path / str(number)), **{fault: number})
+        for blob in (gz, raw):
+            mnist.read_blob(folder / blob.name, blob)  # whole, or not there
+        assert server.run(*words, str(tmp_path / str(number))).code == 0
+        assert all(mnist.read_blob(folder / blob.name, blob) for blob in (gz, raw))
+        left = [name for name in os.listdir(folder) if name[0] == "."]
+        assert all(map(is_temporary, left))
+        if disturbed.code == 0:
+            break
+    assert number > 10
+
+
 def test_a_store_that_can_only_be_read(server: Server) -> None:
     assert server.run(*TINY, "--epochs", "1", "--name", "x").code == 0
     before = {path: path.stat().st_mtime_ns for path in STORE.rglob("*")}
@@ -265,9 +294,8 @@ def test_a_kill_at_each_write_of_a_save(server: Server, tmp_path: Path) -> None:
         newest = load_newest(run)
         assert newest.path.name == "last.pt"
         assert newest.problems == []
-        assert newest.checkpoint
         step, previous = (
-            checkpoint.load(run / name).training["step"] for name in ("last.pt", "previous.pt")
+            step_of(checkpoint.load(run / name)) for name in ("last.pt", "previous.pt")
         )
         # The old last.pt stays until the new one is whole, and is previous.pt by then.
         assert (step, previous) in ((2, 1), (2, 2), (3, 2))
@@ -275,7 +303,7 @@ def test_a_kill_at_each_write_of_a_save(server: Server, tmp_path: Path) -> None:
             break
         assert result.code == -signal.SIGKILL
         save_last(run, saved(step=4))
-        assert checkpoint.load(run / "previous.pt").training["step"] == step
+        assert step_of(checkpoint.load(run / "previous.pt")) == step
     assert (step, previous) == (3, 2)
     assert number > 8
 
@@ -308,7 +336,7 @@ def test_disk_full(server: Server) -> None:
 
 def test_disk_full_before_the_first_checkpoint(server: Server) -> None:
     assert server.run(*SMALL, "--epochs", "1", "--name", "x", max_file=50_000).code == 1
-    result = server.run("evaluate", "x")
+    result = server.run("evaluate", "x", "--quiet")
     assert result.code == 1
     assert "holds no checkpoint" in result.err
     result = server.run("train", "--resume", "x")
@@ -332,25 +360,25 @@ def interrupt(server: Server, *words: str, number: int = signal.SIGINT) -> progr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopping_saves_and_the_printed_command_goes_on(
+def test_stopping_saves_and_the_printed_command_resumes(
     number: int, code: int, server: Server
 ) -> None:
     options = ("--log-every", "1", "--validation", "300")
     long = (*SMALL, "--epochs", "12", "--name", "stopped", *options)
     result = interrupt(server, *long, number=number)
     assert result.code == code
-    assert "Checkpoint saved." in result.err
     assert result.out == ""
-    state = load_newest(STORE / "stopped").checkpoint
-    assert state
-    place = re.search(r"at epoch (\d+), step (\d+)", result.err)
-    if place:  # else it was between two epochs
-        training = state.training
-        assert (training["epochs_done"] + 1, training["step"]) == tuple(map(int, place.groups()))
-    command = re.search(r"Resume with: mnistctl (.*)", result.err)
-    assert command
-    continued = server.run(*shlex.split(command[1]))
-    assert continued.code == 0, continued
+    saved = load_newest(STORE / "stopped").checkpoint
+    assert saved
+    assert saved.training
+    epochs, step = saved.training["epochs_done"], saved.training["step"]
+    where = f"at epoch {epochs + 1}, step {step}" if step else f"after epoch {epochs}"
+    error, hint = result.err.splitlines()[-2:]
+    assert error == f"error: Interrupted {where}. Checkpoint saved."
+    assert hint == "  Resume with: mnistctl train --resume stopped"
+    resumed = server.run(*shlex.split(hint.partition("mnistctl ")[2]))
+    assert resumed.code == 0, resumed
+    assert f"Resuming run stopped from epoch {epochs + 1}, step {step}" in resumed.err
     straight = [word if word != "stopped" else "straight" for word in long]
     assert server.run(*straight).code == 0
     assert_same_run("stopped", "straight")
@@ -409,7 +437,9 @@ CONFLICTS = {
     ("--dataset", "synthetic"): "--dataset synthetic (the run has mnist)",
     ("--lr", "1"): "--lr 1.0 (the run has 0.003)",
     ("--validation", "9"): "--validation 9 (the run has 0)",
-    ("--precision", "bf16"): "--precision bf16 (the run has fp32)",
+    ("--ensemble", "2"): "--ensemble 2 (the run has 1)",
+    ("--set", "momentum=0.5"): "--set momentum=0.5 (the run has mlp (epochs=2))",
+    ("--set", "momentm=0.5"): "did you mean 'momentum'",
     ("--name", "y"): "--name y (the run has x)",
     ("--epochs", "1"): "--epochs 1 is less than the 2",
     ("--epochs", "0"): "--epochs 0 is less than the 2",
@@ -426,7 +456,7 @@ def test_conflicts(finished: Callable[..., program.Done]) -> None:
     assert (STORE / "x" / "last.pt").read_bytes() == before
     same = finished("--recipe", "mlp", "--seed", "3", "--batch-size", "64", "--precision", "auto")
     assert same.code == 0
-    assert "is finished: 2 epochs are done" in same.err
+    assert "is finished after epoch 2" in same.err
 
 
 def test_extension_is_the_longer_run(server: Server, finished: Callable[..., program.Done]) -> None:
@@ -434,7 +464,7 @@ def test_extension_is_the_longer_run(server: Server, finished: Callable[..., pro
         result = finished(*words)
         assert result.code == 0
         assert "A larger --epochs extends it" in result.err
-        assert result.out.startswith("Test: ")
+        assert result.out.startswith("Test: accuracy ")
     assert finished("--epochs", "4", "--log-every", "20").code == 0
     assert server.run(*TINY, "--epochs", "4", "--name", "straight", "--seed", "3").code == 0
     assert_same_run("x", "straight")
@@ -448,13 +478,13 @@ def test_damaged_files_of_a_run(server: Server, finished: Callable[..., program.
     config.unlink()
     listed = server.run("train", "--list-runs")
     assert "x    damaged" in listed.out
-    result = server.run("evaluate", "x")
+    result = server.run("evaluate", "x", "--quiet")
     assert result.code == 0
     assert "last.pt is damaged" in result.err
     result = finished("--epochs", "3")
     assert result.code == 0, result
     assert "last.pt is damaged: its bytes don't match their SHA-256" in result.err
-    assert "continuing from previous.pt" in result.err
+    assert "resuming from previous.pt" in result.err
     assert server.run(*TINY, "--epochs", "3", "--name", "straight", "--seed", "3").code == 0
     assert_same_run("x", "straight")
     for name in ("last.pt", "previous.pt"):
@@ -465,7 +495,7 @@ def test_damaged_files_of_a_run(server: Server, finished: Callable[..., program.
     assert "previous.pt" in result.err
 
 
-def test_a_moved_run_goes_on_where_it_is(
+def test_a_moved_run_resumes_where_it_is(
     server: Server, finished: Callable[..., program.Done]
 ) -> None:
     Path("elsewhere").mkdir()

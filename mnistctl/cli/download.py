@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mnistctl.cli import options
+from mnistctl.cli.command import examples
 from mnistctl.cli.output import start_output
 from mnistctl.data.registry import DATASETS, DEFAULT_DATASET
 from mnistctl.errors import DataError, unknown
@@ -16,6 +17,13 @@ NAMES = tuple(name for name, row in DATASETS.items() if row.published)
 
 def _complete(incomplete: str) -> list[str]:
     return [name for name in (*NAMES, ALL) if name.startswith(incomplete)]
+
+
+EXAMPLES = examples(
+    "mnistctl download",
+    "mnistctl download --from ~/mnist-files --data-dir ~/data",
+    "mnistctl download --json",
+)
 
 
 def download_command(
@@ -32,14 +40,15 @@ def download_command(
     ] = DEFAULT_DATASET,
     source: Annotated[
         str | None,
-        typer.Option(
+        options.data_option(
             "--from",
             metavar="DIR|URL",
             help="Take the files from a directory or a base URL instead of the public mirrors.",
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Fetch all files anew, even good ones.")
+        bool,
+        options.data_option("--force", help="Fetch all files anew, even good ones."),
     ] = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     json: options.Json = False,
@@ -53,7 +62,7 @@ def download_command(
     output = start_output(ctx, json, quiet)
     if dataset not in (*DATASETS, ALL):
         raise unknown("data set", dataset, (*NAMES, ALL))
-    from mnistctl.data.download import download
+    from mnistctl.data.registry import download
 
     results, failures = [], []
     for name in NAMES if dataset == ALL else (dataset,):

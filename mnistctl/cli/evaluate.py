@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnistctl.cli import options
-from mnistctl.cli.output import Output, percent, start_output
+from mnistctl.cli.command import examples
+from mnistctl.cli.output import Output, start_output
 from mnistctl.errors import GateFailed, UsageError
+from mnistctl.text import accuracy_text, percent
+
+EXAMPLES = examples(
+    "mnistctl evaluate",
+    "mnistctl evaluate shipped --split test",
+    "mnistctl evaluate fast-1 fast-2 --min-accuracy 0.99",
+)
 
 if TYPE_CHECKING:
     from mnistctl.engine.inference.evaluate import Evaluation
@@ -21,7 +29,7 @@ def evaluate_command(
     split: options.Split = "test",
     min_accuracy: Annotated[
         float | None,
-        typer.Option(
+        options.output_option(
             "--min-accuracy",
             metavar="X",
             help="Exit with 3 below this accuracy (of several: their mean), e.g. 0.99.",
@@ -44,6 +52,7 @@ def evaluate_command(
     mean accuracy with its spread. Takes bare state dicts of the documented networks, too.
     """
     output = start_output(ctx, json, quiet)
+    reporter = output.reporter()
     if min_accuracy is not None and not 0 <= min_accuracy <= 1:
         raise UsageError(f"--min-accuracy {min_accuracy}: must be between 0 and 1, e.g. 0.99")
     from mnistctl.engine.inference.evaluate import evaluate
@@ -56,8 +65,10 @@ def evaluate_command(
         split=split,
         device=device,
         precision=precision,
-        reporter=output.reporter(),
+        reporter=reporter,
     )
+    if not checkpoints:
+        reporter.say(model_line(results[0].model.label, "mnistctl evaluate shipped"))
     accuracy = show_one(output, results[0]) if len(results) == 1 else show_several(output, results)
     if min_accuracy is None:
         return
@@ -69,13 +80,23 @@ def evaluate_command(
         raise GateFailed(f"{which} {accuracy:.4f} is below --min-accuracy {min_accuracy}")
 
 
+def model_line(label: str, other: str) -> str:
+    """Which model was chosen where none was named, and how to get the `other`."""
+    if label.startswith("run "):
+        return f"Model: your {label}; built-in weights: {other}"
+    return f"Model: {label}; no finished run of yours yet"
+
+
 def show_one(output: Output, result: "Evaluation") -> float:
     """All that was found about one checkpoint; its accuracy."""
     output.document(result.to_dict())
     if output.human and not output.quiet:
         recipe = result.model.predictor.recipe.label
         output.line(f"{result.model.label}: recipe {recipe}, {result.model.path}")
-        show_confusion(output, result.scores)
+        from mnistctl.visualize.confusion import confusion_table
+
+        console = output.console()
+        console.print(confusion_table(result.scores, result.model.predictor.classes, console))
     output.line(f"{result.dataset} {result.split}: {scores_text(result.scores)}")
     return result.scores.accuracy
 
@@ -110,14 +131,6 @@ def show_several(output: Output, results: Sequence["Evaluation"]) -> float:
 def scores_text(scores: "Scores") -> str:
     """`accuracy 99.60 % (9,960/10,000), loss 0.0649, calibration error 0.12 %`."""
     return (
-        f"accuracy {percent(scores.accuracy)} ({scores.correct:,}/{scores.total:,}),"
+        f"{accuracy_text(scores.correct, scores.total)},"
         f" loss {scores.loss:.4f}, calibration error {percent(scores.calibration_error)}"
     )
-
-
-def show_confusion(output: Output, scores: "Scores") -> None:
-    """The confusion matrix with each digit's accuracy, as a table."""
-    from mnistctl.visualize.confusion import confusion_table
-
-    console = output.console()
-    console.print(confusion_table(scores.confusion, scores.per_class, console))

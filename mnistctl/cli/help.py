@@ -7,9 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from mnistctl.cli import options
+from mnistctl.cli.command import examples
 from mnistctl.cli.output import Output, is_terminal, start_output
 from mnistctl.errors import unknown
 
+EXAMPLES = examples("mnistctl help", "mnistctl help recipes", "mnistctl help train")
 PAGES = Path(__file__).parents[1] / "help"
 STYLES = {
     "markdown.code": "bold",  # rich's default, on black, stands out on a light terminal
@@ -70,7 +72,8 @@ def _list_topics(output: Output) -> None:
     output.line("Topics:")
     for name in topics():
         output.line(f"  {name:<{width}}  {summary(name)}")
-    output.line("\nShow one with: mnistctl help TOPIC")
+    output.line("")
+    output.line("Show one with: mnistctl help TOPIC")
 
 
 def _show(output: Output, topic: str, text: str, markdown: bool = False) -> None:

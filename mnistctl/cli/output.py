@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _META_KEY = "mnistctl.output"
+# Typer exports no common class of the errors in what was typed; this is click's UsageError.
+MistypedError: Any = typer.BadParameter.__base__
 
 
 @dataclass
@@ -34,10 +36,17 @@ class Output:
             self.document_written = True
             print(to_json(document, indent=2))
 
-    def line(self, text: str) -> None:
-        """A line of the result for people, on stdout."""
-        if self.human:
+    def line(self, text: str, style: str = "") -> None:
+        """A line of the result for people, on stdout; `style`, rich's, is for terminals."""
+        if not self.human:
+            return
+        if not style or not is_terminal(sys.stdout):
             show_line(text, sys.stdout)
+            return
+        console = self.console()
+        with console.capture() as styled:
+            console.print(text, style=style, soft_wrap=True, end="")
+        print(styled.get(), flush=True)  # through sys.stdout, which bars redirect
 
     @property
     def human(self) -> bool:
@@ -115,13 +124,3 @@ def console_for(stream: TextIO) -> "Console":
         markup=False,
         emoji=False,
     )
-
-
-def percent(share: float) -> str:
-    """0.9912 -> `99.12 %`."""
-    return f"{100 * share:.2f} %"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 epoch`, `2 epochs`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

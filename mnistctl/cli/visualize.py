@@ -1,213 +1,207 @@
-"""`mnistctl visualize`: see the data, the model, and where it fails."""
+"""`mnistctl visualize KIND`: see the data, the network, and where it fails.
+
+Each kind of `mnistctl.visualize` is a command made from its function's parameters; none is named
+here. Kinds are imported when a command or help needs them, their libraries when one runs.
+"""
 
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import fields
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from mnistctl.cli import options
-from mnistctl.cli.output import Output, show_line, start_output
-from mnistctl.data.registry import check_split
+from mnistctl.cli.command import Command, Group, examples
+from mnistctl.cli.output import Output, is_terminal, show_line, start_output
 from mnistctl.errors import UsageError, unknown
+from mnistctl.visualize.registry import DEFAULT_KIND, Frame, Kind, View, all_kinds
+from mnistctl.visualize.sources import Source
 
-if TYPE_CHECKING:
-    from mnistctl.cli.visualize_kinds import Kind
-
-_NETWORK = {"checkpoints", "device", "precision", "store"}
-_DATA = {"split", "dataset", "data_dir"}
-_ONE_IMAGE = _NETWORK | _DATA | {"index", "image", "invert"}
-# Which parameters of the command each kind reads; the rest would be ignored, and are refused.
-USES: dict[str, set[str]] = {
-    "prediction": _ONE_IMAGE,
-    "samples": _DATA | {"count", "digit", "seed", "augmented"},
-    "confusion": _NETWORK | _DATA,
-    "errors": _NETWORK | _DATA | {"count", "digit"},
-    "curves": {"checkpoints", "store", "follow"},
-    "filters": _NETWORK | {"count"},
-    "activations": _ONE_IMAGE | {"count"},
-    "saliency": _ONE_IMAGE | {"method", "digit"},
-    "calibration": _NETWORK | _DATA,
-    "embedding": _NETWORK | _DATA,
-    "compare": _NETWORK | _DATA | {"count"},
+# Option and default of what a source names without saying more.
+SHARED: dict[str, tuple[Any, Any]] = {
+    "checkpoint": (options.CheckpointsOption, None),
+    "dataset": (options.Dataset, None),
+    "data_dir": (options.DataDir, options.DEFAULT_DATA_DIR),
+    "device": (options.Device, None),
+    "invert": (options.Invert, "auto"),
+    "precision": (options.Precision, None),
+    "split": (options.Split, "test"),
+    "store": (options.Store, options.DEFAULT_STORE),
 }
-_ANY_KIND = {"kind", "out", "show", "json", "quiet", "debug"}
-KindArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="[KIND]",
-        help=f"One of: {', '.join(USES)} [default: prediction].",
-        show_default=False,
-    ),
-]
-Index = Annotated[
-    int, typer.Option("--index", metavar="N", help="Which image of the split, from 0.")
-]
-Image = Annotated[
-    str | None,
-    typer.Option("--image", metavar="FILE", help="A picture file instead, with each step to it."),
-]
-Count = Annotated[
-    int | None, typer.Option("--count", metavar="N", help="How many images, filters or channels.")
-]
-Digit = Annotated[
-    int | None,
-    typer.Option(
-        "--digit", metavar="D", help="Only images of this label; saliency: of this answer."
-    ),
-]
-Seed = Annotated[
-    int | None, typer.Option("--seed", metavar="N", help="Random samples instead of the first.")
-]
-Augmented = Annotated[
-    str | None,
-    typer.Option(
-        "--augmented", metavar="RECIPE", help="Samples beside what the recipe makes of them."
-    ),
-]
-Method = Annotated[
-    str | None,
-    typer.Option(
-        "--method",
-        metavar="NAME",
-        help="Saliency by integrated-gradients [default] or gradcam.",
-        show_default=False,
-    ),
-]
-Follow = Annotated[
-    bool, typer.Option("--follow", help="Curves: go on while the run is being trained.")
-]
 Out = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Also draw it as .png, .svg or .pdf."),
+    options.output_option(
+        "--output", "-o", metavar="FILE", help="Save a figure: .png, .svg or .pdf."
+    ),
 ]
-Show = Annotated[bool, typer.Option("--show", help="Also open it in a window.")]
+Show = Annotated[bool, options.output_option("--show", help="Open the figure in a window.")]
+OUTPUT: dict[str, tuple[Any, Any]] = {
+    "output": (Out, None),
+    "show": (Show, False),
+    "json": (options.Json, False),
+    "quiet": (options.Quiet, False),
+    "debug": (options.Debug, False),
+}
 
 
-def visualize_command(
-    ctx: typer.Context,
-    kind: KindArgument = "prediction",
-    index: Index = 0,
-    image: Image = None,
-    invert: options.Invert = "auto",
-    split: options.Split = "test",
-    count: Count = None,
-    digit: Digit = None,
-    seed: Seed = None,
-    augmented: Augmented = None,
-    method: Method = None,
-    follow: Follow = False,
-    out: Out = None,
-    show: Show = False,
-    checkpoints: options.CheckpointsOption = None,
-    dataset: options.Dataset = None,
-    device: options.Device = None,
-    precision: options.Precision = None,
-    data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
-    store: options.Store = options.DEFAULT_STORE,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+class KindGroup(Group):
+    """The kinds as commands; without one `prediction` is meant."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The kinds' names, the default first."""
+        return list(all_kinds())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a kind, None if there is none."""
+        kind = all_kinds().get(cmd_name)
+        return kind and command_of(kind)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Insert the default kind where the first word is an option, or there is no word.
+
+        While a shell completes, no word yet is no choice yet.
+        """
+        if args:
+            inserted = args[0].startswith("-") and args[0] not in ctx.help_option_names
+        else:
+            inserted = not ctx.resilient_parsing
+        return super().parse_args(ctx, [DEFAULT_KIND, *args] if inserted else args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Name, command and the rest of `args`. Raises UsageError on a word that is no kind."""
+        if args[0] not in all_kinds() and not ctx.resilient_parsing:
+            error = unknown("kind", args[0], tuple(all_kinds()))
+            if args[0].isdecimal():
+                error.hint = f"to see that image: mnistctl visualize --index {args[0]}"
+            raise error
+        return super().resolve_command(ctx, args)
+
+
+visualize_app = typer.Typer(
+    cls=KindGroup,
+    help="See the data, the network, and where it fails.\n\nWithout a KIND: the prediction for an"
+    " image. mnistctl visualize KIND --help shows a kind's options.",
+    epilog=examples(
+        "mnistctl visualize --index 7",
+        "mnistctl visualize errors --output errors.png",
+        "mnistctl visualize saliency --image photo.jpg",
+    ),
+    subcommand_metavar="[KIND] [OPTIONS]",
+    options_metavar="",
+    rich_markup_mode=None,
+)
+
+
+@visualize_app.callback()
+def _no_options_of_its_own() -> None: ...
+
+
+def command_of(kind: Kind) -> Any:
+    """The command that runs `kind`: its own options, those of its sources, and the output's."""
+    hints = get_type_hints(kind.function, include_extras=True)
+    parameters = signature(kind.function).parameters.values()
+    sources = {name: hint for name, hint in hints.items() if _is_source(hint)}
+    own = [_option(p.name, hints[p.name], p.default) for p in parameters if p.name not in sources]
+    shared = [option for source in sources.values() for option in _options_of(source)]
+    ends = [_option(name, *option) for name, option in OUTPUT.items()]
+    context = Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
+    def command(ctx: typer.Context, **values: Any) -> None:
+        _run(kind, sources, ctx, values)
+
+    every = [context, *own, *shared, *ends]
+    command.__signature__ = Signature(every)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in every}
+    command.__doc__ = kind.function.__doc__
+    shown = (f"mnistctl visualize {kind.name} {words}".rstrip() for words in kind.examples)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(kind.name, cls=Command, epilog=examples(*shown))(command)
+    return typer.main.get_command(app)
+
+
+def _is_source(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Source)
+
+
+def _options_of(source: type[Source]) -> Iterator[Parameter]:
+    hints = get_type_hints(source, include_extras=True)
+    for field in fields(source):
+        if field.name != "reporter":
+            yield _option(field.name, *SHARED.get(field.name, (hints[field.name], field.default)))
+
+
+def _option(name: str, hint: Any, default: Any) -> Parameter:
+    return Parameter(name, Parameter.KEYWORD_ONLY, annotation=hint, default=default)
+
+
+def _run(
+    kind: Kind, sources: dict[str, type[Source]], ctx: typer.Context, values: dict[str, Any]
 ) -> None:
-    """See the data, the model, and where it fails.
-
-    In the terminal, and with --output as a file. An existing file is replaced in one step.
-    compare takes --checkpoint twice, curves any number of times.
-    """
+    """Check what was typed, find what the kind shows, show it."""
+    out, show, json, quiet, _ = (values.pop(name) for name in OUTPUT)
     output = start_output(ctx, json, quiet)
-    check_split(split)
-    _check_usage(ctx, kind, checkpoints or [])
-    if follow and json:
-        raise UsageError("--follow goes on drawing, --json is one document", "choose one")
-    from mnistctl.draw.files import check_output
-
+    typed = {name for name in values if _is_typed(ctx, name)}
+    arguments: dict[str, Source] = {}
+    for name, source in sources.items():
+        given = {option.name: values.pop(option.name) for option in _options_of(source)}
+        arguments[name] = source(reporter=output.reporter(), **given)
+        arguments[name].check(typed)
     if out is not None:
+        from mnistctl.draw.files import check_output
+
         check_output(out)
-    from mnistctl.cli.visualize_kinds import KINDS
-    from mnistctl.visualize.request import ViewRequest
+    found = kind.function(**arguments, **values)
+    followed = isinstance(found, Iterator)
+    if followed and json:
+        raise UsageError("--json is one document, --follow draws many", "choose one")
+    view = _follow(found, output) if isinstance(found, Iterator) else found
+    _show(kind, view, output, out, panel=not quiet and not followed)
+    if show and output.first_rank:
+        from mnistctl.draw.window import show_window
 
-    request = ViewRequest(
-        checkpoints=tuple(checkpoints or ()),
-        store=store,
-        data_dir=data_dir,
-        dataset=dataset,
-        split=split,
-        device=device,
-        precision=precision,
-        index=index,
-        image=image,
-        invert=options.checked_invert(invert),
-        count=count,
-        digit=digit,
-        seed=seed,
-        augmented=augmented,
-        method=method,
-        reporter=output.reporter(),
-    )
-    if follow:
-        from mnistctl.cli.visualize_follow import follow_curves
-
-        view = follow_curves(request, output)
-    else:
-        view = KINDS[kind].view(request)
-    _render(kind, KINDS[kind], view, output, out, show, follow)
+        problem = show_window(view.figure(), view.title)
+        if problem is not None:
+            show_line(f"no window: {problem}; --output FILE saves a file", sys.stderr)
 
 
-def _check_usage(ctx: typer.Context, kind: str, checkpoints: list[str]) -> None:
-    """Raise UsageError on an unknown kind, or on what was typed and the kind has no use for."""
-    if kind not in USES:
-        raise unknown("kind", kind, tuple(USES))
-    flags = {parameter.name: parameter.opts[0] for parameter in ctx.command.params}
-    given = [name for name in flags if name and _typed(ctx, name)]
-    for name in given:
-        if name not in USES[kind] | _ANY_KIND:
-            own = [flags[name] for name in flags if name in USES[kind]]
-            raise UsageError(f"'{kind}' has no use for {flags[name]}", f"it takes {', '.join(own)}")
-    if "image" in given and (other := {"index", "split", "dataset", "data_dir"} & set(given)):
-        raise UsageError(f"--image is no image of a data set: {flags[min(other)]} is out of place")
-    if "invert" in given and "image" not in given:
-        raise UsageError("--invert is about a picture file: give --image FILE")
-    if kind == "compare" and len(checkpoints) != 2:
-        raise UsageError(
-            f"'compare' takes two checkpoints, not {len(checkpoints)}",
-            "name both: mnistctl visualize compare -c RUN -c OTHER",
-        )
-    if kind not in ("compare", "curves") and len(checkpoints) > 1:
-        raise UsageError(f"'{kind}' takes one checkpoint, not {len(checkpoints)}")
-
-
-def _typed(ctx: typer.Context, name: str) -> bool:
+def _is_typed(ctx: typer.Context, name: str) -> bool:
     source = ctx.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _render(
-    name: str,
-    kind: "Kind[Any]",
-    view: Any,
-    output: Output,
-    out: Path | None,
-    show: bool,
-    drawn: bool,
-) -> None:
-    """Write the file, the document and the drawing (unless it is `drawn`), open the window."""
-    title = kind.title(view)
+def _follow(frames: Iterator[Frame], output: Output) -> View:
+    """The last of the frames; they are drawn on a terminal, else their news are printed."""
+    from rich.live import Live
+
+    console = output.console()
+    live = Live(console=console, auto_refresh=False)
+    drawn = not output.quiet and is_terminal(sys.stdout)
+    with live if drawn else nullcontext():
+        for frame in frames:
+            if drawn:
+                live.update(frame.panel(console), refresh=True)
+            elif not output.quiet:
+                for line in frame.news:
+                    output.line(line)
+    return frame
+
+
+def _show(kind: Kind, view: View, output: Output, out: Path | None, panel: bool) -> None:
+    """Save the figure, write the document, or show the panel and the title beneath."""
     if out is not None:
         from mnistctl.draw.files import save_figure
 
-        save_figure(kind.figure(view, title), out)
-    output.document({"kind": name} | view.to_dict() | {"output": str(out) if out else None})
+        save_figure(view.figure(), out)
+    output.document({"kind": kind.name} | view.to_dict() | {"output": str(out) if out else None})
     if output.human:
         console = output.console()
+        if panel:
+            console.print(view.panel(console))
         # In a terminal broken between words; in a pipe one line.
-        console.print(title, soft_wrap=not console.is_terminal)
-        if not output.quiet and not drawn:
-            console.print(kind.panel(view, console))
+        console.print(view.title, soft_wrap=not console.is_terminal)
         if out is not None:
-            output.line(f"Written: {out}")
-    if show and output.first_rank:
-        from mnistctl.draw.window import show_window
-
-        problem = show_window(kind.figure(view, title), title)
-        if problem is not None:
-            show_line(f"no window: {problem}; --output FILE draws a file", sys.stderr)
+            output.line(f"Saved to {out}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from mnistctl.data.fetch import FetchError, fetch
+from mnistctl.data.images import SPLITS, Blob, Dataset, IdxFile
 from mnistctl.data.mnist import (
     SUMS_NAME,
     Copy,
@@ -24,7 +25,6 @@ from mnistctl.data.mnist import (
     read_blob,
     read_sums,
 )
-from mnistctl.data.registry import DEFAULT_DATASET, SPLITS, Blob, Dataset, IdxFile, get_dataset
 from mnistctl.errors import DataError, UsageError
 from mnistctl.events import NullReporter, Reporter
 from mnistctl.files import open_regular, reason, replacing, sweep_temporary, write_atomic
@@ -59,25 +59,21 @@ class DownloadResult:
     files: tuple[FileResult, ...]
 
 
-def download(
-    data_dir: Path,
-    dataset: str = DEFAULT_DATASET,
-    source: str | None = None,
-    force: bool = False,
-    reporter: Reporter = SILENT,
+def download_files(
+    row: Dataset, data_dir: Path, source: str | None, force: bool, reporter: Reporter
 ) -> DownloadResult:
     """Put the files of a data set, verified, where torchvision looks for them in `data_dir`.
 
-    What is there and intact stays as it is (`present`) unless `force`; what is damaged, or was
-    never decompressed, is `repaired`. `source` is a directory or a base URL (http, https, file);
-    without one, copies lying flat in `data_dir` and then the public mirrors are tried in turn.
+    What is there and intact stays as it is (`present`) unless `force`; an intact .gz that was
+    never decompressed is `extracted`, what is damaged is `repaired`. `source` is a directory or a
+    base URL (http, https, file); without one, copies lying flat in `data_dir` and then the public
+    mirrors are tried in turn.
     Each file is replaced in one step, so downloads into one directory don't disturb each other.
     Raises DataError where no location has an intact file or `data_dir` can't be written, and
     UsageError for a data set that has no files.
     """
-    row = get_dataset(dataset)
     if row.published is None:
-        raise UsageError(f"'{dataset}' needs no download: {row.summary}")
+        raise UsageError(f"'{row.name}' needs no download: {row.summary}")
     return _Download(row, data_dir, source, force, reporter).run()
 
 
@@ -129,7 +125,8 @@ class _Download:
             # A good decompressed copy is enough: people clear away the .gz.
             copy, status = Copy(raw, gz, str(gz_path if gz else raw_path)), "present"
         elif gz and not self.force:
-            copy, status = Copy(decompress(gz, file, gz_path), gz, str(gz_path)), "repaired"
+            copy = Copy(decompress(gz, file, gz_path), gz, str(gz_path))
+            status = "repaired" if raw_damaged else "extracted"
             self._write(raw_path, copy.raw, file.raw)
         else:
             copy = self._obtain(file)

@@ -13,8 +13,8 @@ from typing import IO, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from mnistctl import __version__
+from mnistctl.data.images import Blob
 from mnistctl.data.mnist import checksum
-from mnistctl.data.registry import Blob
 from mnistctl.errors import DataError
 from mnistctl.events import Reporter
 from mnistctl.files import reason

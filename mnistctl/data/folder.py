@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from mnistctl import __version__
-from mnistctl.data.registry import DATASETS, SPLITS, Dataset, LabelledImages, Preparation
+from mnistctl.data.images import SPLITS, Dataset, LabelledImages, Preparation
 from mnistctl.errors import DataError, UsageError, unknown
 from mnistctl.events import Reporter
 from mnistctl.files import open_regular, read_regular, reason, write_atomic
@@ -66,7 +66,7 @@ def with_options(name: str | None, prepare: str | None, skip_unreadable: bool) -
         raise unknown("--prepare value", prepare, PREPARATIONS)
     if prepare is None and not skip_unreadable:
         return name
-    if name is None or name in DATASETS:
+    if name is None or not os.path.isdir(name):
         raise UsageError("--prepare and --skip-unreadable are for --dataset DIRECTORY")
     path, options = parse(name)
     asked = (("resize", prepare == "resize"), (SKIP, skip_unreadable))

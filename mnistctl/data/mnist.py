@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mnistctl.data.registry import Blob, Dataset, IdxFile, LabelledImages, Published
+from mnistctl.data.images import Blob, Dataset, IdxFile, LabelledImages, Published
 from mnistctl.errors import DataError
 from mnistctl.files import open_regular, read_regular, reason
 
@@ -90,6 +90,15 @@ def find_copy(
                 continue
             return Copy(raw, None if blob is file.raw else content, str(path)), problems
     return None, problems
+
+
+def state(source: Published, data_dir: Path) -> str:
+    """`verified`, `missing`, or `damaged`: whether all files are in `data_dir` and intact."""
+    files = [file for pair in source.files.values() for file in pair]
+    found = [find_copy(source, file, data_dir) for file in files]
+    if all(copy for copy, _ in found):
+        return "verified"
+    return "damaged" if any(copy or problems for copy, problems in found) else "missing"
 
 
 def read_sums(folder: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import mnistctl
-from mnistctl.data.registry import Preparation
+from mnistctl.data.images import Preparation
 from mnistctl.errors import ImageError
 from mnistctl.events import Reporter
 

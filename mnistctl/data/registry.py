@@ -4,137 +4,31 @@ import hashlib
 import math
 import os
 import string
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from mnistctl.data.images import (
+    DIGITS,
+    MNIST_SIZES,
+    SPLITS,
+    Blob,
+    Dataset,
+    IdxFile,
+    LabelledImages,
+    Preparation,
+    Published,
+)
 from mnistctl.errors import DataError, UsageError, unknown
-from mnistctl.events import Reporter
-from mnistctl.recipes import Augmentation, Recipe
+from mnistctl.events import NullReporter, Reporter
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from mnistctl.data.download import DownloadResult
 
-DIGITS = tuple(string.digits)
 DEFAULT_DATASET = "mnist"
-SPLITS = ("train", "test")
-MNIST_SIZES = {"train": 60_000, "test": 10_000}
-EPOCH_STEPS, MIN_BATCH = 20, 16
+SILENT = NullReporter()
 MNIST_PIXELS = (0.1307, 0.3081)
-
-Preparation = Literal["ink", "resize"]
-"""From a picture to 28x28 pixels: its ink in MNIST's form, or the whole picture scaled."""
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """uint8 images (n, 28, 28), ink 255 on 0, and int64 labels (n,), on one device."""
-
-    images: "Tensor"
-    labels: "Tensor"
-
-
-@dataclass(frozen=True)
-class Blob:
-    """A file that is known beforehand, by its SHA-256 or its MD5 sum, in hexadecimal."""
-
-    name: str
-    bytes: int
-    """Its size; with an MD5 sum about its size, and more than twice as much is refused."""
-    sha256: str = ""
-    md5: str = ""
-
-    @property
-    def limit(self) -> int:
-        """The most bytes that are ever read."""
-        return 2 * self.bytes if self.md5 else self.bytes
-
-
-@dataclass(frozen=True)
-class IdxFile:
-    """A file in the IDX format, as downloaded (or in an archive) and decompressed."""
-
-    gz: Blob
-    raw: Blob
-    shape: tuple[int, ...]
-    """Of images (n, 28, 28), of labels (n,): bytes. Of labels (n, columns): big-endian int32."""
-
-    @property
-    def dtype(self) -> str:
-        """As numpy calls the type of its numbers."""
-        return ">i4" if len(self.shape) == 2 else "u1"
-
-
-@dataclass(frozen=True)
-class Published:
-    """Files in the IDX format, where they are had and how they are read."""
-
-    folder: str
-    """In the data directory: torchvision's layout."""
-    mirrors: tuple[str, ...]
-    """Base URLs, tried in turn."""
-    files: Mapping[str, tuple[IdxFile, IdxFile]]
-    """Images and labels of each split."""
-    archive: Blob | None
-    """The zip that holds the files, each as .gz; None where they are had one by one."""
-    transposed: bool
-    first_label: int
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A data set: its classes and sizes, how its images are had, and what suits them."""
-
-    name: str
-    """Under which `get_dataset` finds it again: of a directory, its absolute path."""
-    summary: str
-    classes: tuple[str, ...]
-    sizes: Mapping[str, int]
-    """Number of images of each split."""
-    load: Callable[[str, Path, Reporter], LabelledImages]
-    """(split, data directory, reporter) -> the split, fetched or drawn where it is not there yet.
-    Raises DataError."""
-    fingerprint: Callable[[], str]
-    """SHA-256 that tells whether two runs saw the same images."""
-    pixels: tuple[float, float] | None = None
-    """Mean and standard deviation of all training pixels, 0..1, where they are known."""
-    flips: bool = False
-    """Whether an image seen in a mirror is one of the same class."""
-    prepare: Preparation = "ink"
-    """How other pictures are brought to the form of its images."""
-    published: Published | None = None
-
-    @property
-    def has_digits(self) -> bool:
-        """Whether its classes are the ten digits."""
-        return self.classes == DIGITS
-
-    def adapt(self, recipe: Recipe) -> Recipe:
-        """`recipe` as it suits these images; one that reproduces a document stays as it is.
-
-        It takes their mean and deviation, mirrors images where that harms none, trains against
-        pictures of no digit only where the classes are digits, and makes at least EPOCH_STEPS
-        steps an epoch unless batches become smaller than MIN_BATCH. Temperatures were fitted on
-        digits; other classes are more alike, and need less sharpening (on Fashion-MNIST 0.75
-        where digits need 0.525).
-        """
-        if recipe.documented:
-            return recipe
-        augmentation = recipe.augmentation
-        if self.flips and augmentation != Augmentation():
-            augmentation = replace(augmentation, flip=0.5)
-        mean, std = self.pixels or (recipe.pixel_mean, recipe.pixel_std)
-        return replace(
-            recipe,
-            pixel_mean=mean,
-            pixel_std=std,
-            augmentation=augmentation,
-            temperature=recipe.temperature ** (1.0 if self.has_digits else 0.5),
-            batch_size=min(recipe.batch_size, max(self.sizes["train"] // EPOCH_STEPS, MIN_BATCH)),
-            outliers_per_batch=recipe.outliers_per_batch if self.has_digits else 0,
-        )
 
 
 def idx_dataset(
@@ -196,7 +90,6 @@ def _idx_file(
 
 def _load_published(name: str, split: str, data_dir: Path, reporter: Reporter) -> LabelledImages:
     from mnistctl.data import mnist
-    from mnistctl.data.download import download
 
     row = DATASETS[name]
     try:
@@ -221,7 +114,7 @@ def _published_fingerprint(published: Published) -> str:
 def _load_synthetic(split: str, data_dir: Path, reporter: Reporter) -> LabelledImages:
     from mnistctl.data import synthetic
 
-    return synthetic.load(split)
+    return synthetic.load(split, reporter=reporter)
 
 
 def _synthetic_fingerprint() -> str:
@@ -403,6 +296,19 @@ def preparation(name: str | None) -> Preparation:
     from mnistctl.data import folder
 
     return "resize" if name and "resize" in folder.parse(name)[1] else "ink"
+
+
+def download(
+    data_dir: Path,
+    dataset: str = DEFAULT_DATASET,
+    source: str | None = None,
+    force: bool = False,
+    reporter: Reporter = SILENT,
+) -> "DownloadResult":
+    """Get the files of the data set called `dataset` (see `data.download.download_files`)."""
+    from mnistctl.data.download import download_files
+
+    return download_files(get_dataset(dataset), data_dir, source, force, reporter)
 
 
 def check_split(name: str) -> str:

@@ -1,116 +1,165 @@
-"""Many small pictures: side by side in a figure, or as tiles in a terminal."""
+"""Many small images: side by side in a figure, or as tiles in a terminal."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mnistctl.draw.style import SIGNED, SMALL, bare, colours_of
+from mnistctl.draw.style import GREYS, SIGNED, SMALL, SMALL_LETTER, bare, colours_of, new_figure
 from mnistctl.draw.terminal import has_colours, image_text
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.image import AxesImage
+from mnistctl.draw.types import Axes, Figure, Pixels, Values
 
 GAP, LINE = 0.08, 0.19
-"""Between pictures, and a line of caption, in widths of a picture of about an inch."""
-TILE = 14
-"""Columns of a thumbnail, and its height in pixels."""
-TILE_GAP = 2
+"""Between images, and a line of caption, in widths of an image of about an inch."""
+TILE, TILE_GAP = 14, 2
+"""Columns of a thumbnail, which is as many pixels high, and between thumbnails."""
+ROWS_BENEATH = 3
+"""Lines of a screen left for the title, a line that says what is left out, and the prompt."""
 
 
-def draw_images(
-    axes: "Axes",
-    images: Sequence[NDArray[np.generic]],
-    captions: Sequence[str],
-    columns: int,
-    colour_map: str = "gray",
-    limits: tuple[float, float] = (0, 255),
-) -> "list[AxesImage]":
-    """Draw `images` in rows of `columns`, each with its caption's lines beneath."""
-    step = 1 + GAP
-    lines = max((caption.count("\n") + 1 for caption in captions if caption), default=0)
-    row_step = step + LINE * lines
-    drawn = []
-    for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        left, top = number % columns * step, number // columns * row_step
-        low, high = limits
-        drawn.append(
-            axes.imshow(
-                image,
-                cmap=colour_map,
-                vmin=low,
-                vmax=high,
-                interpolation="nearest",
-                extent=(left, left + 1, top + 1, top),
-            )
-        )
-        axes.text(left + 0.5, top + 1.03, caption, ha="center", va="top", fontsize=SMALL)
-    rows = -(-len(images) // columns)
-    axes.set_xlim(-GAP, columns * step)
-    axes.set_ylim(rows * row_step, -GAP)
-    axes.set_aspect("equal", anchor="N")
-    bare(axes)
-    return drawn
+@dataclass(frozen=True)
+class ImageGrid:
+    """Images (height, width) with a caption, of one line or more, beneath each.
 
+    They are uint8 pixels, RGB too, or where `colour_map` is no grey values of any size in one
+    scale. A figure has `columns` to a row, each at least `inches` wide. A terminal shows the rows
+    that `fit` on its screen, or all.
+    """
 
-def grid_size(count: int, columns: int, caption_lines: int, inches: float) -> tuple[float, float]:
-    """Width and height in inches of `count` pictures of `inches` each, title included."""
-    rows = -(-count // columns)
-    return columns * (1 + GAP) * inches, rows * (1 + GAP + LINE * caption_lines) * inches + 0.5
+    images: Any
+    captions: Sequence[str]
+    colour_map: str = GREYS
+    columns: int = 8
+    inches: float = 0.95
+    fit: bool = False
+
+    @cached_property
+    def _lines(self) -> int:
+        return max((own.count("\n") + 1 for own in self.captions if own), default=0)
+
+    @cached_property
+    def _widest(self) -> int:
+        return max((len(line) for own in self.captions for line in own.split("\n")), default=0)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The values with the first and the last colour."""
+        if self.colour_map == GREYS:
+            return 0, 255
+        limit = max(float(abs(own).max()) for own in self.images) or 1.0
+        return -limit if self.colour_map == SIGNED else 0.0, limit
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height in inches, those of a title included."""
+        columns = min(self.columns, max(1, len(self.images)))
+        rows = -(-len(self.images) // columns) or 1
+        inches = max(self.inches, self._widest * SMALL_LETTER)
+        return columns * (1 + GAP) * inches, rows * (1 + GAP + LINE * self._lines) * inches + 0.6
+
+    def figure(self, title: str, scale: str = "") -> Figure:
+        """The grid alone; beside it a bar of its colours, if `scale` names them."""
+        width, height = self.size
+        figure = new_figure(max(4.5, width + (1.0 if scale else 0.0)), height, title)
+        axes = figure.subplots()
+        self.draw(axes)
+        if scale:
+            bar: dict[str, Any] = {"label": scale, "shrink": min(1.0, 3.0 / height)}
+            figure.colorbar(axes.images[0], ax=axes, **bar)
+        return figure
+
+    def draw(self, axes: Axes, empty: str = "no such image") -> None:
+        """Draw the grid, or what is said where there is no image."""
+        step, columns = 1 + GAP, min(self.columns, max(1, len(self.images)))
+        row_step = step + LINE * self._lines
+        low, high = self.limits
+        look: dict[str, Any] = {"cmap": self.colour_map, "vmin": low, "vmax": high}
+        for number, (image, caption) in enumerate(zip(self.images, self.captions, strict=True)):
+            left, top = number % columns * step, number // columns * row_step
+            box = (left, left + 1, top + 1, top)
+            axes.imshow(image, extent=box, interpolation="nearest", **look)
+            axes.text(left + 0.5, top + 1.03, caption, ha="center", va="top", fontsize=SMALL)
+        rows = -(-len(self.images) // columns) or 1
+        axes.set_xlim(-GAP, columns * step)
+        axes.set_ylim(rows * row_step, -GAP)
+        axes.set_aspect("equal", anchor="N")
+        bare(axes)
+        if not len(self.images):
+            axes.text(0.5, 0.5, empty, ha="center", transform=axes.transAxes)
+
+    def panel(
+        self, console: Console, beneath: int = 0, max_rows: int | None = None
+    ) -> RenderableType:
+        """As many to a row as there is room for, at most `columns`; at most `max_rows`, then cut.
+
+        `beneath` lines of the screen are taken by something else.
+        """
+        if not len(self.images):
+            return Text("no such image")
+        limit = self.limits[1]
+        small = [
+            enlarged(thumbnail(heat_pixels(own, limit, self.colour_map, console)))
+            if self.colour_map != GREYS
+            else thumbnail(own)
+            for own in self.images
+        ]
+        width = max(self._widest, *(own.shape[1] for own in small), 1)
+        columns = max(1, min(self.columns, (console.width + TILE_GAP) // (width + TILE_GAP)))
+        if max_rows is not None:
+            small = small[: max_rows * columns]
+        shown = len(small)
+        if self.fit and console.is_terminal:
+            each = max(-(-len(own) // 2) for own in small) + self._lines + 1
+            rows = max(1, (console.height - ROWS_BENEATH - beneath) // each)
+            shown = min(shown, rows * columns)
+        grid = tiles(small[:shown], self.captions[:shown], console, columns, width)
+        if shown == len(small):
+            return grid
+        return Group(grid, Text(f"{len(small) - shown} more with --count {len(small)}"))
 
 
 def tiles(
-    images: Sequence[NDArray[np.uint8]],
-    captions: Sequence[str],
-    console: Console,
-    max_width: int | None = None,
+    images: Sequence[Pixels], captions: Sequence[str], console: Console, columns: int, width: int
 ) -> Table:
-    """As many images to a row as the console is wide, each with its caption's lines beneath.
-
-    `max_width` takes less than the console's width.
-    """
-    texts = [image_text(image, console) for image in images]
-    widest = max((len(line) for c in captions for line in c.split("\n")), default=0)
-    width = max(widest, *(image.shape[1] for image in images), 1)
-    columns = max(
-        1, min(len(images), ((max_width or console.width) + TILE_GAP) // (width + TILE_GAP))
-    )
+    """Images in rows of `columns`, each `width` characters wide, over their captions' lines."""
     grid = Table.grid(padding=(0, TILE_GAP, 0, 0), pad_edge=False)
-    for _ in range(columns):
+    for _ in range(min(columns, len(images))):
         grid.add_column(width=width, no_wrap=True, overflow="crop")
     cells = [
-        Text.assemble(text, caption + "\n", overflow="crop", no_wrap=True)
-        for text, caption in zip(texts, captions, strict=True)
+        Text.assemble(image_text(image, console), f"\n{caption}\n", overflow="crop", no_wrap=True)
+        for image, caption in zip(images, captions, strict=True)
     ]
     for first in range(0, len(cells), columns):
         grid.add_row(*cells[first : first + columns])
     return grid
 
 
-def thumbnail(image: NDArray[np.uint8], side: int = TILE) -> NDArray[np.uint8]:
+def thumbnail(image: Pixels, side: int = TILE) -> Pixels:
     """An image (height, width) or RGB no larger than `side` either way, averaged, same aspect."""
+    import numpy as np
+    from PIL import Image
+
     height, width = image.shape[:2]
     scale = min(1.0, side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX), np.uint8)
 
 
-def heat_pixels(
-    values: NDArray[np.floating], limit: float, colour_map: str, console: Console
-) -> NDArray[np.uint8]:
-    """Values up to `limit` either side of 0 as pixels: in colours, or as shades of their size.
+def enlarged(pixels: Pixels) -> Pixels:
+    """A small image a whole number of times larger, to fill a tile."""
+    times = max(1, TILE // max(pixels.shape[:2]))
+    return pixels.repeat(times, 0).repeat(times, 1)
 
-    A colour map of values either side of 0 begins at -limit, others at 0.
-    """
-    if not has_colours(console):
-        share = np.abs(values) / (limit or 1.0)
-        grey: NDArray[np.uint8] = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
-        return grey
-    low = -limit if colour_map == SIGNED else 0.0
-    return colours_of(values, low, limit, colour_map)
+
+def heat_pixels(values: Values, limit: float, colour_map: str, console: Console) -> Pixels:
+    """Values up to `limit` either side of 0 as pixels: in colours, or as shades of their size."""
+    import numpy as np
+
+    if has_colours(console):
+        return colours_of(values, -limit if colour_map == SIGNED else 0.0, limit, colour_map)
+    share = np.clip(np.abs(values) / (limit or 1.0), 0, 1)
+    return np.rint(share * 255).astype(np.uint8)

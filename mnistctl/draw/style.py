@@ -1,38 +1,40 @@
-"""What all figures share: paper, fonts, and colours that people of any colour vision tell apart."""
+"""What all figures share: margins, fonts, colours that people of any colour vision tell apart."""
 
 from textwrap import fill
-from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mnistctl.draw.types import Axes, Figure, Pixels, Values
 from mnistctl.text import escaped
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color/).
 BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 SKY, PURPLE, YELLOW, BLACK = "#56B4E9", "#CC79A7", "#F0E442", "#000000"
 GREY = "#8A8A8A"
+RIGHT, WRONG, OTHER = BLUE, VERMILLION, GREY
+"""Of answers, and of what is neither."""
 LINES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 # The palette has eight; ten classes need a grey and a dark wine red besides.
 CLASSES = (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, YELLOW, BLACK, "#999999", "#882255")
 
-MAGNITUDES, SIGNED = "viridis", "RdBu_r"
-"""Colour maps, perceptually uniform: of values from 0, and of values either side of 0."""
+GREYS, MAGNITUDES, SIGNED = "gray", "viridis", "RdBu_r"
+"""Colour maps: of pixels 0..255, of values from 0, and of values either side of 0."""
 
 TITLE_SIZE, SMALL = 11, 8
-_CHARACTERS_PER_INCH = 11.5
+MARGIN = 0.12
+"""Around everything, inches."""
+SMALL_LETTER = 0.068
+"""Width of a letter of size `SMALL`, inches."""
+_LETTERS_PER_INCH = 10.5
 
 
-def new_figure(width: float, height: float, title: str) -> "Figure":
+def new_figure(width: float, height: float, title: str) -> Figure:
     """An empty figure, inches, whose title is broken into lines that fit its width."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    lines = fill(escaped(title), int(width * _CHARACTERS_PER_INCH))
+    figure = Figure(figsize=(width, height))
+    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN))
+    lines = fill(escaped(title), int((width - 2 * MARGIN) * _LETTERS_PER_INCH))
+    # A dollar sign in a file's name would start a formula.
     figure.suptitle(lines.replace("$", r"\$"), fontsize=TITLE_SIZE)
     return figure
 
@@ -42,20 +44,29 @@ def drawn(text: str) -> str:
     return escaped(text).replace("$", r"\$")
 
 
-def bare(axes: "Axes") -> None:
-    """Take frame and ticks away, for pictures."""
+def bare(axes: Axes) -> None:
+    """Take frame and ticks away, for images."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
 
 
-def colours_of(
-    values: NDArray[np.floating], low: float, high: float, colour_map: str
-) -> NDArray[np.uint8]:
+def open_frame(axes: Axes) -> None:
+    """Leave the left and the bottom line of the frame."""
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def draw_image(axes: Axes, pixels: Pixels, name: str = "") -> None:
+    """`pixels` (height, width) or RGB, 0..255, without frame, over its name."""
+    axes.imshow(pixels, cmap=GREYS, vmin=0, vmax=255, interpolation="nearest")
+    bare(axes)
+    axes.set_xlabel(name)
+
+
+def colours_of(values: Values, low: float, high: float, colour_map: str) -> Pixels:
     """`values` (height, width) between `low` and `high` as RGB (height, width, 3)."""
+    import numpy as np
     from matplotlib import colormaps
 
-    span = (high - low) or 1.0
-    colours = colormaps[colour_map](np.clip((values - low) / span, 0, 1), bytes=True)
-    rgb: NDArray[np.uint8] = np.asarray(colours, np.uint8)[..., :3]
-    return rgb
+    share = np.clip((values - low) / ((high - low) or 1.0), 0, 1)
+    return np.asarray(colormaps[colour_map](share, bytes=True), np.uint8)[..., :3]

@@ -55,6 +55,8 @@ def expand(argument: str) -> list[str]:
     expanded gives what it matches; anything else gives itself, whether it is there or not.
     Raises ImageError when a directory has none or can't be read, or a pattern matches nothing.
     """
+    if "://" in argument:
+        raise ImageError(f"{argument}: URLs are not supported, download the picture first")
     path = Path(argument)
     if argument == STDIN or os.path.isfile(argument):
         return [argument]
@@ -85,14 +87,15 @@ def read_argument(argument: str) -> Picture:
     return read_image(read_bounded(sys.stdin.buffer))
 
 
-def read_image(source: Path | bytes) -> Picture:
+def read_image(source: Path | bytes, name: str = "standard input") -> Picture:
     """Read the first frame of a file, or of a file's content, in any format Pillow decodes.
 
     Applies EXIF orientation, lays transparency on a plain background that shows its strokes and
-    scales deep pixels to 8 bits. Raises ImageError for whatever can't be read.
+    scales deep pixels to 8 bits. `name` is what errors call content that comes from no file.
+    Raises ImageError for whatever can't be read.
     """
     if isinstance(source, bytes):
-        return _decode(io.BytesIO(source), len(source), "standard input")
+        return _decode(io.BytesIO(source), len(source), name)
     try:
         file = open_regular(source, MAX_BYTES)
     except OSError as error:

@@ -81,7 +81,7 @@ def recognise(state: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor], int]
     plain = {_strip(name): value for name, value in state.items()}
     found = shapes(plain)
     last = list(found.values())[-1]
-    num_classes = last[0] if last else 0
+    num_classes = max((1, *last[:1]))  # no network ends in a scalar or an empty tensor
     expected = {name: expected_shapes(name, num_classes) for name in networks()}
     for name, wanted in expected.items():
         if found == wanted:

@@ -8,6 +8,13 @@ from mnistctl.recipes import Recipe, check_fields
 MAX_MEMBERS = 100
 
 
+def program_words(world_size: int) -> list[str]:
+    """The words that start this program as so many processes that train together."""
+    if world_size == 1:
+        return ["mnistctl"]
+    return ["torchrun", "--standalone", f"--nproc-per-node={world_size}", "-m", "mnistctl"]
+
+
 @dataclass(frozen=True)
 class Init:
     """The checkpoint whose weights a run begins with."""

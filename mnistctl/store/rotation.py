@@ -2,12 +2,13 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mnistctl.errors import CheckpointError
 from mnistctl.files import sync_file, temporary_beside
-from mnistctl.store.checkpoint import Checkpoint, load, save
+from mnistctl.store.checkpoint import Checkpoint, inspect, load, save
 from mnistctl.store.config import RunConfig
 from mnistctl.store.runs import BEST_NAME, LAST_NAME, MEMBERS_NAME, PREVIOUS_NAME, RunInfo
 
@@ -48,10 +49,15 @@ def _keep_as_previous(last: Path) -> None:
     spare.unlink(missing_ok=True)
 
 
-def load_newest(directory: Path, config: RunConfig | None = None) -> Newest:
+def load_newest(
+    directory: Path,
+    config: RunConfig | None = None,
+    read: Callable[[Path], Checkpoint] = load,
+) -> Newest:
     """The newest valid training checkpoint of a run; a damaged last.pt falls back to previous.pt.
 
-    With `config`, a checkpoint of a run of another configuration counts as damaged.
+    With `config`, a checkpoint of a run of another configuration counts as damaged. `read` is
+    `load`, or `inspect` where tensors are not needed.
     Raises CheckpointError when there are checkpoints, and none is valid.
     """
     problems: list[str] = []
@@ -59,7 +65,7 @@ def load_newest(directory: Path, config: RunConfig | None = None) -> Newest:
         if not path.exists():
             continue
         try:
-            found = load(path)
+            found = read(path)
             _check_training(path, found, config)
             return Newest(found, path, problems)
         except CheckpointError as error:
@@ -78,11 +84,11 @@ def epochs_saved(run: RunInfo) -> int:
     Raises CheckpointError when there are checkpoints, and none is valid.
     """
     if not is_ensemble(run.directory):
-        newest = load_newest(run.directory, run.config).checkpoint
+        newest = load_newest(run.directory, run.config, inspect).checkpoint
         return int(newest.training["epochs_done"]) if newest and newest.training else 0
     if not (run.directory / LAST_NAME).exists():
         return 0
-    config = load(run.directory / LAST_NAME).config
+    config = inspect(run.directory / LAST_NAME).config
     return config.recipe.epochs if config else 0
 
 

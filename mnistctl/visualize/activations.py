@@ -1,70 +1,110 @@
-"""What the convolutional layers answer to one image."""
+"""The feature maps of every convolutional layer for one image."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
 
-from mnistctl.engine.inference.activations import feature_maps, need_conv_layers
-from mnistctl.engine.inference.predictor import pixels_to_input
-from mnistctl.engine.inference.subject import Subject
-from mnistctl.visualize.one_image import OneImage, asked_image
-from mnistctl.visualize.request import ViewRequest
+from mnistctl.draw.grid import GAP, LINE, ImageGrid
+from mnistctl.draw.style import MAGNITUDES, draw_image, new_figure
+from mnistctl.draw.terminal import image_text
+from mnistctl.draw.types import Figure, Values
+from mnistctl.visualize import sources
+from mnistctl.visualize.registry import kind
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DEFAULT_COUNT = 16
+COLUMNS, INCHES = 16, 0.62
+
+
+@kind("activations", "--index 7", "--image photo.png --count 8 --output activations.png")
+def activations(
+    model: sources.Model, image: sources.Image, count: sources.Count = None
+) -> "ActivationsView":
+    """The feature maps of every convolutional layer for one image, the strongest first."""
+    from mnistctl.engine.inference.activations import feature_maps, need_conv_layers
+
+    loaded, shown = image.load_with(model)
+    network = model.network_of(loaded)
+    layers = need_conv_layers(network, "activations", "see its first layer: visualize filters")
+    maps = feature_maps(layers, network, loaded.predictor.inputs(shown.tensor))
+    pairs = zip(layers, maps, strict=True)
+    strongest = [_strongest(layer.name, own, count or DEFAULT_COUNT) for layer, own in pairs]
+    return ActivationsView(loaded, shown, strongest)
 
 
 @dataclass(frozen=True)
 class LayerMaps:
-    """The channels of a layer that answer most, strongest first."""
+    """The channels of a layer that are most active, strongest first."""
 
     name: str
     num_channels: int
     channels: list[int]
-    maps: NDArray[np.float32]
+    maps: Values
     """(n, height, width), 0 and above."""
+
+    @property
+    def size(self) -> str:
+        """Height and width of the maps."""
+        return "{}x{}".format(*self.maps.shape[1:])
+
+    def grid(self, columns: int) -> ImageGrid:
+        """The maps in a scale of their own, from 0 to their largest value."""
+        captions = [str(channel) for channel in self.channels]
+        return ImageGrid(self.maps, captions, MAGNITUDES, columns, INCHES)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
-        return vars(self) | {"maps": np.round(self.maps, 4).tolist()}
+        return vars(self) | {"maps": self.maps.astype(float).round(4).tolist()}
+
+
+def _strongest(name: str, maps: "Tensor", count: int) -> LayerMaps:
+    from mnistctl.engine.inference.activations import strongest_maps
+
+    channels, strongest = strongest_maps(maps, count)
+    return LayerMaps(name, len(maps), channels, strongest.numpy())
 
 
 @dataclass(frozen=True)
 class ActivationsView:
     """An image and every layer's feature maps."""
 
-    subject: Subject
-    shown: OneImage
+    model: sources.LoadedModel
+    shown: sources.OneImage
     layers: list[LayerMaps]
 
+    @property
+    def title(self) -> str:
+        return f"{self.model.predictor.name}: activations for {self.shown.caption}"
+
     def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
-        return {
-            **self.subject.document(),
-            **self.shown.document(),
-            "layers": [layer.to_dict() for layer in self.layers],
-        }
+        layers = [layer.to_dict() for layer in self.layers]
+        return {**sources.model_document(self.model), **self.shown.origin, "layers": layers}
 
+    def figure(self) -> Figure:
+        """The image above rows of feature maps for each layer, brighter = stronger."""
+        columns = min(COLUMNS, max(len(layer.channels) for layer in self.layers))
+        rows = [-(-len(layer.channels) // columns) for layer in self.layers]
+        heights = [1.9, *(count * (1 + 2 * GAP + LINE + 0.05) for count in rows)]
+        width = max(6.0, columns * (1 + GAP) * INCHES + 1.2)
+        figure = new_figure(width, sum(heights) * INCHES + 1.0, self.title)
+        image, *panels = figure.subplots(1 + len(self.layers), 1, height_ratios=heights)
+        draw_image(image, self.shown.pixels)
+        for axes, layer in zip(panels, self.layers, strict=True):
+            layer.grid(columns).draw(axes)
+        names = ["image", *(f"{layer.name}\n{layer.size}" for layer in self.layers)]
+        for axes, name in zip((image, *panels), names, strict=True):
+            axes.set_anchor("W")
+            axes.set_ylabel(name, rotation=0, ha="right", va="center")
+        return figure
 
-def view_activations(request: ViewRequest) -> ActivationsView:
-    """Raises UsageError, ImageError, CheckpointError, DataError, DeviceError.
-
-    MnistctlError where the network has no convolutions.
-    """
-    subject, shown = asked_image(request)
-    network = subject.network()
-    layers = need_conv_layers(network, "activations", "see its first layer: visualize filters")
-    inputs = pixels_to_input(shown.tensor.to(subject.hardware.device), subject.loaded.recipe)
-    maps = feature_maps(layers, network, inputs)
-    count = request.count or DEFAULT_COUNT
-    strongest = [
-        _strongest(layer.name, own, count) for layer, own in zip(layers, maps, strict=True)
-    ]
-    return ActivationsView(subject, shown, strongest)
-
-
-def _strongest(name: str, maps: Tensor, count: int) -> LayerMaps:
-    order = maps.sum((1, 2)).argsort(descending=True, stable=True)[:count]
-    return LayerMaps(name, len(maps), order.tolist(), maps[order].numpy())
+    def panel(self, console: Console) -> RenderableType:
+        """The image, then a row for each layer of as many channels as the console has room for."""
+        parts: list[RenderableType] = [image_text(self.shown.pixels, console)]
+        for layer in self.layers:
+            parts.append(Text(f"{layer.name}, {layer.size}, strongest channels first"))
+            parts.append(layer.grid(len(layer.channels)).panel(console, max_rows=1))
+        return Group(*parts)

@@ -1,70 +1,80 @@
-"""A network's answers to a whole split: what errors, calibration, embedding and compare read."""
+"""A network's answers to a whole split: what errors, confusion, calibration and others show."""
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from mnistctl.text import accuracy_text
+from mnistctl.visualize import sources
 
-from mnistctl.data.registry import Split
-from mnistctl.engine.inference.calibration import Reliability, reliability
-from mnistctl.engine.inference.subject import Subject
-from mnistctl.visualize.request import ViewRequest
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mnistctl.data.images import LabelledImages
+    from mnistctl.engine.inference.scores import Scores
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Logits float32 (n, 10) of a network on the images of `data`."""
+    """Logits float32 (n, classes) of a network on the images of a split."""
 
-    subject: Subject
-    data: Split
-    logits: Tensor
+    model: sources.LoadedModel
+    dataset: str
+    split: str
+    data: "LabelledImages"
+    logits: "Tensor"
 
     @cached_property
-    def predictions(self) -> Tensor:
-        """The likeliest digits, int64 (n,)."""
+    def predictions(self) -> "Tensor":
+        """The likeliest classes, int64 (n,)."""
         return self.logits.argmax(1)
 
     @cached_property
-    def right(self) -> Tensor:
+    def correct(self) -> "Tensor":
         """Whether each prediction is the label, bool (n,)."""
         return self.predictions == self.data.labels
 
     @cached_property
-    def confidence(self) -> Tensor:
-        """The likeliest digits' probabilities, float32 (n,)."""
-        return self.subject.confidences(self.logits).amax(1)
+    def scores(self) -> "Scores":
+        """Those of `evaluate`."""
+        import torch
+
+        from mnistctl.engine.inference.scores import score
+
+        labels, temperature = self.data.labels, self.model.predictor.recipe.temperature
+        return score(self.logits, labels, temperature, len(labels), torch.device("cpu"))
 
     @property
-    def total(self) -> int:
-        """Number of images."""
-        return len(self.data.labels)
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.model.predictor.classes
 
     @property
-    def correct(self) -> int:
-        """Number of right predictions."""
-        return int(self.right.sum())
+    def where(self) -> str:
+        """`wide on mnist test`."""
+        return f"{self.model.predictor.name} on {self.dataset} {self.split}"
 
-    def reliability(self) -> Reliability:
-        """Confidence against hits by bins of confidence."""
-        return reliability(self.logits, self.data.labels, self.subject.loaded.recipe.temperature)
+    @property
+    def accuracy(self) -> str:
+        """`accuracy 99.71 % (9,971/10,000)`."""
+        return accuracy_text(self.scores.correct, self.scores.total)
 
     def document(self) -> dict[str, Any]:
         """The part of a JSON document that `evaluate` shares."""
-        return {
-            **self.subject.document(),
-            "accuracy": self.correct / self.total,
-            "correct": self.correct,
-            "total": self.total,
-        }
+        where = {"dataset": self.dataset, "split": self.split}
+        return {**sources.model_document(self.model), **where, **self.scores.brief()}
 
 
-def asked_answers(request: ViewRequest) -> Answers:
-    """Ask the network about every image. Raises CheckpointError, DataError or DeviceError."""
-    return answers_of(request.subject())
+def ask(models: list[sources.LoadedModel], source: sources.Split) -> list[Answers]:
+    """The answers of every model to the same images. Raises UsageError or DataError."""
+    name = source.name_for(*models)
+    data = source.load(name)
+    return [
+        Answers(own, name, source.split, data, own.predictor.logits(data.images, source.reporter))
+        for own in models
+    ]
 
 
-def answers_of(subject: Subject, data: Split | None = None) -> Answers:
-    """Ask `subject` about every image of its split (`data` where that is loaded already)."""
-    data = data or subject.load_data()
-    return Answers(subject, data, subject.logits(data.images))
+def ask_one(model: sources.Model, source: sources.Split) -> Answers:
+    """The answers of one. Raises UsageError, CheckpointError, DataError or DeviceError."""
+    return ask([model.load()], source)[0]

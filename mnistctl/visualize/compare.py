@@ -1,98 +1,159 @@
 """Two networks on one split: where they disagree, and whether one is really better."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
-from mnistctl.engine.inference.significance import LEVEL, mcnemar
-from mnistctl.errors import UsageError
-from mnistctl.visualize.answers import Answers, answers_of
-from mnistctl.visualize.request import ViewRequest
+from mnistctl.draw.grid import ImageGrid
+from mnistctl.draw.style import BLUE, GREY, VERMILLION, bare, new_figure
+from mnistctl.draw.types import Axes, Figure
+from mnistctl.text import counted, percent
+from mnistctl.visualize import sources
+from mnistctl.visualize.answers import Answers, ask
+from mnistctl.visualize.registry import kind
 
 DEFAULT_COUNT = 24
+LEAST_P = 1e-12
+CELLS = (("both_right", "only_a"), ("only_b", "both_wrong"))
+"""Rows: A right, A wrong; columns: B right, B wrong."""
+COLOURS = {"only_a": BLUE, "only_b": VERMILLION}
 
 
-@dataclass(frozen=True)
-class Disagreement:
-    """An image to which two networks give different digits."""
-
-    index: int
-    label: int
-    prediction_a: int
-    prediction_b: int
+@kind("compare", "-c best -c shipped", "-c fast-1 -c standard-1 --output compare.png")
+def compare(
+    models: sources.Pair, data: sources.Split, count: sources.Count = None
+) -> "CompareView":
+    """Two networks: where they disagree, and whether the difference is significant."""
+    a, b = ask(models.load_all(), data)
+    return CompareView(a, b, count)
 
 
 @dataclass(frozen=True)
 class CompareView:
-    """Two networks' answers side by side, with the first disagreements' images (n, 28, 28)."""
+    """Two networks' answers to the same images; `count` disagreements are shown, None: 24."""
 
     a: Answers
     b: Answers
-    num_disagreements: int
-    disagreements: list[Disagreement]
-    images: NDArray[np.uint8]
+    count: int | None = None
 
-    @property
+    @cached_property
     def counts(self) -> dict[str, int]:
-        """Images that both get right, only one, or neither."""
-        a, b = self.a.right, self.b.right
-        return {
-            "both_right": int((a & b).sum()),
-            "only_a": int((a & ~b).sum()),
-            "only_b": int((~a & b).sum()),
-            "both_wrong": int((~a & ~b).sum()),
-        }
+        """Images that both classify right, only one, or neither."""
+        a, b = self.a.correct, self.b.correct
+        cells = (("both_right", a & b), ("only_a", a & ~b), ("only_b", ~a & b))
+        return {name: int(own.sum()) for name, own in (*cells, ("both_wrong", ~a & ~b))}
 
-    @property
+    @cached_property
     def p_value(self) -> float:
         """McNemar's, 0..1."""
-        counts = self.counts
-        return mcnemar(counts["only_a"], counts["only_b"])
+        from mnistctl.engine.inference.significance import mcnemar
+
+        return mcnemar(self.counts["only_a"], self.counts["only_b"])
 
     @property
     def better(self) -> str | None:
         """`a` or `b` where the difference is significant at 0.05."""
+        from mnistctl.engine.inference.significance import LEVEL
+
         if self.p_value >= LEVEL:
             return None
-        return "a" if self.a.correct > self.b.correct else "b"
+        return "a" if self.counts["only_a"] > self.counts["only_b"] else "b"
+
+    @cached_property
+    def disagreements(self) -> list[dict[str, int]]:
+        """The images that the two predict as different classes."""
+        a, b, labels = self.a.predictions, self.b.predictions, self.a.data.labels
+        names = ("index", "label", "prediction_a", "prediction_b")
+        return [
+            dict(zip(names, (i, int(labels[i]), int(a[i]), int(b[i])), strict=True))
+            for i in (a != b).nonzero()[:, 0].tolist()
+        ]
+
+    @property
+    def title(self) -> str:
+        named = ", ".join(
+            f"{letter} = {own.model.predictor.name} ({percent(own.scores.accuracy)})"
+            for letter, own in (("A", self.a), ("B", self.b))
+        )
+        number = counted(len(self.disagreements), "disagreement")
+        return f"{named}, on {self.a.dataset} {self.a.split}: {number}"
+
+    @property
+    def conclusion(self) -> str:
+        """What the paired test says, in words."""
+        p = f"p = {self.p_value:.2g}" if self.p_value >= LEAST_P else f"p < {LEAST_P:g}"
+        if self.better is None:
+            return f"The difference in accuracy is not significant (McNemar, {p})"
+        better, other = ("A", "B") if self.better == "a" else ("B", "A")
+        return f"{better} is more accurate than {other}: significant (McNemar, {p})"
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
+        keys = ("checkpoint", "recipe", "accuracy", "correct")
+        a, b = self.a.document(), self.b.document()
         return {
-            "dataset": self.a.subject.dataset,
-            "split": self.a.subject.split,
-            "total": self.a.total,
-            **{key: _side(own) for key, own in (("a", self.a), ("b", self.b))},
+            **{key: a[key] for key in ("dataset", "classes", "split", "total")},
+            "a": {key: a[key] for key in keys},
+            "b": {key: b[key] for key in keys},
             **self.counts,
             "p_value": self.p_value,
             "better": self.better,
-            "num_disagreements": self.num_disagreements,
-            "disagreements": [vars(own) for own in self.disagreements],
+            "num_disagreements": len(self.disagreements),
+            "disagreements": self.disagreements[: self.count or DEFAULT_COUNT],
         }
 
+    def _grid(self) -> ImageGrid:
+        names, shown = self.a.classes, self.disagreements[: self.count or DEFAULT_COUNT]
+        captions = [
+            f"label {names[own['label']]}\nA {names[own['prediction_a']]}"
+            f"  B {names[own['prediction_b']]}\n#{own['index']}"
+            for own in shown
+        ]
+        images = self.a.data.images[[own["index"] for own in shown]].numpy()
+        return ImageGrid(images, captions, fit=self.count is None)
 
-def view_compare(request: ViewRequest) -> CompareView:
-    """Raises UsageError unless two checkpoints on one data set are named; else as `evaluate`."""
-    first, second = request.subjects(2)
-    if first.dataset != second.dataset:
-        raise UsageError(
-            f"{first.name} was trained on {first.dataset}, {second.name} on {second.dataset}",
-            "say on which to compare them, e.g. --dataset mnist",
-        )
-    a = answers_of(first)
-    b = answers_of(second, a.data)
-    differ = torch.nonzero(a.predictions != b.predictions)[:, 0]
-    shown = differ[: request.count or DEFAULT_COUNT]
-    disagreements = [
-        Disagreement(i, int(a.data.labels[i]), int(a.predictions[i]), int(b.predictions[i]))
-        for i in shown.tolist()
-    ]
-    return CompareView(a, b, len(differ), disagreements, a.data.images[shown].numpy())
+    def figure(self) -> Figure:
+        """A two-by-two table above the images on which the networks differ."""
+        grid = self._grid()
+        width, height = grid.size
+        figure = new_figure(max(7.6, width), 2.7 + height, self.title)
+        above, below = figure.subplots(2, 1, height_ratios=(1.6, height))
+        self._draw_table(above)
+        grid.draw(below, empty="both predict the same classes")
+        return figure
 
+    def _draw_table(self, axes: Axes) -> None:
+        middle: dict[str, Any] = {"ha": "center", "va": "center"}
+        bold = middle | {"fontsize": 15, "fontweight": "bold"}
+        for row, names in enumerate(CELLS):
+            for column, name in enumerate(names):
+                colour = COLOURS.get(name, GREY)
+                axes.text(column, row, f"{self.counts[name]:,}", color=colour, **bold)
+        for place, right in enumerate(("right", "wrong")):
+            axes.text(place, -0.75, f"B {right}", **middle)
+            axes.text(-0.8, place, f"A {right}", **middle)
+        axes.axhline(0.5, 0.38, 0.66, color=GREY, linewidth=0.8)
+        axes.axvline(0.5, 0.05, 0.68, color=GREY, linewidth=0.8)
+        axes.set_xlim(-3, 4)
+        axes.set_ylim(1.6, -1.1)
+        bare(axes)
+        axes.set_xlabel(self.conclusion, fontsize=9.5)
 
-def _side(answers: Answers) -> dict[str, Any]:
-    document = answers.document()
-    return {key: document[key] for key in ("checkpoint", "recipe", "accuracy", "correct")}
+    def panel(self, console: Console) -> RenderableType:
+        """The images, the table and the conclusion."""
+        table = Table(box=None, pad_edge=False)
+        for heading in ("", "B right", "B wrong"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for heading, names in zip(("A right", "A wrong"), CELLS, strict=True):
+            cells = [
+                Text(f"{self.counts[name]:,}", style="bold" if name in COLOURS else "")
+                for name in names
+            ]
+            table.add_row(heading, *cells)
+        parts: list[RenderableType] = [table, Text(self.conclusion)]
+        if self.disagreements:
+            parts.insert(0, self._grid().panel(console, beneath=len(CELLS) + 2))
+        return Group(*parts)

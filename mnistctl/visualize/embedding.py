@@ -1,58 +1,52 @@
-"""A split in two dimensions: what the last layer sees of it, seen from its widest side."""
+"""A split in two dimensions: the principal components of the last layer's features."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
 
-from mnistctl.engine.inference.activations import penultimate
-from mnistctl.visualize.answers import Answers, answers_of
-from mnistctl.visualize.request import ViewRequest
+from mnistctl.draw.chart import scatter
+from mnistctl.draw.style import CLASSES, new_figure, open_frame
+from mnistctl.draw.terminal import has_blocks
+from mnistctl.draw.types import Axes, Figure, Values
+from mnistctl.visualize import sources
+from mnistctl.visualize.answers import Answers, ask
+from mnistctl.visualize.registry import kind
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NUM_DIRECTIONS = 8
 """Directions that the randomised method follows; two are kept."""
+MARKS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""Of classes whose names are longer than a character."""
 
 
-@dataclass(frozen=True)
-class EmbeddingView:
-    """Points float32 (n, 2), and each axis's share of the variance, 0..1."""
+@kind("embedding", "", "-c best --output embedding.png")
+def embedding(model: sources.Model, data: sources.Split) -> "EmbeddingView":
+    """All images in two dimensions, by the features of the network's last layer."""
+    import torch
 
-    answers: Answers
-    points: NDArray[np.float32]
-    explained: tuple[float, float]
+    from mnistctl.engine.inference.activations import penultimate
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
-        return {
-            **self.answers.document(),
-            "explained_variance": list(self.explained),
-            "x": np.round(self.points[:, 0], 4).tolist(),
-            "y": np.round(self.points[:, 1], 4).tolist(),
-            "labels": self.answers.data.labels.tolist(),
-            "predictions": self.answers.predictions.tolist(),
-        }
-
-
-def view_embedding(request: ViewRequest) -> EmbeddingView:
-    """Raises CheckpointError, DataError or DeviceError."""
-    subject = request.subject()
-    with penultimate(subject.network()) as collected:
-        answers = answers_of(subject)
+    loaded = model.load()
+    with penultimate(model.network_of(loaded)) as collected:
+        (answers,) = ask([loaded], data)
     # Where an answer is the mean over shifts, a batch goes through once a shift, at first as it is.
-    passes = sum(map(len, collected)) // answers.total
+    passes = sum(map(len, collected)) // answers.scores.total
     points, explained = principal_components(torch.cat(collected[::passes]))
     return EmbeddingView(answers, points.numpy(), explained)
 
 
-def principal_components(features: Tensor) -> tuple[Tensor, tuple[float, float]]:
+def principal_components(features: "Tensor") -> "tuple[Tensor, tuple[float, float]]":
     """Coordinates (n, 2) of features (n, d) along their two widest directions, and their shares.
 
     PCA by the randomised decomposition of Halko, Martinsson and Tropp (arXiv:0909.4061); seeded,
-    and each direction's largest coefficient positive, so that a picture comes out the same again.
+    and each direction's largest coefficient positive, so that a figure comes out the same again.
     """
+    import torch
+
     centred = features - features.mean(0)
     directions = min(NUM_DIRECTIONS, *centred.shape)
     with torch.random.fork_rng(devices=[]):
@@ -64,3 +58,83 @@ def principal_components(features: Tensor) -> tuple[Tensor, tuple[float, float]]
     total = float(centred.double().square().sum()) or 1.0
     shares = (points.double().square().sum(0) / total).tolist()
     return points, (shares[0], shares[1])
+
+
+@dataclass(frozen=True)
+class EmbeddingView:
+    """Points float32 (n, 2), and each axis's share of the variance, 0..1."""
+
+    answers: Answers
+    points: Values
+    explained: tuple[float, float]
+
+    @property
+    def title(self) -> str:
+        members = len(self.answers.model.predictor.members)
+        layer = "last layer" + (f" of the first of {members} members" if members > 1 else "")
+        wrong, total = int((~self.answers.correct).sum()), self.answers.scores.total
+        what = f"{total:,} images by the features of the {layer}, {wrong} misclassified"
+        return f"{self.answers.where}: {what}"
+
+    def to_dict(self) -> dict[str, Any]:
+        x, y = self.points.T.astype(float).round(4).tolist()
+        return {
+            **self.answers.document(),
+            "explained_variance": list(self.explained),
+            "x": x,
+            "y": y,
+            "labels": self.answers.data.labels.tolist(),
+            "predictions": self.answers.predictions.tolist(),
+        }
+
+    def figure(self) -> Figure:
+        """A cloud coloured by label, mistakes crossed."""
+        from matplotlib.collections import PathCollection
+
+        figure = new_figure(8.0, max(7.0, 0.24 * len(self.answers.classes)), self.title)
+        axes = figure.subplots()
+        self._draw_points(axes)
+        first, second = (f"{100 * share:.0f} % of the variance" for share in self.explained)
+        axes.set_xlabel(f"first principal component ({first})")
+        axes.set_ylabel(f"second principal component ({second})")
+        open_frame(axes)
+        beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+        legend = axes.legend(**beside, frameon=False, title="label")
+        for handle in legend.legend_handles:
+            if isinstance(handle, PathCollection):
+                handle.set_alpha(1)
+                handle.set_sizes([40])
+        return figure
+
+    def _draw_points(self, axes: Axes) -> None:
+        """Each class's name stands at its median, so that colour is not needed to tell them."""
+        import numpy as np
+
+        labels, wrong = self.answers.data.labels.numpy(), (~self.answers.correct).numpy()
+        look: dict[str, Any] = {"alpha": 0.55, "linewidths": 0, "rasterized": True}
+        text: dict[str, Any] = {"ha": "center", "va": "center", "fontweight": "bold", "zorder": 4}
+        for k, name in enumerate(self.answers.classes):
+            own, colour = self.points[labels == k], CLASSES[k % len(CLASSES)]
+            axes.scatter(own[:, 0], own[:, 1], s=5, color=colour, label=name, **look)
+            if len(own):
+                x, y = np.median(own, 0)
+                box = {"facecolor": "white", "edgecolor": colour, "pad": 2, "alpha": 0.85}
+                axes.text(x, y, name, fontsize=14 if len(name) == 1 else 10, bbox=box, **text)
+        look = {"color": "white", "edgecolors": "black", "linewidths": 1.1, "zorder": 3}
+        x, y = self.points[wrong].T
+        axes.scatter(x, y, s=45, marker="X", label=f"misclassified ({int(wrong.sum())})", **look)
+
+    def panel(self, console: Console) -> RenderableType:
+        """The cloud in characters, and what they mean."""
+        classes = self.answers.classes
+        single = all(len(name) == 1 for name in classes)
+        marks = "".join(classes) if single else MARKS[: len(classes)]
+        names = "" if single else f" ({', '.join(map(' '.join, zip(marks, classes, strict=True)))})"
+        cross = "×" if has_blocks(console) else "x"
+        legend = Text(f"a character: the most frequent label there{names}; {cross}: misclassified")
+        height = console.width // 3
+        if console.is_terminal:  # all of it on one screen
+            beneath = len(legend.wrap(console, console.width)) + 3
+            height = max(8, min(height, console.height - beneath))
+        labels, wrong = self.answers.data.labels.numpy(), (~self.answers.correct).numpy()
+        return Group(scatter(self.points, labels, marks, wrong, console, height), legend)

@@ -1,64 +1,92 @@
-"""The images a network gets wrong, the most confident mistakes first."""
+"""The images that a network misclassifies, the most confident first."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from rich.console import Console, RenderableType
 
-from mnistctl.visualize.answers import Answers, asked_answers
-from mnistctl.visualize.request import ViewRequest
+from mnistctl.draw.grid import ImageGrid
+from mnistctl.draw.types import Figure
+from mnistctl.text import counted, percent
+from mnistctl.visualize import sources
+from mnistctl.visualize.answers import Answers, ask_one
+from mnistctl.visualize.registry import kind
 
 DEFAULT_COUNT = 24
 
 
-@dataclass(frozen=True)
-class Mistake:
-    """An image taken for another digit."""
-
-    index: int
-    label: int
-    prediction: int
-    confidence: float
+@kind("errors", "", "--class 4 --count 40", "-c best --output errors.png")
+def errors(
+    model: sources.Model,
+    data: sources.Split,
+    count: sources.Count = None,
+    class_name: sources.ClassName = None,
+) -> "ErrorsView":
+    """The images that a network misclassifies, the most confident first."""
+    answers = ask_one(model, data)
+    label = None if class_name is None else sources.class_index(class_name, answers.classes)
+    return ErrorsView(answers, label, count)
 
 
 @dataclass(frozen=True)
 class ErrorsView:
-    """The mistakes shown, of `num_errors` in all, with their images uint8 (n, 28, 28)."""
+    """Mistakes on all images, or on those of the class `label`; `count` of them, None: 24."""
 
     answers: Answers
-    digit: int | None
-    num_errors: int
-    mistakes: list[Mistake]
-    images: NDArray[np.uint8]
+    label: int | None = None
+    count: int | None = None
+
+    @cached_property
+    def errors(self) -> list[dict[str, Any]]:
+        """All of them, the most confident first."""
+        own, labels = self.answers, self.answers.data.labels
+        confidence = own.model.predictor.calibrated(own.logits).amax(1)
+        wrong = ~own.correct if self.label is None else ~own.correct & (labels == self.label)
+        found = wrong.nonzero()[:, 0]
+        ranked = found[confidence[found].argsort(descending=True, stable=True)].tolist()
+        return [
+            {
+                "index": i,
+                "label": int(labels[i]),
+                "prediction": int(own.predictions[i]),
+                "confidence": float(confidence[i]),
+            }
+            for i in ranked
+        ]
+
+    @property
+    def shown(self) -> list[dict[str, Any]]:
+        """The first ones."""
+        return self.errors[: self.count or DEFAULT_COUNT]
+
+    @property
+    def title(self) -> str:
+        number, shown = len(self.errors), len(self.shown)
+        of = "" if self.label is None else f" on class {self.answers.classes[self.label]}"
+        which = f", the {shown} most confident" if shown < number else ""
+        return f"{self.answers.where}: {counted(number, 'error')}{of}{which}"
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
         return {
             **self.answers.document(),
-            "digit": self.digit,
-            "num_errors": self.num_errors,
-            "errors": [vars(mistake) for mistake in self.mistakes],
+            **sources.class_document(self.label, self.answers.classes),
+            "num_errors": len(self.errors),
+            "errors": self.shown,
         }
 
+    def _grid(self) -> ImageGrid:
+        names = self.answers.classes
+        captions = [
+            f"{names[own['label']]} predicted as {names[own['prediction']]}\n"
+            f"{percent(own['confidence'])}  #{own['index']}"
+            for own in self.shown
+        ]
+        images = self.answers.data.images[[own["index"] for own in self.shown]].numpy()
+        return ImageGrid(images, captions, fit=self.count is None)
 
-def view_errors(request: ViewRequest) -> ErrorsView:
-    """The `count` most confident mistakes, on images of `digit` alone where one is asked for.
+    def figure(self) -> Figure:
+        return self._grid().figure(self.title)
 
-    Raises CheckpointError, DataError or DeviceError.
-    """
-    answers = asked_answers(request)
-    labels = answers.data.labels
-    wrong = ~answers.right
-    if request.digit is not None:
-        wrong &= labels == request.digit
-    found = torch.nonzero(wrong)[:, 0]
-    ranked = found[answers.confidence[found].argsort(descending=True, stable=True)]
-    shown = ranked[: request.count or DEFAULT_COUNT]
-    mistakes = [
-        Mistake(i, int(labels[i]), int(answers.predictions[i]), float(answers.confidence[i]))
-        for i in shown.tolist()
-    ]
-    images = answers.data.images[shown].numpy()
-    return ErrorsView(answers, request.digit, len(found), mistakes, images)
+    def panel(self, console: Console) -> RenderableType:
+        return self._grid().panel(console)

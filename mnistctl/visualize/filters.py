@@ -1,41 +1,64 @@
-"""What the first layer looks for: its weights as pictures."""
+"""What the first layer looks for: its weights as images."""
 
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from rich.console import Console, RenderableType
 
-from mnistctl.engine.inference.activations import first_filters
-from mnistctl.engine.inference.subject import Subject
-from mnistctl.visualize.request import ViewRequest
+from mnistctl.draw.grid import ImageGrid
+from mnistctl.draw.style import SIGNED
+from mnistctl.draw.types import Figure, Values
+from mnistctl.visualize import sources
+from mnistctl.visualize.registry import kind
 
 DEFAULT_COUNT = 32
 
 
+@kind("filters", "", "-c best --count 16 --output filters.png")
+def filters(model: sources.Model, count: sources.Count = None) -> "FiltersView":
+    """The weights of a network's first layer."""
+    from mnistctl.engine.inference.activations import first_filters
+
+    loaded = model.load()
+    layer, weights = first_filters(model.network_of(loaded))
+    return FiltersView(loaded, layer, weights.numpy(), count)
+
+
 @dataclass(frozen=True)
 class FiltersView:
-    """The first filters of a layer of `num_filters`, float32 (n, height, width), signed."""
+    """Filters of a layer, float32 (n, height, width), signed; `count` are shown, None: 32."""
 
-    subject: Subject
+    model: sources.LoadedModel
     layer: str
-    num_filters: int
-    filters: NDArray[np.float32]
+    filters: Values
+    count: int | None = None
+
+    @property
+    def shown(self) -> Values:
+        """The first ones."""
+        return self.filters[: self.count or DEFAULT_COUNT]
+
+    @property
+    def title(self) -> str:
+        shown, number = len(self.shown), len(self.filters)
+        which = f"{shown} of {number}" if shown < number else str(shown)
+        return f"{self.model.predictor.name}: {which} filters of the first layer, {self.layer}"
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
         return {
-            "checkpoint": str(self.subject.loaded.path),
-            "recipe": self.subject.loaded.recipe.name,
+            **sources.model_document(self.model),
             "layer": self.layer,
-            "num_filters": self.num_filters,
-            "filters": self.filters.tolist(),
+            "num_filters": len(self.filters),
+            "filters": self.shown.tolist(),
         }
 
+    def _grid(self) -> ImageGrid:
+        captions = [str(number) for number in range(len(self.shown))]
+        return ImageGrid(self.shown, captions, SIGNED, inches=0.8, fit=self.count is None)
 
-def view_filters(request: ViewRequest) -> FiltersView:
-    """Raises CheckpointError, DeviceError, or MnistctlError where the layer can't be drawn."""
-    subject = request.subject()
-    layer, filters = first_filters(subject.network())
-    shown = filters[: request.count or DEFAULT_COUNT].numpy()
-    return FiltersView(subject, layer, len(filters), shown)
+    def figure(self) -> Figure:
+        """Red above 0, blue below."""
+        return self._grid().figure(self.title, scale="weight")
+
+    def panel(self, console: Console) -> RenderableType:
+        return self._grid().panel(console)

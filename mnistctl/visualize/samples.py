@@ -1,111 +1,164 @@
-"""Images of a data set, as they are or beside what a recipe makes of them."""
+"""Images of a data set, as they are or beside what a recipe's augmentation makes of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
+import typer
+from rich.console import Console, RenderableType
 
-from mnistctl.data.augment import augment
-from mnistctl.data.names import DEFAULT_DATASET
-from mnistctl.data.registry import Split, load_split
+from mnistctl.data.registry import get_dataset
+from mnistctl.draw.grid import TILE, TILE_GAP, ImageGrid
+from mnistctl.draw.types import Figure, Pixels
 from mnistctl.errors import MnistctlError, UsageError
-from mnistctl.recipes import RECIPES, Augmentation, Recipe, get_recipe
-from mnistctl.visualize.request import ViewRequest
+from mnistctl.recipes import RECIPES, Augmentation, get_recipe
+from mnistctl.visualize import sources
+from mnistctl.visualize.registry import kind
 
-DEFAULT_COUNT = 80
-DEFAULT_ORIGINALS = 10
-MAX_ORIGINALS = 50
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PER_CLASS, NUM_ORIGINALS, MAX_ORIGINALS = 8, 10, 50
 NUM_VARIANTS = 7
 """Augmented versions beside each original."""
+
+
+@kind("samples", "", "--class 7 --count 40 -o sevens.png", "--augmented standard --seed 1")
+def samples(
+    data: sources.Split,
+    count: sources.Count = None,
+    class_name: sources.ClassName = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="N", min=0, help="Random images, not each class's first."),
+    ] = None,
+    augmented: Annotated[
+        str | None,
+        typer.Option(
+            "--augmented", metavar="RECIPE", help="Beside each, how the recipe alters it."
+        ),
+    ] = None,
+) -> "SamplesView":
+    """Images of a data set, as they are or augmented."""
+    augmentation = _augmentation(augmented) if augmented else None
+    if augmentation and (count or 0) > MAX_ORIGINALS:
+        raise UsageError(f"--count {count}: at most {MAX_ORIGINALS} with --augmented")
+    name = data.name_for()
+    classes = get_dataset(name).classes
+    chosen = (
+        range(len(classes)) if class_name is None else [sources.class_index(class_name, classes)]
+    )
+    number = count or (
+        NUM_ORIGINALS if augmented else min(sources.MAX_COUNT, PER_CLASS * len(classes))
+    )
+    split = data.load(name)
+    indexes = _chosen(split.labels, number, chosen, seed)
+    images = split.images[indexes]
+    return SamplesView(
+        dataset=name,
+        split=data.split,
+        classes=classes,
+        order="by class" if seed is None else "random",
+        indexes=indexes.tolist(),
+        labels=split.labels[indexes].tolist(),
+        images=images.numpy(),
+        recipe=augmented,
+        variants=_variants(images, augmentation, seed or 0) if augmentation else None,
+        fit=count is None,
+    )
+
+
+def _augmentation(recipe: str) -> Augmentation:
+    found = get_recipe(recipe).augmentation
+    if found == Augmentation():
+        others = [own.name for own in RECIPES.values() if own.augmentation != found]
+        raise UsageError(
+            f"recipe '{recipe}' trains on the images as they are",
+            f"recipes that augment: {', '.join(others)}",
+        )
+    return found
+
+
+def _chosen(labels: "Tensor", count: int, classes: Sequence[int], seed: int | None) -> "Tensor":
+    """Indexes int64: random ones of a seed, else the first ones of each class in turn."""
+    import torch
+
+    of_class = [(labels == own).nonzero()[:, 0] for own in classes]
+    if seed is not None:
+        candidates = torch.cat(of_class).sort().values
+        order = torch.randperm(len(candidates), generator=torch.Generator().manual_seed(seed))
+        chosen = candidates[order[:count]]
+    else:
+        each, more = divmod(count, len(of_class))
+        chosen = torch.cat([own[: each + (k < more)] for k, own in enumerate(of_class)])
+    if not len(chosen):
+        raise MnistctlError("this split has no image of that class")
+    return chosen
+
+
+def _variants(images: "Tensor", augmentation: Augmentation, seed: int) -> Pixels:
+    """Augmented versions (n, 7, 28, 28) of images (n, 28, 28)."""
+    import torch
+
+    from mnistctl.data.augment import augment
+
+    generator = torch.Generator().manual_seed(seed)
+    changed = augment(images.repeat_interleave(NUM_VARIANTS, 0), augmentation, generator)
+    pixels: Pixels = changed.round().clamp(0, 255).to(torch.uint8).numpy()
+    return pixels.reshape(len(images), NUM_VARIANTS, *images.shape[1:])
 
 
 @dataclass(frozen=True)
 class SamplesView:
     """Images uint8 (n, 28, 28) with their labels and places in the split.
 
-    With a recipe, `variants` (n, 7, 28, 28) are augmented versions of each.
+    With a recipe, `variants` (n, m, 28, 28) are augmented versions of each. A terminal shows as
+    many as `fit`, or all.
     """
 
     dataset: str
     split: str
+    classes: tuple[str, ...]
     order: str
     """by class or random."""
     indexes: list[int]
     labels: list[int]
-    images: NDArray[np.uint8]
-    recipe: str | None
-    variants: NDArray[np.uint8] | None
+    images: Pixels
+    recipe: str | None = None
+    variants: Pixels | None = None
+    fit: bool = False
+
+    @property
+    def title(self) -> str:
+        what = f"{self.dataset} {self.split}: {len(self.indexes)} images, {self.order}"
+        return f"{what}, each augmented as in {self.recipe}" if self.recipe else what
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
+        pairs = zip(self.indexes, self.labels, strict=True)
         return {
             "dataset": self.dataset,
+            "classes": list(self.classes),
             "split": self.split,
             "order": self.order,
             "augmented": self.recipe,
-            "samples": [
-                {"index": index, "label": label}
-                for index, label in zip(self.indexes, self.labels, strict=True)
-            ],
+            "samples": [{"index": index, "label": label} for index, label in pairs],
         }
 
+    def _grid(self, variants: int, beneath: str = "") -> ImageGrid:
+        """The images, with variants a row for each with so many of them, captioned `beneath`."""
+        pairs = zip(self.labels, self.indexes, strict=True)
+        captions = [f"{self.classes[label]}  #{index}" for label, index in pairs]
+        if self.variants is None:
+            return ImageGrid(self.images, captions, fit=self.fit)
+        rows = zip(self.images, self.variants, strict=True)
+        images = [image for first, others in rows for image in (first, *others[:variants])]
+        texts = [text for caption in captions for text in (caption, *[beneath] * variants)]
+        return ImageGrid(images, texts, columns=1 + variants, fit=self.fit)
 
-def view_samples(request: ViewRequest) -> SamplesView:
-    """The first images of each digit, or with a seed random ones. Raises UsageError, DataError."""
-    recipe = _augmenting(request.augmented) if request.augmented else None
-    name = request.dataset or DEFAULT_DATASET
-    data = load_split(name, request.split, request.data_dir, request.reporter)
-    count = request.count or (DEFAULT_ORIGINALS if recipe else DEFAULT_COUNT)
-    if recipe and count > MAX_ORIGINALS:
-        raise UsageError(f"--count {count}: 1 to {MAX_ORIGINALS} with --augmented")
-    chosen = _chosen(data, count, request.digit, request.seed)
-    images = data.images[chosen]
-    return SamplesView(
-        dataset=name,
-        split=request.split,
-        order="by class" if request.seed is None else "random",
-        indexes=chosen.tolist(),
-        labels=data.labels[chosen].tolist(),
-        images=images.numpy(),
-        recipe=recipe.name if recipe else None,
-        variants=_variants(images, recipe, request.seed or 0) if recipe else None,
-    )
+    def figure(self) -> Figure:
+        return self._grid(NUM_VARIANTS).figure(self.title)
 
-
-def _augmenting(name: str) -> Recipe:
-    recipe = get_recipe(name)
-    if recipe.augmentation == Augmentation():
-        others = [own.name for own in RECIPES.values() if own.augmentation != Augmentation()]
-        raise UsageError(
-            f"recipe '{name}' trains on the images as they are",
-            f"recipes that augment: {', '.join(others)}",
-        )
-    return recipe
-
-
-def _chosen(data: Split, count: int, digit: int | None, seed: int | None) -> Tensor:
-    """Indexes int64: random ones of a seed, else the first ones of each digit in turn."""
-    digits = range(10) if digit is None else (digit,)
-    of_digit = [torch.nonzero(data.labels == own)[:, 0] for own in digits]
-    if seed is not None:
-        candidates = torch.cat(of_digit).sort().values
-        order = torch.randperm(len(candidates), generator=torch.Generator().manual_seed(seed))
-        chosen = candidates[order[:count]]
-    else:
-        each, more = divmod(count, len(of_digit))
-        parts = [own[: each + (place < more)] for place, own in enumerate(of_digit)]
-        chosen = torch.cat(parts)
-    if not len(chosen):
-        raise MnistctlError("no image of that digit in this split")
-    return chosen
-
-
-def _variants(images: Tensor, recipe: Recipe, seed: int) -> NDArray[np.uint8]:
-    repeated = images.repeat_interleave(NUM_VARIANTS, 0)
-    generator = torch.Generator().manual_seed(seed)
-    changed = augment(repeated, recipe.augmentation, generator)
-    pixels: NDArray[np.uint8] = changed.round().clamp(0, 255).to(torch.uint8).numpy()
-    return pixels.reshape(len(images), NUM_VARIANTS, *images.shape[1:])
+    def panel(self, console: Console) -> RenderableType:
+        """With variants a row for each image with as many as there is room for."""
+        across = (console.width + TILE_GAP) // (TILE + TILE_GAP)
+        return self._grid(max(1, min(NUM_VARIANTS, across - 1)), "augmented").panel(console)

@@ -49,7 +49,7 @@ def temperature(
     data_dir: DataDir = Path("data"),
 ) -> None:
     """The temperature that calibrates a recipe's confidence, fitted on held-out images."""
-    from tests.bench.study import temperature as run_temperature
+    from tests.bench.temperature import temperature as run_temperature
 
     run_temperature(recipe, range(seeds), data_dir)
 
@@ -89,6 +89,21 @@ def photos(
     from tests.bench.photos import measure
 
     measure(checkpoint, digits, store)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[
+        list[str], typer.Option("--checkpoint", "-c", help="As for mnistctl export; repeatable.")
+    ],
+    runs: Annotated[int, typer.Option(help="Repetitions of each figure.")] = 5,
+    store: Store = Path("runs"),
+    data_dir: DataDir = Path("data"),
+) -> None:
+    """Exported files: agreement without torch, speed and size; to results/export.jsonl."""
+    from tests.bench.export import measure
+
+    measure(checkpoint, store, data_dir, runs)
 
 
 @app.command()

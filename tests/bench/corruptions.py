@@ -1,20 +1,18 @@
-"""How many damaged test images networks still read."""
+"""Accuracy of networks on corrupted test images."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from mnistctl.data.registry import Split, load_split
-from mnistctl.device import choose_precision
-from mnistctl.engine.inference.loading import LoadedModel, load_model
-from mnistctl.engine.inference.predictor import compute_logits
+from mnistctl.data.images import LabelledImages
+from mnistctl.data.registry import get_dataset
+from mnistctl.distributed import Ranks
+from mnistctl.engine.inference.loading import load_models
+from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.events import NullReporter
 from tests.bench.damage import CORRUPTIONS, NUM_SEVERITIES, corrupt
 from tests.bench.figures import append, identity, machine, markdown
-
-CPU = torch.device("cpu")
 
 
 def measure(checkpoints: Sequence[str], store: Path, data_dir: Path) -> None:
@@ -22,19 +20,19 @@ def measure(checkpoints: Sequence[str], store: Path, data_dir: Path) -> None:
 
     Every network sees the same images, each test image once under every corruption.
     """
-    reporter, precision = NullReporter(), choose_precision("auto", "cpu").value
-    models = [load_model(name, store, CPU, reporter) for name in checkpoints or [None]]
-    test = load_split("mnist", "test", data_dir, reporter)
-    clean = [float(hits(own, test, precision).mean()) for own in models]
+    reporter = NullReporter()
+    models = load_models(checkpoints or [None], store, "cpu", None, Ranks(), reporter)
+    test = get_dataset("mnist").load("test", data_dir, reporter)
+    clean = [float(hits(own.predictor, test).mean()) for own in models]
     accuracies: list[dict[str, list[float]]] = [{} for _ in models]
     for name in CORRUPTIONS:
-        damaged = Split(corrupt(name, test.images), test.labels)
+        damaged = LabelledImages(corrupt(name, test.images), test.labels)
         for own, found in zip(models, accuracies, strict=True):
-            found[name] = by_severity(hits(own, damaged, precision))
+            found[name] = by_severity(hits(own.predictor, damaged))
     for own, alone, found in zip(models, clean, accuracies, strict=True):
         line = {
-            **identity(own),
-            "precision": precision,
+            **identity(own.predictor),
+            "precision": own.predictor.precision,
             "images": len(test.images),
             "clean": alone,
             "by_severity": found,
@@ -45,10 +43,9 @@ def measure(checkpoints: Sequence[str], store: Path, data_dir: Path) -> None:
     print(table([own.label for own in models], clean, accuracies))
 
 
-def hits(loaded: LoadedModel, split: Split, precision: str) -> Tensor:
-    """1 for each image that is read right, 0 for the others, float64 (n,)."""
-    logits = compute_logits(loaded.model, split.images, loaded.recipe, CPU, precision)
-    return (logits.argmax(1) == split.labels).double()
+def hits(predictor: Predictor, split: LabelledImages) -> Tensor:
+    """1 for each image that is classified correctly, 0 for the others, float64 (n,)."""
+    return (predictor.logits(split.images).argmax(1) == split.labels).double()
 
 
 def by_severity(right: Tensor) -> list[float]:

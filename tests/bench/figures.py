@@ -16,7 +16,7 @@ import torch
 
 import mnistctl
 from mnistctl.device import cpu_has_bf16
-from mnistctl.engine.inference.loading import LoadedModel
+from mnistctl.engine.inference.predictor import Predictor
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGE = Path(mnistctl.__file__).parent
@@ -93,15 +93,15 @@ def recipe_hash(settings: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def identity(loaded: LoadedModel) -> dict[str, Any]:
+def identity(predictor: Predictor) -> dict[str, Any]:
     """Which network it was: its recipe, its size, and a hash of its weights' names and bytes."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(loaded.model.state_dict().items()):
+    for name, tensor in sorted(predictor.network.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
+    parameters = sum(parameter.numel() for parameter in predictor.network.parameters())
     return {
-        "recipe": loaded.recipe.name,
+        "recipe": predictor.recipe.name,
         "parameters": parameters,
         "weights_sha256": digest.hexdigest(),
     }

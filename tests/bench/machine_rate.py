@@ -37,7 +37,7 @@ def training_flops(recipe: Recipe) -> int:
         forward.append(2 * weight.numel() * positions)
 
     with torch.device("meta"):
-        model = build(recipe.network).eval()
+        model = build(recipe.network, 10).eval()
         for module in model.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 module.register_forward_hook(count)

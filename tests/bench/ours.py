@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import torch
 
-from mnistctl.data.registry import Split
+from mnistctl.data.images import LabelledImages
+from mnistctl.data.registry import get_dataset
 from mnistctl.device import synchronize
 from mnistctl.distributed import Ranks
-from mnistctl.engine.inference.predictor import compute_logits
-from mnistctl.engine.training.batches import LabelledImages
+from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.engine.training.loop import FitData, Hooks, fit
 from mnistctl.engine.training.signals import StopRequest
-from mnistctl.engine.training.state import TrainingState, new_state
+from mnistctl.engine.training.state import TrainingState, new_state, result_predictor
 from mnistctl.events import NullReporter, Reporter
 from mnistctl.recipes import Recipe, get_recipe
 from mnistctl.store.config import RunConfig
@@ -26,10 +26,12 @@ def trains_as_today(recipe: Recipe) -> bool:
 
 def bench_config(recipe: Recipe, device: torch.device, precision: str, seed: int = 0) -> RunConfig:
     """A run's configuration without a run."""
+    dataset = get_dataset("mnist")
     return RunConfig(
         recipe=recipe,
-        dataset="mnist",
+        dataset=dataset.name,
         dataset_sha256="",
+        classes=dataset.classes,
         seed=seed,
         validation=0,
         device=str(device),
@@ -47,17 +49,17 @@ def bench_config(recipe: Recipe, device: torch.device, precision: str, seed: int
 
 def train_once(
     recipe: Recipe,
-    data: Split,
+    data: LabelledImages,
     device: torch.device,
     precision: str,
     seed: int = 0,
     reporter: Reporter | None = None,
 ) -> tuple[TrainingState, float]:
     """The trained state and the wall seconds of `fit`, nothing saved."""
-    state = new_state(recipe, seed, device)
+    config = bench_config(recipe, device, precision, seed)
+    state = new_state(config, device)
     images = LabelledImages(data.images.to(device), data.labels.to(device))
     hooks = Hooks(reporter or NullReporter(), lambda record: None, lambda: None, StopRequest())
-    config = bench_config(recipe, device, precision, seed)
     synchronize(device)
     start = time.perf_counter()
     fit(state, config, FitData(images, None, None), Ranks(), hooks)
@@ -65,23 +67,28 @@ def train_once(
     return state, time.perf_counter() - start
 
 
-def training_rate(recipe: Recipe, data: Split, device: torch.device, precision: str) -> float:
+def predictor_of(
+    state: TrainingState, recipe: Recipe, device: torch.device, precision: str
+) -> Predictor:
+    """The network of a trained, or new, state."""
+    return result_predictor(state, bench_config(recipe, device, precision), device)
+
+
+def training_rate(
+    recipe: Recipe, data: LabelledImages, device: torch.device, precision: str
+) -> float:
     """Images a second over one epoch of `data`."""
     once = replace(recipe, epochs=1)
     return len(data.images) / train_once(once, data, device, precision)[1]
 
 
-def evaluation_rate(recipe: Recipe, data: Split, device: torch.device, precision: str) -> float:
+def evaluation_rate(
+    recipe: Recipe, data: LabelledImages, device: torch.device, precision: str
+) -> float:
     """Images a second of the forward pass over `data`."""
-    model = new_state(recipe, 0, device).model
+    state = new_state(bench_config(recipe, device, precision), device)
+    predictor = predictor_of(state, recipe, device, precision)
     start = time.perf_counter()
-    compute_logits(model, data.images, recipe, device, precision)
+    predictor.logits(data.images)
     synchronize(device)
     return len(data.images) / (time.perf_counter() - start)
-
-
-def correct_of(state: TrainingState, recipe: Recipe, data: Split, precision: str) -> int:
-    """How many of `data` the trained network gets right."""
-    device = next(state.model.parameters()).device
-    logits = compute_logits(state.result, data.images, recipe, device, precision)
-    return int((logits.argmax(1) == data.labels).sum())

@@ -12,21 +12,18 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mnistctl.data.outliers import KINDS, NEW_KINDS, outlier_pictures
-from mnistctl.device import choose_precision
 from mnistctl.engine.inference.loading import LoadedModel, load_model
-from mnistctl.engine.inference.predict import Prediction, predict
-from mnistctl.engine.inference.predictor import compute_logits
-from mnistctl.engine.inference.verdict import SURE
+from mnistctl.engine.inference.predict import CONFIDENT, Prediction, predict
+from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.events import NullReporter
 from tests.bench.figures import append, identity, machine, markdown, show_share
+from tests.bench.outlier_pictures import KINDS, NEW_KINDS, outlier_pictures
 
-CPU = torch.device("cpu")
 GROUPS = {"canvas": "drawing", "photo-preprocessed": "photo"}
 """Kinds of the index that count as another one."""
 VERDICTS = ("digit", "uncertain", "not-a-digit")
-THRESHOLDS = (0.80, SURE, 0.95, 0.98, 0.99, 0.995)
-NUM_OUTLIERS, NONDIGIT_SEED = 100, 2
+THRESHOLDS = (0.80, CONFIDENT, 0.95, 0.98, 0.99, 0.995)
+NUM_OUTLIERS, OUTLIER_SEED = 100, 2
 """Pictures of each kind; the seed is of this benchmark alone."""
 
 
@@ -54,32 +51,31 @@ class Reading:
 
 def measure(checkpoint: str | None, digits: Path, store: Path) -> None:
     """Print the tables; append a line to results/photos.jsonl."""
-    loaded = load_model(checkpoint, store, CPU, NullReporter())
-    precision = choose_precision("auto", "cpu").value
+    model = load_model(checkpoint, store, "cpu", None, NullReporter())
     entries = read_index(digits)
     paths = [path for path, _, _ in entries]
-    answers = ask(checkpoint, store, paths)
+    answers = ask(model, paths)
     true = [reading_of(kind, label, answers.get(str(path))) for path, label, kind in entries]
-    plain = right_by_resizing(loaded, precision, entries, find_polarity=False)
-    polar = right_by_resizing(loaded, precision, entries, find_polarity=True)
-    false = read_outliers(checkpoint, store, KINDS)
-    new = read_outliers(checkpoint, store, NEW_KINDS)
+    plain = right_by_resizing(model.predictor, entries, find_polarity=False)
+    polar = right_by_resizing(model.predictor, entries, find_polarity=True)
+    false = read_outliers(model, KINDS)
+    new = read_outliers(model, NEW_KINDS)
     document = {
-        **identity(loaded),
-        "precision": precision,
+        **identity(model.predictor),
+        "precision": model.predictor.precision,
         "accuracy": accuracy_counts(true, plain, polar),
         "verdicts": verdict_counts(true),
-        "non_digits": verdict_counts(false),
-        "new_non_digits": verdict_counts(new),
+        "outliers": verdict_counts(false),
+        "new_outliers": verdict_counts(new),
         "trade": [trade(true, false, new, threshold) for threshold in THRESHOLDS],
         "machine": machine(),
     }
     append("photos", document)
-    print(f"{loaded.label}\n\n{accuracy_table(document['accuracy'])}\n")
+    print(f"{model.label}\n\n{accuracy_table(document['accuracy'])}\n")
     pictures = {
         "digits": document["verdicts"],
-        "outliers": document["non_digits"],
-        "unseen outliers": document["new_non_digits"],
+        "outliers": document["outliers"],
+        "unseen outliers": document["new_outliers"],
     }
     print(f"{verdict_table(pictures)}\n\n{trade_table(document['trade'])}")
 
@@ -94,18 +90,9 @@ def read_index(directory: Path) -> list[tuple[Path, int, str]]:
     ]
 
 
-def ask(checkpoint: str | None, store: Path, paths: Sequence[Path]) -> dict[str, Prediction]:
+def ask(model: LoadedModel, paths: Sequence[Path]) -> dict[str, Prediction]:
     """What `mnistctl predict` answers, by path; what it can't read is left out."""
-    answers = predict(
-        [str(path) for path in paths],
-        checkpoint=checkpoint,
-        store=store,
-        device="cpu",
-        precision=None,
-        invert="auto",
-        multi=False,
-        reporter=NullReporter(),
-    )
+    answers = predict([str(path) for path in paths], model, "auto", False, NullReporter())
     return {prediction.image: prediction for prediction in answers.predictions}
 
 
@@ -117,19 +104,15 @@ def reading_of(kind: str, label: int | None, prediction: Prediction | None) -> R
 
 
 def right_by_resizing(
-    loaded: LoadedModel,
-    precision: str,
-    entries: Iterable[tuple[Path, int, str]],
-    find_polarity: bool,
+    predictor: Predictor, entries: Iterable[tuple[Path, int, str]], find_polarity: bool
 ) -> list[bool]:
-    """Which pictures the same network reads right, made grey and resized and nothing else.
+    """Which pictures the same network classifies correctly, made grey and resized, nothing else.
 
     With `find_polarity` those with a light border are inverted: the next thing scripts do.
     """
     entries = list(entries)
     pixels = np.stack([resized(path, find_polarity) for path, _, _ in entries])
-    logits = compute_logits(loaded.model, torch.from_numpy(pixels), loaded.recipe, CPU, precision)
-    said = logits.argmax(1).tolist()
+    said = predictor.logits(torch.from_numpy(pixels)).argmax(1).tolist()
     return [digit == label for digit, (_, label, _) in zip(said, entries, strict=True)]
 
 
@@ -141,14 +124,14 @@ def resized(path: Path, find_polarity: bool) -> np.ndarray[Any, np.dtype[np.uint
     return 255 - pixels if find_polarity and border.mean() > 127 else pixels
 
 
-def read_outliers(checkpoint: str | None, store: Path, kinds: Sequence[str]) -> list[Reading]:
+def read_outliers(model: LoadedModel, kinds: Sequence[str]) -> list[Reading]:
     """Drawn pictures of no digit through `predict`; `kinds` as for `outlier_pictures`."""
-    drawn = list(outlier_pictures(NUM_OUTLIERS, NONDIGIT_SEED, kinds))
+    drawn = list(outlier_pictures(NUM_OUTLIERS, OUTLIER_SEED, kinds))
     with tempfile.TemporaryDirectory() as name:
         paths = [Path(name) / f"{number}.png" for number in range(len(drawn))]
         for path, (_, pixels) in zip(paths, drawn, strict=True):
             Image.fromarray(pixels).save(path)
-        answers = ask(checkpoint, store, paths)
+        answers = ask(model, paths)
     return [
         reading_of(kind, None, answers.get(str(path)))
         for path, (kind, _) in zip(paths, drawn, strict=True)
@@ -190,8 +173,8 @@ def trade(
     """What is called a digit from a confidence on, and what is not: shares, 0..1."""
     return {
         "from": threshold,
-        "non_digits_called_digit": sum(r.called_digit(threshold) for r in false) / len(false),
-        "new_non_digits_called_digit": sum(r.called_digit(threshold) for r in new) / len(new),
+        "outliers_called_digit": sum(r.called_digit(threshold) for r in false) / len(false),
+        "new_outliers_called_digit": sum(r.called_digit(threshold) for r in new) / len(new),
         "digits_lost": sum(not r.called_digit(threshold) for r in true) / len(true),
     }
 
@@ -220,10 +203,10 @@ def verdict_table(pictures: dict[str, dict[str, dict[str, int]]]) -> str:
 
 def trade_table(steps: Sequence[dict[str, float]]) -> str:
     """Markdown: what a higher threshold catches, and what it costs."""
-    shares = ("non_digits_called_digit", "new_non_digits_called_digit", "digits_lost")
+    shares = ("outliers_called_digit", "new_outliers_called_digit", "digits_lost")
     rows = [
         [
-            f"{step['from']:g}{' (in use)' if step['from'] == SURE else ''}",
+            f"{step['from']:g}{' (in use)' if step['from'] == CONFIDENT else ''}",
             *(f"{100 * step[share]:.1f} %" for share in shares),
         ]
         for step in steps

@@ -44,7 +44,7 @@ def plain_training_rate(recipe: Recipe, data_dir: Path, num_images: int) -> floa
     """Images a second over `num_images` training images, by the plain loop on the CPU."""
     data = torchvision_mnist(data_dir, True, recipe.pixel_mean, recipe.pixel_std)
     loader = DataLoader(Subset(data, range(num_images)), recipe.batch_size, shuffle=True)
-    model = build(recipe.network)
+    model = build(recipe.network, 10)
     optimizer = plain_optimizer(recipe, model)
     model.train()
     start = time.perf_counter()
@@ -62,7 +62,7 @@ def plain_training_rate(recipe: Recipe, data_dir: Path, num_images: int) -> floa
 def plain_evaluation_rate(recipe: Recipe, data_dir: Path) -> float:
     """Images a second over the test set, in batches of 1,000 as in pytorch/examples."""
     data = torchvision_mnist(data_dir, False, recipe.pixel_mean, recipe.pixel_std)
-    model = build(recipe.network).eval()
+    model = build(recipe.network, 10).eval()
     correct, start = 0, time.perf_counter()
     for images, labels in DataLoader(data, batch_size=1000):
         correct += int((model(images).argmax(1) == labels).sum())

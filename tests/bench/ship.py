@@ -6,14 +6,15 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mnistctl.data.registry import dataset_hash
+from mnistctl.data.registry import get_dataset
 from mnistctl.engine.inference.evaluate import Evaluation, evaluate
 from mnistctl.errors import UsageError
 from mnistctl.events import NullReporter
 from mnistctl.recipes import get_recipe
 from mnistctl.store import checkpoint
+from mnistctl.store.checkpoint import Checkpoint
 from mnistctl.store.config import RunConfig
-from mnistctl.store.resolve import SHIPPED, find
+from mnistctl.store.resolve import SHIPPED, resolve
 from mnistctl.store.runs import describe
 from tests.bench.figures import machine
 from tests.bench.ours import trains_as_today
@@ -44,8 +45,9 @@ def ship(run: str, store: Path, data_dir: Path) -> None:
     Weights of two and more dimensions are rounded to 16-bit floats. The recipe's temperature is
     that of the package now, as it may have been fitted after the run began.
     """
-    found = find(run, store)
-    config = RunConfig.from_dict(found.payload["config"])
+    found = resolve(run, store)
+    config = found.checkpoint.config
+    assert config is not None  # a run's
     recipe = get_recipe(config.recipe.name)
     whole = config.dataset == "mnist" and not config.validation
     finished = describe(found.path.parent).state == "finished"
@@ -57,15 +59,11 @@ def ship(run: str, store: Path, data_dir: Path) -> None:
     if config.ensemble > 1:
         command += f" --ensemble {config.ensemble}"
     config = replace(config, recipe=recipe, command=command)
-    members = found.payload.get("members", 1)
-    weights = {name: _smaller(tensor) for name, tensor in found.payload["weights"].items()}
-    payload = checkpoint.payload_of("shipped", config, {}, weights)
+    weights = {name: _smaller(tensor) for name, tensor in found.checkpoint.weights.items()}
     SHIPPED.parent.mkdir(exist_ok=True)
-    checkpoint.save(SHIPPED, payload | {"members": members})
+    checkpoint.save(SHIPPED, Checkpoint(weights, config, "shipped"))
     parameters = sum(tensor.numel() for name, tensor in weights.items() if not _is_statistic(name))
-    card = _card(
-        recipe.summary, command, members, parameters, recipe.temperature, _tested(data_dir)
-    )
+    card = _card(config, parameters, _tested(data_dir))
     SHIPPED.with_name("README.md").write_text(card)
     print(card)
 
@@ -91,26 +89,19 @@ def _is_statistic(name: str) -> bool:
     return name.endswith(("running_mean", "running_var", "num_batches_tracked"))
 
 
-def _card(
-    summary: str,
-    command: str,
-    members: int,
-    parameters: int,
-    temperature: float,
-    tested: Evaluation,
-) -> str:
-    scores = tested.scores
+def _card(config: RunConfig, parameters: int, tested: Evaluation) -> str:
+    recipe, scores = config.recipe, tested.scores
     return CARD.format(
-        recipe=tested.recipe,
-        summary=summary,
-        command=command,
-        members=members,
+        recipe=recipe.name,
+        summary=recipe.summary,
+        command=config.command,
+        members=config.ensemble,
         parameters=parameters,
-        data=dataset_hash("mnist"),
+        data=get_dataset("mnist").fingerprint(),
         correct=scores.correct,
         accuracy=100 * scores.accuracy,
         calibration=100 * scores.calibration_error,
-        temperature=temperature,
+        temperature=recipe.temperature,
         size=SHIPPED.stat().st_size,
         date=datetime.now(UTC).date().isoformat(),
         torch=machine()["torch"],

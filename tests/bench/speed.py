@@ -15,13 +15,14 @@ from PIL import Image
 from rich.console import Console
 
 from mnistctl.cli.progress import BarReporter
-from mnistctl.data.registry import Split, load_split
+from mnistctl.data.images import LabelledImages
+from mnistctl.data.registry import get_dataset
 from mnistctl.device import choose_precision
 from mnistctl.events import NullReporter
 from mnistctl.recipes import RECIPES
 from tests.bench.figures import keep, show, summary
 from tests.bench.machine_rate import matmul_rate, training_flops
-from tests.bench.ours import correct_of, evaluation_rate, train_once, training_rate
+from tests.bench.ours import evaluation_rate, predictor_of, train_once, training_rate
 from tests.bench.plain import examples_seconds_to, plain_evaluation_rate, plain_training_rate
 
 CPU = torch.device("cpu")
@@ -38,7 +39,7 @@ PEAK_MEMORY = (
 def measure(data_dir: Path, runs: int, only: list[str]) -> None:
     """Measure all parts, or those in `only`; print tables and update results/speed.json."""
     train, test = (
-        load_split("mnist", name, data_dir, NullReporter()) for name in ("train", "test")
+        get_dataset("mnist").load(name, data_dir, NullReporter()) for name in ("train", "test")
     )
     precision = choose_precision("auto", "cpu").value
     parts: dict[str, Callable[[], Any]] = {
@@ -63,7 +64,7 @@ def alternate(
 
 
 def recipe_rates(
-    train: Split, test: Split, data_dir: Path, precision: str, runs: int
+    train: LabelledImages, test: LabelledImages, data_dir: Path, precision: str, runs: int
 ) -> dict[str, Any]:
     """Images a second of every recipe, training and evaluation, ours and the plain loop's."""
     peak = matmul_rate(torch.bfloat16 if precision == "bf16" else torch.float32)
@@ -71,7 +72,7 @@ def recipe_rates(
     print(f"{'recipe':<12} {'part':<9} {'images/s':<28} {'plain loop':<28} {'ratio':<18} of peak")
     table: dict[str, Any] = {"matmul_flops": peak}
     for name, recipe in RECIPES.items():
-        part = Split(train.images[:PLAIN_IMAGES], train.labels[:PLAIN_IMAGES])
+        part = LabelledImages(train.images[:PLAIN_IMAGES], train.labels[:PLAIN_IMAGES])
         documented = recipe.schedule == "constant"
         measures: list[Callable[[], float]] = [
             lambda recipe=recipe, part=part: training_rate(recipe, part, CPU, precision)
@@ -113,7 +114,7 @@ def _row(
     print(f"{name:<12} {part:<10} {show(columns[0], 0):<28} {plain:<28} {ratio:<18} {of_peak}")
 
 
-def bar_cost(train: Split, precision: str, runs: int) -> dict[str, float]:
+def bar_cost(train: LabelledImages, precision: str, runs: int) -> dict[str, float]:
     """Seconds of an epoch with bars on a terminal over seconds without, pair by pair."""
     recipe = replace(RECIPES["cnn-small"], epochs=1)
 
@@ -131,7 +132,7 @@ def start_up(data_dir: Path, runs: int) -> dict[str, Any]:
     """Wall seconds of whole processes, in turn with the bare ones they are compared to."""
     with tempfile.TemporaryDirectory() as directory:
         picture, store = str(Path(directory, "digit.png")), ["--store", directory]
-        digit = load_split("mnist", "test", data_dir, NullReporter()).images[0]
+        digit = get_dataset("mnist").load("test", data_dir, NullReporter()).images[0]
         Image.fromarray(digit.numpy()).save(picture)
         training = ["train", "--recipe", "fast", "--quiet", "--data-dir", str(data_dir), *store]
         process_seconds(["-m", "mnistctl", *training])
@@ -164,7 +165,7 @@ def loading(data_dir: Path, runs: int) -> dict[str, float]:
     def seconds() -> float:
         start = time.perf_counter()
         for name in ("train", "test"):
-            load_split("mnist", name, data_dir, NullReporter())
+            get_dataset("mnist").load(name, data_dir, NullReporter())
         return time.perf_counter() - start
 
     columns, _ = alternate(runs, seconds)
@@ -173,7 +174,7 @@ def loading(data_dir: Path, runs: int) -> dict[str, float]:
 
 
 def seconds_to_99(
-    train: Split, test: Split, data_dir: Path, precision: str, runs: int
+    train: LabelledImages, test: LabelledImages, data_dir: Path, precision: str, runs: int
 ) -> dict[str, Any]:
     """Training seconds and accuracy of `fast`, in turn with pytorch/examples to 99 %."""
     ours: list[float] = []
@@ -183,7 +184,8 @@ def seconds_to_99(
     for seed in range(runs):
         state, _ = train_once(RECIPES["fast"], train, CPU, precision, seed)
         ours.append(state.seconds)
-        correct.append(correct_of(state, RECIPES["fast"], test, precision))
+        predictor = predictor_of(state, RECIPES["fast"], CPU, precision)
+        correct.append(predictor.scores(test.images, test.labels).correct)
         seconds, needed = examples_seconds_to(0.99, data_dir, seed)
         theirs.append(seconds)
         epochs.append(needed)

@@ -1,16 +1,29 @@
 """The commands as a person types them: results, JSON keys, where things are printed, exit codes."""
 
+import csv
+import io
 import json
+import os
 import re
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import program
 import pytest
-import small_data
+from PIL import Image
+from small_data import load_small_split
+from torch import nn
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
-from mnistctl.errors import ExitCode
+from mnistctl.data.images import LabelledImages
+from mnistctl.data.registry import DATASETS
+from mnistctl.events import NullReporter, Reporter
+from mnistctl.models import registry
+from mnistctl.recipes import RECIPES
 
 TRAIN_KEYS = {
     "run",
@@ -18,9 +31,11 @@ TRAIN_KEYS = {
     "checkpoint",
     "recipe",
     "dataset",
+    "classes",
     "device",
     "precision",
     "threads",
+    "world_size",
     "seed",
     "epochs",
     "parameters",
@@ -29,11 +44,13 @@ TRAIN_KEYS = {
     "images_per_second",
     "test",
     "validation",
+    "settings",
 }
 EVALUATE_KEYS = {
     "checkpoint",
     "recipe",
     "dataset",
+    "classes",
     "split",
     "loss",
     "accuracy",
@@ -42,13 +59,13 @@ EVALUATE_KEYS = {
     "seconds",
     "per_class",
     "confusion",
+    "calibration_error",
+    "device",
+    "precision",
 }
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in small_data.USERS:
-        monkeypatch.setattr(f"{name}.load_split", small_data.load_small_split)
+pytestmark = pytest.mark.usefixtures("small_datasets")
 
 
 def run(*words: str, code: int = 0) -> Any:
@@ -65,13 +82,13 @@ def train(*words: str) -> dict[str, Any]:
 
 def test_train_evaluate_visualize() -> None:
     trained = train("--name", "first")
-    assert trained.keys() >= TRAIN_KEYS
+    assert trained.keys() == TRAIN_KEYS
     assert trained["run"] == "first"
     assert trained["test"].keys() == {"loss", "accuracy", "correct", "total"}
     assert Path(trained["checkpoint"]).is_file()
     for argument in ([], ["first"], ["latest"], ["fir"], [trained["run_dir"]]):
         evaluated = json.loads(run("evaluate", *argument, "--json").stdout)
-        assert evaluated.keys() >= EVALUATE_KEYS
+        assert evaluated.keys() == EVALUATE_KEYS
         assert evaluated["accuracy"] == trained["test"]["accuracy"]
         assert evaluated["loss"] == pytest.approx(trained["test"]["loss"])
     seen = json.loads(run("visualize", "--index", "0", "--output", "x.png", "--json").stdout)
@@ -82,9 +99,16 @@ def test_train_evaluate_visualize() -> None:
 
 def test_train_prints_result_on_stdout_and_progress_on_stderr() -> None:
     result = run("train", "--recipe", "mlp", "--epochs", "2", "--batch-size", "50")
-    assert result.stdout.startswith("Test: ")
-    assert " of 500 (" in result.stdout
-    assert "Checkpoint: " in result.stdout
+    first, second, third = result.stdout.splitlines()
+    shown = re.fullmatch(r"Test: accuracy ([\d.]+) % \((\d+)/500\), loss \d+\.\d{4}", first)
+    assert shown
+    assert float(shown[1]) == pytest.approx(int(shown[2]) / 5)
+    assert re.fullmatch(
+        r"Trained mlp \(epochs=2, batch_size=50\) for 2 epochs in [\d.]+ s"
+        r" \([\d,]+ images/s\) on mnist",
+        second,
+    )
+    assert third == "Checkpoint: runs/mlp-1/last.pt"
     assert "step 20/40 loss" in result.stderr
     assert "Epoch 2/2: train loss" in result.stderr
     assert "test" not in result.stderr.lower()
@@ -105,7 +129,16 @@ def test_every_epoch_test_is_labelled() -> None:
 def test_quiet_leaves_the_result_alone() -> None:
     result = run("train", "--recipe", "mlp", "--epochs", "1", "--quiet")
     assert result.stderr == ""
-    assert result.stdout.startswith("Test: ")
+    assert result.stdout.startswith("Test: accuracy ")
+
+
+@pytest.mark.parametrize("words", [("train", "--recipe", "mlp", "--epochs", "1"), ("evaluate",)])
+def test_json_is_one_document_without_progress(words: tuple[str, ...]) -> None:
+    if words == ("evaluate",):
+        train()
+    result = run(*words, "--json")
+    assert result.stderr == ""
+    assert isinstance(json.loads(result.stdout), dict)
 
 
 def test_evaluate_shows_the_confusion_matrix() -> None:
@@ -117,8 +150,8 @@ def test_evaluate_shows_the_confusion_matrix() -> None:
 
 def test_gate() -> None:
     train()
-    assert run("evaluate", "--min-accuracy", "0.0").exit_code == ExitCode.OK
-    result = run("evaluate", "--min-accuracy", "1.0", "--json", code=ExitCode.GATE_FAILED)
+    run("evaluate", "--min-accuracy", "0.0", "--quiet", code=0)
+    result = run("evaluate", "--min-accuracy", "1.0", "--json", code=3)
     assert json.loads(result.stdout)["total"] == 500
     assert "below --min-accuracy" in result.stderr
 
@@ -158,7 +191,7 @@ def test_gate_is_on_the_mean_of_several() -> None:
         train("--name", seed, "--seed", seed)
     summary = json.loads(run("evaluate", "1", "2", "--json").stdout)["summary"]
     assert summary["min"] < summary["max"]  # or the gate could be on either
-    for share, code in ((summary["mean"], ExitCode.OK), (summary["max"], ExitCode.GATE_FAILED)):
+    for share, code in ((summary["mean"], 0), (summary["max"], 3)):
         result = run("evaluate", "1", "2", "--min-accuracy", str(share), code=code)
     assert "mean accuracy" in result.stderr
 
@@ -170,26 +203,101 @@ def test_a_bad_checkpoint_among_several_leaves_no_result() -> None:
 
 
 def test_lists() -> None:
-    recipes = json.loads(run("train", "--list-recipes", "--json").stdout)
+    recipes = json.loads(run("info", "recipes", "--json").stdout)
     assert {"mlp", "cnn-small"} <= {recipe["name"] for recipe in recipes["recipes"]}
-    assert "cnn-dropout" in run("train", "--recipe", "list").stdout
-    assert "No runs in" in run("train", "--list-runs").stdout
+    assert "cnn-dropout" in run("info", "recipes").stdout
+    assert "No runs in" in run("runs").stdout
     train("--name", "one")
-    rows = json.loads(run("train", "--list-runs", "--json").stdout)["runs"]
-    assert [(row["name"], row["state"]) for row in rows] == [("one", "finished")]
+    rows = json.loads(run("runs", "--json").stdout)["runs"]
+    assert [(row["run"], row["state"]) for row in rows] == [("one", "finished")]
 
 
 def test_resume_of_a_finished_run_says_so() -> None:
     train("--name", "one")
     result = run("train", "--resume", "one")
-    assert "is finished" in result.stderr
-    assert result.stdout.startswith("Test: ")
+    assert "Run 'one' is finished after epoch 1. A larger --epochs extends it." in result.stderr
+    assert result.stdout.startswith("Test: accuracy ")
+
+
+def test_set_changes_a_field_and_is_recorded() -> None:
+    words = ("--set", "momentum=0.5", "--set", "augmentation.rotate=5", "--name", "one")
+    document = train(*words)
+    settings = RECIPES["mlp"].to_dict() | {"epochs": 1, "momentum": 0.5}
+    settings["augmentation"] |= {"rotate": 5.0}
+    assert document["settings"] == settings
+    assert document["recipe"] == "mlp"
+    config = json.loads(Path("runs/one/config.json").read_text())
+    assert config["recipe"] == settings
+    (row,) = json.loads(run("runs", "--json").stdout)["runs"]
+    label = "mlp (epochs=1, momentum=0.5, augmentation.rotate=5)"
+    assert row["recipe"] == "mlp"
+    shown = run("train", "--resume", "one", "--set", "momentum=0.5").stdout
+    assert f"Trained {label} for 1 epoch in" in shown
+    refused = run("train", "--resume", "one", "--set", "momentum=0.6", code=2).stderr
+    assert f"conflicts with --set momentum=0.6 (the run has {label})" in refused
+
+
+def test_a_network_a_recipe_and_a_data_set_are_added_by_one_row_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing else knows their names: they are trained, listed, evaluated and asked."""
+    registry.networks()
+    known = dict(registry._registered)
+    monkeypatch.setattr(registry, "_registered", known)
+
+    @registry.network("one-layer")
+    def one_layer(num_classes: int) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(784, num_classes))
+
+    recipe = replace(RECIPES["mlp"], name="plain", network="one-layer", summary="one layer")
+    monkeypatch.setitem(RECIPES, "plain", recipe)
+
+    def load(split: str, data_dir: Path, reporter: Reporter) -> LabelledImages:
+        found = load_small_split(split, data_dir, reporter)
+        return LabelledImages(found.images, found.labels % 3)
+
+    row = replace(DATASETS["synthetic"], name="thirds", classes=("ab", "cd", "ef"), load=load)
+    monkeypatch.setitem(DATASETS, "thirds", row)
+    words = ("--recipe", "plain", "--dataset", "thirds", "--epochs", "3", "--json")
+    trained = json.loads(run("train", *words).stdout)
+    assert trained["classes"] == ["ab", "cd", "ef"]
+    assert trained["parameters"] == 785 * 3
+    listed = json.loads(run("info", "recipes", "--json").stdout)["recipes"]
+    assert listed[-1]["network"] == "one-layer"
+    evaluated = json.loads(run("evaluate", "--json").stdout)
+    assert (evaluated["dataset"], len(evaluated["confusion"])) == ("thirds", 3)
+    assert evaluated["accuracy"] == trained["test"]["accuracy"]
+    Image.fromarray(load("test", Path(), NullReporter()).images[0].numpy()).save("x.png")
+    document = json.loads(run("predict", "x.png", "--json").stdout)
+    (prediction,) = document["predictions"]
+    assert document["classes"] == ["ab", "cd", "ef"]
+    assert prediction["digit"] is None
+    assert prediction["class_name"] == document["classes"][prediction["class_index"]]
+    assert prediction["verdict"] in ("known", "uncertain", "unknown")
+    (csv_row,) = csv.DictReader(io.StringIO(run("predict", "x.png", "--csv").stdout))
+    assert csv_row["digit"] == ""
+    assert {"pab", "pcd", "pef"} < csv_row.keys()
+    refused = run("evaluate", "--dataset", "synthetic", "--json", code=2)
+    assert "has 3 classes, the data set 'synthetic' has 10" in refused.stderr
 
 
 BAD = {
     ("train", "--recipe", "cnn-smal"): (2, "did you mean 'cnn-small'"),
     ("train", "--dataset", "mnits"): (2, "did you mean 'mnist'"),
-    ("train", "--epochs", "0"): (2, "--epochs 0"),
+    ("train", "--epochs", "0"): (2, "--epochs 0: must be between 1 and 10000"),
+    ("train", "--epochs", "10001"): (2, "--epochs 10001: must be between 1 and 10000"),
+    ("train", "--set", "momentum"): (2, "--set momentum: must be KEY=VALUE"),
+    ("train", "--set", "momentm=1"): (2, "did you mean 'momentum'"),
+    ("train", "--set", "ema_decay=x"): (2, "--set ema_decay=x: must be a number"),
+    ("train", "--set", "ema_decay=1"): (2, "must be at least 0 and less than 1"),
+    ("train", "--set", "network=cnn-wid"): (2, "did you mean 'cnn-wide'"),
+    ("train", "--set", "epochs=2", "--epochs", "2"): (
+        2,
+        "--set epochs=2 conflicts with --epochs 2",
+    ),
+    ("train", "--set", "learning_rate=2", "--lr", "1"): (2, "conflicts with --lr 1.0"),
+    ("train", "--set", "batch_size=2", "--batch-size", "1"): (2, "conflicts with --batch-size 1"),
+    ("train", "--set", "batch_size=70000"): (2, "larger than the 60000"),
     ("train", "--epochs", "x"): (2, "--epochs"),
     ("train", "--lr", "-1"): (2, "--lr -1.0"),
     ("train", "--lr", "nan"): (2, "--lr nan"),
@@ -225,7 +333,7 @@ def test_bad_input_is_one_or_two_lines(words: tuple[str, ...]) -> None:
     assert text in result.stderr
     assert result.stdout == ""
     assert not Path("runs").exists()
-    # What was chosen on the way (`Device cpu ...`) may stand before the error.
+    # What was chosen on the way (`Device: cpu ...`) may stand before the error.
     error = result.stderr[result.stderr.index("error: ") :]
     assert len(error.splitlines()) <= 2
 
@@ -300,3 +408,57 @@ def test_same_option_same_help_everywhere() -> None:
     shared = ("--data-dir", "--store", "--device", "--json", "--quiet", "--precision", "--debug")
     shared += ("--dataset", "--split", "--checkpoint")
     assert {name: len(seen[name]) for name in shared} == dict.fromkeys(shared, 1)
+
+
+TRAIN = ("train", "--recipe", "mlp", "--epochs", "2", "--device", "cpu")
+
+
+def on_a_terminal(*words: str, **settings: str) -> str:
+    """All that the real program shows on a terminal."""
+    pty = pytest.importorskip("pty")
+    parent, child = pty.openpty()
+    environment = program.environment() | {"TERM": "xterm-256color", "COLUMNS": "100"} | settings
+    command = [sys.executable, program.__file__, *words]
+    with subprocess.Popen(command, stdout=child, stderr=child, env=environment) as process:
+        os.close(child)
+        shown = b""
+        try:
+            while part := os.read(parent, 65536):
+                shown += part
+        except OSError:  # Linux says so when the other end is closed
+            pass
+    os.close(parent)
+    assert process.returncode == 0, shown.decode()
+    return shown.decode()
+
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*[0-9]m")
+"""Of SGR sequences those with a parameter; a bare reset colours nothing."""
+
+
+def test_no_color_is_obeyed_on_a_terminal() -> None:
+    assert any(code != "\x1b[0m" for code in COLOUR.findall(on_a_terminal(*TRAIN)))
+    plain = on_a_terminal(*TRAIN, NO_COLOR="1")
+    assert "epoch 2/2" in plain
+    colours = [code for code in COLOUR.findall(plain) if re.search(r"[34]\dm|[34]8;", code)]
+    assert colours == []
+
+
+def test_bars_begin_where_a_resumed_run_stands() -> None:
+    run(*TRAIN[:-4], "--epochs", "1", "--name", "x", "--quiet")
+    shown = on_a_terminal("train", "--resume", "x", "--epochs", "3", "--log-every", "1")
+    seen = re.findall(r"epoch (\d)/3", shown)
+    assert seen[0] == "2"
+    assert set(seen) == {"2", "3"}
+
+
+def test_a_reader_that_closes_early_ends_with_an_error_and_no_traceback() -> None:
+    command = [sys.executable, program.__file__, "info", "recipes", "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=program.environment()
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (1, b"")

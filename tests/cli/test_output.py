@@ -3,6 +3,9 @@
 import io
 import json
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +46,6 @@ class Terminal(io.StringIO):
 
 def without_own_codes(text: str) -> str:
     """What a terminal got, less the sequences that rich itself writes."""
-    import re
-
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text)
 
 
@@ -102,12 +103,34 @@ def hostile_store(store: Path) -> None:
 
 def test_a_listing_of_hostile_runs() -> None:
     hostile_store(Path("runs"))
-    result = run("train", "--list-runs")
+    result = run("runs")
     assert result.exit_code == 0, result.stderr
     assert_harmless(result.stdout)
     assert len(result.stdout.splitlines()) >= 3
-    rows = json.loads(run("train", "--list-runs", "--json").stdout)["runs"]
-    assert {row["name"] for row in rows} == {"good", EVIL.replace("/", "-")}
+    rows = json.loads(run("runs", "--json").stdout)["runs"]
+    assert {row["run"] for row in rows} == {"good", EVIL.replace("/", "-")}
+
+
+def test_a_listing_verifies_checkpoints_without_torch() -> None:
+    hostile_store(Path("runs"))
+    (Path("runs") / "good" / "last.pt").write_bytes(b"PK\x03\x04")
+    code = (
+        "import sys; from mnistctl.cli.app import app\n"
+        "try:\n    app(['runs', '--json'])\n"
+        "except SystemExit:\n    sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    good = next(row for row in json.loads(done.stdout)["runs"] if row["run"] == "good")
+    assert (good["state"], good["epochs_done"]) == ("damaged", 0)
+
+
+def test_a_run_from_the_future_is_new() -> None:
+    Path("runs").mkdir()
+    save_run(Path("runs") / "x")
+    for path in (Path("runs") / "x").iterdir():
+        os.utime(path, (4e9, 4e9))
+    assert json.loads(run("runs", "--json").stdout)["runs"][0]["run"] == "x"
 
 
 @pytest.mark.parametrize("made", ["key of nested tuples", "key of 290,000 tuples"])
@@ -121,8 +144,8 @@ def test_a_hostile_checkpoint_stops_no_listing(made: str) -> None:
     runs.write_json(evil, runs.CONFIG_NAME, CONFIG.to_dict())
     (evil / "last.pt").write_bytes(HOSTILE[made])
     finish(evil)
-    rows = json.loads(run("train", "--list-runs", "--json").stdout)["runs"]
-    assert {row["name"]: row["state"] for row in rows} == {"good": "finished", "evil": "damaged"}
+    rows = json.loads(run("runs", "--json").stdout)["runs"]
+    assert {row["run"]: row["state"] for row in rows} == {"good": "finished", "evil": "damaged"}
 
 
 def test_names_of_images_that_are_none() -> None:
@@ -160,12 +183,12 @@ def test_errors_hints_and_tracebacks(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise MnistctlError(EVIL, EVIL)
 
-    monkeypatch.setattr("mnistctl.cli.train.show_runs", fail)
+    monkeypatch.setattr("mnistctl.store.runs.list_runs", fail)
     for words in (("--debug",), ()):
-        result = run("train", "--list-runs", *words)
+        result = run("runs", *words)
         assert_harmless(result.stderr)
         assert result.stderr.endswith(f"error: {SHOWN}\n  {SHOWN}\n")
-    document = json.loads(run("train", "--list-runs", "--json").stdout)
+    document = json.loads(run("runs", "--json").stdout)
     assert document == {"error": EVIL, "hint": EVIL, "exit_code": 1}
 
 
@@ -189,7 +212,7 @@ def test_what_was_typed() -> None:
         ("evaluate", "x" * 300 + ".pt"),
         ("evaluate", "--store", "x" * 300, "latest"),
         ("train", "--store", "x" * 300, "--recipe", "mlp", "--epochs", "1"),
-        ("train", "--list-runs", "--store", "x" * 300),
+        ("runs", "--store", "x" * 300),
         ("download", "--from", "x" * 300),
         ("download", "--data-dir", "x" * 300),
         ("evaluate", "--data-dir", "x" * 300),

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
 from mnistctl.data import mnist
+from mnistctl.data.images import LabelledImages
+from mnistctl.engine.inference.loading import load_model
+from mnistctl.events import NullReporter
 
 pytestmark = pytest.mark.mnist
 
@@ -31,7 +33,7 @@ def store(mnist_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(scope="module")
-def digits(mnist_data_dir: Path) -> tuple[torch.Tensor, torch.Tensor]:
+def digits(mnist_data_dir: Path) -> LabelledImages:
     return mnist.load(mnist_data_dir, "test")
 
 
@@ -57,56 +59,48 @@ def drawn(digit: Any, size: int = 300, dark_on_light: bool = True) -> Any:
 
 
 def test_png_files_agree_with_evaluate(
-    store: Path, digits: tuple[torch.Tensor, torch.Tensor], mnist_data_dir: Path
+    store: Path, digits: LabelledImages, mnist_data_dir: Path
 ) -> None:
-    names = [save(image, f"{i:04d}.png") for i, image in enumerate(digits[0][:300])]
+    names = [save(image, f"{i:04d}.png") for i, image in enumerate(digits.images[:300])]
     predictions = json.loads(invoke(store, *names, "--json").stdout)["predictions"]
     assert [p["image"] for p in predictions] == names
     said = [int(np.argmax(p["probabilities"])) for p in predictions]
-    from mnistctl.engine.inference.loading import load_model
-    from mnistctl.engine.inference.predictor import compute_logits
-    from mnistctl.events import NullReporter
-
-    loaded = load_model(None, store, torch.device("cpu"), NullReporter())
-    logits = compute_logits(
-        loaded.model, digits[0][:300], loaded.recipe, torch.device("cpu"), "fp32"
-    )
+    model = load_model(None, store, "cpu", "fp32", NullReporter())
+    logits = model.predictor.logits(digits.images[:300])
     assert sum(a == b for a, b in zip(said, logits.argmax(1).tolist(), strict=True)) >= 299
 
 
 @pytest.mark.parametrize("dark_on_light", [True, False])
 def test_drawings_in_either_polarity(
-    store: Path, digits: tuple[torch.Tensor, torch.Tensor], dark_on_light: bool
+    store: Path, digits: LabelledImages, dark_on_light: bool
 ) -> None:
-    pages = (drawn(image, dark_on_light=dark_on_light) for image in digits[0][:40])
+    pages = (drawn(image, dark_on_light=dark_on_light) for image in digits.images[:40])
     names = [save(page, f"{i}.png") for i, page in enumerate(pages)]
     predictions = json.loads(invoke(store, *names, "--json").stdout)["predictions"]
     right = [
         int(np.argmax(p["probabilities"])) == int(label)
-        for p, label in zip(predictions, digits[1], strict=False)
+        for p, label in zip(predictions, digits.labels, strict=False)
     ]
     assert sum(right) >= 38
 
 
-def test_top_three_directory_and_stdin(
-    store: Path, digits: tuple[torch.Tensor, torch.Tensor]
-) -> None:
+def test_top_three_directory_and_stdin(store: Path, digits: LabelledImages) -> None:
     Path("some").mkdir()
     Path("some/notes.txt").write_text("no image")
-    names = [save(digits[0][i], f"some/{i}.png") for i in (2, 0, 1)]
+    names = [save(digits.images[i], f"some/{i}.png") for i in (2, 0, 1)]
     lines = invoke(store, "some").stdout.splitlines()
     assert [line.split(":")[0] for line in lines] == sorted(names)
     assert lines[0].startswith("some/0.png: 7 (")
     assert lines[0].count("%") == 3
     piped = invoke(store, "-", stdin=Path("some/0.png").read_bytes())
     assert piped.stdout.startswith("-: 7 (")
-    assert "Asking run fast-1 (latest)" in piped.stderr
+    assert "Model: run fast-1 (latest)" in piped.stderr
 
 
-def test_bad_files_are_named_and_the_rest_goes_on(
-    store: Path, digits: tuple[torch.Tensor, torch.Tensor]
+def test_bad_files_are_named_and_the_rest_are_predicted(
+    store: Path, digits: LabelledImages
 ) -> None:
-    good = save(digits[0][0], "good.png")
+    good = save(digits.images[0], "good.png")
     Path("empty.png").touch()
     Path("text.png").write_text("hello")
     Path("folder").mkdir()
@@ -120,19 +114,20 @@ def test_bad_files_are_named_and_the_rest_goes_on(
     assert "Traceback" not in plain.stderr
 
 
-def test_csv(store: Path, digits: tuple[torch.Tensor, torch.Tensor]) -> None:
-    names = [save(digits[0][i], f"{i}.png") for i in range(3)]
+def test_csv(store: Path, digits: LabelledImages) -> None:
+    names = [save(digits.images[i], f"{i}.png") for i in range(3)]
     rows = list(csv.DictReader(io.StringIO(invoke(store, "--csv", *names).stdout)))
     assert [row["digit"] for row in rows] == ["7", "2", "1"]
+    assert [row["class_name"] for row in rows] == ["7", "2", "1"]
+    assert {row["verdict"] for row in rows} == {"digit"}
+    assert list(rows[0])[-1] == "warnings"
     assert sum(float(rows[0][f"p{k}"]) for k in range(10)) == pytest.approx(1, abs=1e-4)
 
 
-def test_save_input_is_what_the_network_saw(
-    store: Path, digits: tuple[torch.Tensor, torch.Tensor]
-) -> None:
-    invoke(store, save(digits[0][0], "a.png"), "--save-input", "seen.png")
-    assert np.array_equal(np.asarray(Image.open("seen.png")), digits[0][0].numpy())
-    name = save(drawn(digits[0][0]), "b.png")
+def test_save_input_is_what_the_network_saw(store: Path, digits: LabelledImages) -> None:
+    invoke(store, save(digits.images[0], "a.png"), "--save-input", "seen.png")
+    assert np.array_equal(np.asarray(Image.open("seen.png")), digits.images[0].numpy())
+    name = save(drawn(digits.images[0]), "b.png")
     invoke(store, name, "--save-input", "seen.png")
     assert np.asarray(Image.open("seen.png")).shape == (28, 28)
     assert "saves one digit" in invoke(store, name, name, "--save-input", "x.png", code=2).stderr
@@ -146,13 +141,11 @@ def test_a_blank_page_is_no_digit(store: Path) -> None:
     assert prediction["warnings"]
 
 
-def test_several_digits_are_read_in_order(
-    store: Path, digits: tuple[torch.Tensor, torch.Tensor]
-) -> None:
-    labels = digits[1].tolist()
+def test_several_digits_are_read_in_order(store: Path, digits: LabelledImages) -> None:
+    labels = digits.labels.tolist()
     page = np.zeros((60, 200), np.uint8)
     for place, wanted in enumerate((2, 0, 4, 8)):
-        image = digits[0][labels.index(wanted)].numpy()
+        image = digits.images[labels.index(wanted)].numpy()
         page[16:44, 20 + 40 * place : 48 + 40 * place] = image
     name = save(255 - page, "year.png")
     result = invoke(store, "--multi", name)
@@ -165,10 +158,10 @@ def test_several_digits_are_read_in_order(
 
 
 def test_multi_keeps_pictures_apart_and_names_blank_ones(
-    store: Path, digits: tuple[torch.Tensor, torch.Tensor]
+    store: Path, digits: LabelledImages
 ) -> None:
     blank = save(np.full((200, 200), 240, np.uint8), "blank.png")
-    seven = save(drawn(digits[0][0]), "seven.png")
+    seven = save(drawn(digits.images[0]), "seven.png")
     result = invoke(store, "--multi", blank, seven, seven)
     headings = [line for line in result.stdout.splitlines() if not line.startswith(" ")]
     assert headings == ["blank.png: ?", "seven.png: 7", "seven.png: 7"]
@@ -180,10 +173,8 @@ def test_unreadable_image_is_not_hidden_by_save_input(store: Path) -> None:
     assert not Path("seen.png").exists()
 
 
-def test_absurd_name_is_an_error_of_its_own(
-    store: Path, digits: tuple[torch.Tensor, torch.Tensor]
-) -> None:
-    good = save(digits[0][0], "good.png")
+def test_absurd_name_is_an_error_of_its_own(store: Path, digits: LabelledImages) -> None:
+    good = save(digits.images[0], "good.png")
     document = json.loads(invoke(store, "x" * 5000, good, "--json", code=1).stdout)
     assert [p["digit"] for p in document["predictions"]] == [7]
     assert len(document["errors"]) == 1
@@ -194,13 +185,11 @@ def test_usage_errors(store: Path) -> None:
     assert "choose one" in invoke(store, "x.png", "--csv", "--json", code=2).stderr
 
 
-def test_terminal_shows_what_the_network_saw(
-    store: Path, digits: tuple[torch.Tensor, torch.Tensor]
-) -> None:
+def test_terminal_shows_what_the_network_saw(store: Path, digits: LabelledImages) -> None:
     pty = pytest.importorskip("pty")
     import os
 
-    name = save(digits[0][0], "seven.png")
+    name = save(digits.images[0], "seven.png")
     parent, child = pty.openpty()
     words = [sys.executable, "-m", "mnistctl", "predict", name, "--store", str(store)]
     environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import small_data
+from mnistctl.cli.visualize_kinds import KINDS
 from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
@@ -22,7 +23,6 @@ from mnistctl.cli import visualize_follow
 from mnistctl.cli.app import app
 from mnistctl.cli.output import Output
 from mnistctl.cli.visualize import USES
-from mnistctl.cli.visualize_kinds import KINDS
 from mnistctl.store.lock import locked
 from mnistctl.store.metrics import METRICS_NAME
 

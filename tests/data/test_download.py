@@ -18,8 +18,7 @@ from idx_made import TEST_IMAGES, TEST_LABELS, only, published, with_mirrors
 
 from mnistctl.data import download as module
 from mnistctl.data import fetch, mnist
-from mnistctl.data.download import download
-from mnistctl.data.registry import DATASETS, get_dataset
+from mnistctl.data.registry import DATASETS, download, get_dataset
 from mnistctl.errors import DataError
 from mnistctl.events import NullReporter
 

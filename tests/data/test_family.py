@@ -24,8 +24,8 @@ from idx_made import (
 )
 
 from mnistctl.data import mnist
-from mnistctl.data.download import download
-from mnistctl.data.registry import DATASETS, Blob, Dataset, get_dataset
+from mnistctl.data.images import Blob, Dataset
+from mnistctl.data.registry import DATASETS, download, get_dataset
 from mnistctl.errors import DataError, UsageError
 from mnistctl.events import NullReporter
 

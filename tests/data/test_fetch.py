@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
 from mnistctl.data import fetch as module
-from mnistctl.data.download import download
 from mnistctl.data.fetch import FetchError, fetch
-from mnistctl.data.registry import Blob
+from mnistctl.data.images import Blob
+from mnistctl.data.registry import download
 from mnistctl.events import NullReporter
 
 CONTENT = bytes(range(256)) * 20

@@ -10,7 +10,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from mnistctl.data import folder, preparing
-from mnistctl.data.registry import LabelledImages, get_dataset, preparation
+from mnistctl.data.images import LabelledImages
+from mnistctl.data.registry import get_dataset, preparation
 from mnistctl.errors import DataError, UsageError
 from mnistctl.events import NullReporter
 from mnistctl.imaging.files import read_image

@@ -6,7 +6,8 @@ import pytest
 import torch
 from idx_made import TEST_IMAGES, TEST_LABELS, only, with_mirrors
 
-from mnistctl.data.registry import DATASETS, DIGITS, check_split, get_dataset
+from mnistctl.data.images import DIGITS
+from mnistctl.data.registry import DATASETS, check_split, get_dataset
 from mnistctl.errors import DataError, UsageError
 from mnistctl.events import NullReporter
 

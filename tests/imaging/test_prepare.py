@@ -13,12 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from mnistctl.data.outliers import KINDS, outlier_pictures
 from mnistctl.imaging.files import Picture, read_image
 from mnistctl.imaging.ink import ink_map
 from mnistctl.imaging.marks import MAX_MARKS
 from mnistctl.imaging.normalize import fit, is_mnist_form
 from mnistctl.imaging.prepare import find_digits, prepare
+from tests.bench.outlier_pictures import KINDS, outlier_pictures
 
 Pixels = NDArray[np.uint8]
 

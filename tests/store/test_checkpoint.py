@@ -13,12 +13,13 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from runs_made import CONFIG, saved
+from runs_made import CONFIG, document_at, saved, sealed
 
 from mnistctl.errors import CheckpointError
 from mnistctl.models.registry import build
@@ -35,10 +36,10 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     optimizer = torch.optim.AdamW(model.parameters())
     model(torch.rand(2, 1, 28, 28)).sum().backward()
     optimizer.step()
-    training = {"epochs_done": 0, "step": 0, "model": model.state_dict()}
-    training["optimizer"] = optimizer.state_dict()
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    training = dict(saved().training or {}) | state
     path = tmp_path_factory.mktemp("good") / "good.pt"
-    checkpoint.save(path, saved(weights=model.state_dict(), training=training))
+    checkpoint.save(path, replace(saved(), weights=model.state_dict(), training=training))
     return path.read_bytes()
 
 
@@ -109,16 +110,19 @@ def test_round_trip_is_exact_and_plain_torch_reads_it(good: bytes, tmp_path: Pat
     path = tmp_path / "x.pt"
     path.write_bytes(good)
     ours, theirs = checkpoint.load(path), torch.load(path, weights_only=True)
-    assert theirs.keys() == {"format", "version", "run", "config", "metrics", "weights", "training"}
-    assert list(ours.weights) == list(theirs["weights"])
+    assert {"format", "version", "run", "config", "metrics", "weights", "training"} == theirs.keys()
+    assert ours.weights.keys() == theirs["weights"].keys()
     for name, value in theirs["weights"].items():
         assert torch.equal(value, ours.weights[name])
         assert value.stride() == ours.weights[name].stride()
-    assert ours.config == CONFIG
+    assert (ours.config, ours.run, ours.metrics) == (CONFIG, "x", {})
+    assert theirs["config"] == CONFIG.to_dict()
     assert ours.training
-    assert (
-        ours.training["optimizer"]["param_groups"]
-        == (theirs["training"]["optimizer"]["param_groups"])
+    moments = ours.training["optimizer"]["state"]
+    assert all(
+        torch.equal(moments[index][name], value)
+        for index, state in theirs["training"]["optimizer"]["state"].items()
+        for name, value in state.items()
     )
 
 
@@ -166,10 +170,11 @@ def test_a_removed_seal_is_noticed(good: bytes, tmp_path: Path) -> None:
 
 def test_a_newer_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.pt"
-    monkeypatch.setattr(checkpoint, "VERSION", 2)
+    newer = refusal(path, sealed(document_at() | {"version": 2}))
+    assert "made by a newer mnistctl (format 2, this one reads up to 1)" in newer.message
     checkpoint.save(path, saved())
-    monkeypatch.undo()
-    assert "made by a newer mnistctl" in refusal(path, path.read_bytes()).message
+    monkeypatch.setattr(checkpoint, "VERSION", 2)
+    assert checkpoint.load(path).config == CONFIG
 
 
 def test_bare_state_dicts_are_read(tmp_path: Path) -> None:
@@ -182,9 +187,9 @@ def test_bare_state_dicts_are_read(tmp_path: Path) -> None:
     for document in documents:
         torch.save(document, tmp_path / "bare.pth")
         loaded = checkpoint.load(tmp_path / "bare.pth")
-        assert loaded.config is None
-        weights = loaded.weights
-        assert all(torch.equal(weights[k], v) for k, v in model.state_dict().items())
+        assert (loaded.config, loaded.training) == (None, None)
+        assert loaded.weights.keys() == model.state_dict().keys()
+        assert all(torch.equal(loaded.weights[k], v) for k, v in model.state_dict().items())
 
 
 def test_saving_leaves_no_temporary_file(tmp_path: Path) -> None:
@@ -208,7 +213,7 @@ class Planted:
 def test_a_planted_pickle_creates_no_file(sealed: bool, tmp_path: Path) -> None:
     planted = tmp_path / "planted"
     thing = Planted(planted)
-    for document in (thing, {"format": thing}, {"weights": {}, "run": thing}):
+    for document in (thing, {"format": thing}, document_at() | {"run": thing}):
         buffer = io.BytesIO()
         torch.save(document, buffer)
         raw = seal(buffer.getvalue()) if sealed else buffer.getvalue()
@@ -432,8 +437,12 @@ def test_a_size_that_lies(tmp_path: Path) -> None:
     [
         {"weights": [1]},
         {"weights": {"w": "text"}},
-        {"weights": {}, "config": None},
-        {"config": {"recipe": {"name": "mlp"}}},
+        {"config": {"recipe": CONFIG.recipe.to_dict()}},
+        {"config": CONFIG.to_dict() | {"dataset": 3}},
+        {"config": CONFIG.to_dict() | {"recipe": {"name": "mlp"}}},
+        {"config": CONFIG.to_dict() | {"recipe": None}},
+        {"config": CONFIG.to_dict() | {"more": 1}},
+        {"config": [1]},
         {"run": 3},
         {"metrics": []},
         {"training": 7},
@@ -444,11 +453,7 @@ def test_a_size_that_lies(tmp_path: Path) -> None:
     ids=str,
 )
 def test_contents_of_the_wrong_kind(change: dict[str, Any], tmp_path: Path) -> None:
-    path = tmp_path / "x.pt"
-    checkpoint.save(path, saved())
-    buffer = io.BytesIO()
-    torch.save(torch.load(path, weights_only=True) | change, buffer)
-    refusal(path, seal(buffer.getvalue()))
+    refusal(tmp_path / "x.pt", sealed(document_at() | change))
 
 
 def test_other_things_of_torch(tmp_path: Path) -> None:

@@ -40,6 +40,23 @@ def test_a_line_cut_short_or_damaged_is_left_out(tmp_path: Path) -> None:
     assert read_metrics(tmp_path) == records[:-1]
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks files up in /proc")
+def test_sync_brings_every_record_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    log = MetricsLog(tmp_path, 1, 0)
+    log.append({"epoch": 1, "step": 20, "loss": 0.5})
+    monkeypatch.setattr(os, "fsync", fsync)
+    log.sync()
+    log.close()
+    assert synced == [str(tmp_path / METRICS_NAME)]
+
+
 def test_each_record_is_visible_at_once(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path, 1, 0)
     log.append({"epoch": 1, "step": 20, "loss": 0.5})

@@ -9,14 +9,15 @@ from runs_made import finish, save_run, saved
 
 from mnistctl.errors import CheckpointError
 from mnistctl.store import checkpoint
-from mnistctl.store import resolve as module
-from mnistctl.store.resolve import find_run, match_run, resolve
+from mnistctl.store import resolve as resolve_module
+from mnistctl.store.find import find_run, match_run
+from mnistctl.store.resolve import resolve
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Runs first-1 (finished), first-2 (finished, best), second (interrupted), oldest first."""
-    monkeypatch.setattr(module, "SHIPPED", tmp_path / "shipped.pt")
+    monkeypatch.setattr(resolve_module, "SHIPPED", tmp_path / "shipped.pt")
     directory = tmp_path / "runs"
     directory.mkdir()
     for age, (name, step) in enumerate([("first-1", 1), ("first-2", 2), ("second", 3)]):
@@ -63,10 +64,10 @@ def test_a_run_comes_before_a_directory_of_its_name(
 
 
 def test_shipped_is_the_last_resort(store: Path, tmp_path: Path) -> None:
-    checkpoint.save(module.SHIPPED, saved())
+    checkpoint.save(resolve_module.SHIPPED, saved())
     assert resolve(None, store).path.parent == store / "first-2"
     assert resolve(None, tmp_path / "no-store").label == "shipped weights"
-    assert resolve("shipped", store).path == module.SHIPPED
+    assert resolve("shipped", store).path == resolve_module.SHIPPED
     assert resolve("shipped", store).name == "shipped weights"
 
 
@@ -102,7 +103,7 @@ def test_empty_store(tmp_path: Path) -> None:
         find_run("latest", tmp_path / "runs")
 
 
-def test_best_is_never_chosen_on_the_test_set(store: Path) -> None:
+def test_nothing_is_chosen_on_the_test_set(store: Path) -> None:
     (store / "first-2" / "result.json").unlink()
     with pytest.raises(CheckpointError, match="nothing is chosen on the test set"):
         resolve("best", store)
@@ -156,7 +157,7 @@ def test_a_hostile_run_is_passed_over_by_latest(store: Path) -> None:
     (store / "first-1" / "last.pt").unlink()
     with pytest.raises(CheckpointError, match=r"first-2/best\.pt is damaged"):
         resolve("latest", store)
-    assert {run.name for run in module.list_runs(store)} == {"first-1", "first-2", "second"}
+    assert {run.name for run in resolve_module.list_runs(store)} == {"first-1", "first-2", "second"}
 
 
 @pytest.mark.parametrize("argument", ["x" * 300, "x" * 300 + ".pt", "a/" + "x" * 300, "x" * 5000])

@@ -49,7 +49,7 @@ def test_bad_names(name: str, tmp_path: Path) -> None:
     assert not store.exists()
 
 
-def test_a_run_is_born_with_its_configuration(tmp_path: Path) -> None:
+def test_a_run_gets_its_name_with_its_configuration(tmp_path: Path) -> None:
     directory = runs.create_run(tmp_path, CONFIG, "x")
     assert os.listdir(tmp_path) == ["x"]
     assert RunConfig.from_dict(json.loads((directory / "config.json").read_text())) == CONFIG
@@ -193,7 +193,16 @@ def test_states(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", "[" * 99_999, '{"epochs": 1, "test": 3}', '{"epochs": 1e999}', "\xff", "null"],
+    [
+        "",
+        "[]",
+        "{}",
+        "[" * 99_999,
+        '{"epochs": 1, "test": 3}',
+        '{"epochs": 1e999}',
+        "\xff",
+        "null",
+    ],
 )
 def test_damaged_json_is_no_result_and_no_configuration(text: str, tmp_path: Path) -> None:
     directory = save_run(tmp_path / "x")
@@ -240,7 +249,7 @@ def test_a_configuration_of_other_kinds_is_damaged(key: str, value: object, tmp_
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("epochs", "3"), ("learning_rate", float("nan")), ("batch_size", 0)],
+    [("epochs", "3"), ("network", 7), ("learning_rate", float("nan")), ("batch_size", 0)],
 )
 def test_a_recipe_that_can_not_train_is_damaged(key: str, value: object) -> None:
     document = CONFIG.to_dict()
@@ -290,16 +299,19 @@ def test_the_lock_follows_no_link(tmp_path: Path) -> None:
     assert not outside.exists()
 
 
+def step_of(found: checkpoint.Checkpoint) -> int:
+    assert found.training
+    return int(found.training["step"])
+
+
 def test_previous_is_the_one_before(tmp_path: Path) -> None:
     for step in range(4):
         save_last(tmp_path, saved(step=step))
         newest = load_newest(tmp_path)
         assert newest.checkpoint
-        assert newest.checkpoint.training
-        assert newest.checkpoint.training["step"] == step
+        assert step_of(newest.checkpoint) == step
         if step:
-            previous = checkpoint.load(tmp_path / "previous.pt")
-            assert previous.training["step"] == step - 1
+            assert step_of(checkpoint.load(tmp_path / "previous.pt")) == step - 1
     assert sorted(os.listdir(tmp_path)) == ["last.pt", "previous.pt"]
 
 
@@ -315,7 +327,7 @@ def test_a_kill_between_link_and_rename_is_made_good(tmp_path: Path) -> None:
     save_last(tmp_path, saved(step=1))
     os.link(tmp_path / "last.pt", tmp_path / "previous.pt")
     save_last(tmp_path, saved(step=2))
-    assert checkpoint.load(tmp_path / "previous.pt").training["step"] == 1
+    assert step_of(checkpoint.load(tmp_path / "previous.pt")) == 1
     assert sorted(os.listdir(tmp_path)) == ["last.pt", "previous.pt"]
 
 
@@ -327,7 +339,7 @@ def test_a_damaged_last_never_replaces_a_good_previous(tmp_path: Path) -> None:
     assert newest.path.name == "previous.pt"
     assert "last.pt is damaged" in newest.problems[0]
     save_last(tmp_path, saved(step=2), keep_previous=not newest.problems)
-    assert checkpoint.load(tmp_path / "previous.pt").training["step"] == 1
+    assert step_of(checkpoint.load(tmp_path / "previous.pt")) == 1
     (tmp_path / "last.pt").unlink()
     (tmp_path / "previous.pt").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"previous\.pt is empty"):
@@ -347,7 +359,5 @@ def test_hard_linked_previous_is_no_alias_of_the_new_last(tmp_path: Path) -> Non
     save_last(tmp_path, saved(step=1))
     save_last(tmp_path, saved(step=2))
     assert not os.path.samefile(tmp_path / "last.pt", tmp_path / "previous.pt")
-    assert torch.equal(*(checkpoint.load(tmp_path / n).weights["w"] for n in _NAMES))
-
-
-_NAMES = ("last.pt", "previous.pt")
+    last, previous = (checkpoint.load(tmp_path / name) for name in ("last.pt", "previous.pt"))
+    assert torch.equal(last.weights["w"], previous.weights["w"])

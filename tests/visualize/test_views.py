@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mnistctl.engine.inference.subject import Hardware, Subject
 from torch import Tensor, nn
 
 from mnistctl.engine.inference.activations import (
@@ -15,7 +16,6 @@ from mnistctl.engine.inference.activations import (
     recorded,
 )
 from mnistctl.engine.inference.loading import LoadedModel
-from mnistctl.engine.inference.subject import Hardware, Subject
 from mnistctl.errors import MnistctlError
 from mnistctl.events import NullReporter
 from mnistctl.models.ensemble import Ensemble

@@ -96,6 +96,15 @@ def feature_maps(layers: list[ConvLayer], network: nn.Module, inputs: Tensor) ->
     return [relu(outputs[layer.name][0]).float().cpu() for layer in layers]
 
 
+def strongest_maps(maps: Tensor, count: int) -> tuple[list[int], Tensor]:
+    """The `count` channels of feature maps (channels, height, width) with the largest sums.
+
+    Their numbers, strongest first, and their maps in the same order.
+    """
+    order = maps.sum((1, 2)).argsort(descending=True, stable=True)[:count]
+    return order.tolist(), maps[order]
+
+
 @contextmanager
 def penultimate(network: nn.Module) -> Iterator[list[Tensor]]:
     """What goes into the last linear layer, float32 (n, features), a tensor each forward pass.

@@ -25,23 +25,27 @@ class Attribution:
 
 
 def integrated_gradients(
-    network: Callable[[Tensor], Tensor], image: Tensor, baseline: Tensor, digit: int
+    network: Callable[[Tensor], Tensor],
+    image: Tensor,
+    baseline: Tensor,
+    digit: int,
+    num_steps: int = NUM_STEPS,
 ) -> Attribution:
     """Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", arXiv:1703.01365.
 
     `image` and `baseline` are inputs of the network, float32 (1, 1, height, width). The gradient
-    of the logit of `digit` is averaged over 256 points on the straight way from the one to the
-    other (midpoint rule) and multiplied by their difference.
+    of the logit of `digit` is averaged over `num_steps` points on the straight way from the one to
+    the other (midpoint rule) and multiplied by their difference.
     """
     difference = image - baseline
-    places = (torch.arange(NUM_STEPS, device=image.device) + 0.5) / NUM_STEPS
+    places = (torch.arange(num_steps, device=image.device) + 0.5) / num_steps
     total = torch.zeros_like(image)
-    for first in range(0, NUM_STEPS, BATCH):
+    for first in range(0, num_steps, BATCH):
         part = places[first : first + BATCH]
         points = (baseline + part.view(-1, 1, 1, 1) * difference).requires_grad_()
         (gradient,) = torch.autograd.grad(network(points)[:, digit].sum(), points)
         total += gradient.sum(0, keepdim=True)
-    values = (difference * total / NUM_STEPS)[0, 0]
+    values = (difference * total / num_steps)[0, 0]
     with torch.no_grad():
         score, empty = network(torch.cat([image, baseline]))[:, digit].tolist()
     return Attribution(values.cpu(), score, empty)

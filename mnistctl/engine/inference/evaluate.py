@@ -120,7 +120,7 @@ def _check_different(models: Sequence[LoadedModel]) -> None:
 def _warn_of_unlike(models: Sequence[LoadedModel], reporter: Reporter) -> None:
     """A mean with its interval takes its values for repetitions of one experiment."""
     predictors = [model.predictor for model in models]
-    kinds = {(own.recipe.label, own.recipe.network, len(own.members)) for own in predictors}
+    kinds = {(own.recipe.label, own.recipe.network, own.num_members) for own in predictors}
     if len(kinds) > 1:
         reporter.warn("these are not runs of one recipe: their spread is not that of its seeds")
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from mnistctl.data.augment import augment
+from mnistctl.data.images import DIGITS, LabelledImages
 from mnistctl.data.outliers import drawn_outliers
-from mnistctl.data.registry import DIGITS, LabelledImages
 from mnistctl.data.sampling import Stream, derive_seed, epoch_order, shard_of
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.predictor import scale_pixels

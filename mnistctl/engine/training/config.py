@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import torch
 
 from mnistctl import __version__
-from mnistctl.data.registry import DEFAULT_DATASET, Dataset, get_dataset
+from mnistctl.data.images import Dataset
+from mnistctl.data.registry import DEFAULT_DATASET, get_dataset
 from mnistctl.device import choose_hardware
 from mnistctl.distributed import Ranks
 from mnistctl.engine.training.initial import find_init
@@ -19,7 +20,7 @@ from mnistctl.errors import CheckpointError, UsageError, unknown
 from mnistctl.events import Reporter
 from mnistctl.models.registry import networks
 from mnistctl.recipes import DEFAULT_RECIPE, Recipe, get_recipe, with_settings
-from mnistctl.store.config import MAX_MEMBERS, Init, RunConfig
+from mnistctl.store.config import MAX_MEMBERS, Init, RunConfig, program_words
 from mnistctl.store.rotation import saved_config
 from mnistctl.store.runs import RunInfo, check_name, utc_now
 
@@ -207,10 +208,7 @@ def resumed_config(
 
 def resume_command(directory: Path, request: TrainRequest, ranks: Ranks) -> str:
     """The exact command that continues the run in `directory`."""
-    words = ["mnistctl"]
-    if ranks.world_size > 1:
-        words = ["torchrun", "--standalone", f"--nproc-per-node={ranks.world_size}", "-m", *words]
-    words += ["train", "--resume", directory.name]
+    words = [*program_words(ranks.world_size), "train", "--resume", directory.name]
     defaults = TrainRequest()
     if directory.parent != defaults.store:
         words += ["--store", str(directory.parent)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mnistctl.data.registry import DIGITS
+from mnistctl.data.images import DIGITS
 from mnistctl.engine.training.ema import Average
 from mnistctl.engine.training.state import TrainingState
 from mnistctl.errors import CheckpointError, UsageError

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from mnistctl.data.registry import LabelledImages, get_dataset
+from mnistctl.data.images import LabelledImages
+from mnistctl.data.registry import get_dataset
 from mnistctl.data.sampling import split_validation
 from mnistctl.distributed import Ranks, joined, share_weights, wait_for_all
 from mnistctl.engine.inference.scores import Scores
@@ -93,7 +94,7 @@ def finished_result(run: RunInfo, config: RunConfig, reporter: Reporter) -> Trai
     if result is None:
         return None
     reporter.say(
-        f"Run '{run.name}' is finished: {config.recipe.epochs} epochs are done."
+        f"Run '{run.name}' is finished after epoch {config.recipe.epochs}."
         " A larger --epochs extends it."
     )
     return TrainResult(run.directory, config, result)
@@ -131,6 +132,8 @@ def _opened(job: _Job, run: RunInfo | None) -> Iterator[Saver]:
         reporter.say(f"Run: {directory.name} in {directory}")
     own = directory if ranks.is_first else None
     with writing(own) if own else contextlib.nullcontext():
+        if own:
+            reporter.run(own)
         if run is not None:
             if own:
                 check_unchanged(run)

@@ -38,7 +38,7 @@ def test_of_a_product_it_shares_equally() -> None:
 @pytest.mark.parametrize("name", ["mlp", "cnn-small", "cnn-dropout", "compact-3", "compact-5"])
 def test_attributions_add_up_to_the_difference_of_scores(name: str) -> None:
     torch.manual_seed(1)
-    network = build(name).eval()
+    network = build(name, 10).eval()
     image = torch.rand(1, 1, 28, 28, generator=GENERATOR)
     found = integrated_gradients(network, image, torch.zeros_like(image), 7)
     assert found.baseline is not None

@@ -9,28 +9,49 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
+from mnistctl.data.images import DIGITS
 from mnistctl.engine.inference import predict as predict_module
 from mnistctl.engine.inference.loading import LoadedModel
-from mnistctl.engine.inference.predict import Answers, predict
+from mnistctl.engine.inference.predict import (
+    CONFIDENT,
+    REJECT,
+    Predictions,
+    Verdict,
+    judge,
+    predict,
+)
+from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.events import NullReporter
 from mnistctl.recipes import RECIPES
 
+CLOTHES = ("T-shirt/top", "Trouser", "Coat")
 
-class Sure(nn.Module):
-    """Says 8, whatever it sees."""
+
+class Always(nn.Module):
+    """Says one class of `num_classes`, whatever it sees."""
+
+    def __init__(self, index: int, num_classes: int, logit: float = 200.0) -> None:
+        super().__init__()
+        self.answer = torch.zeros(num_classes)
+        self.answer[index] = logit
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return 50.0 * nn.functional.one_hot(torch.full((len(x),), 8), 10).float()
+        return self.answer.expand(len(x), -1)
 
 
 class Recorder(NullReporter):
-    """Keeps the names of the calls about a task."""
+    """Keeps the names of the calls about a task, and the warnings."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
 
     def begin(self, task: str, total: int | None, unit: str) -> None:
-        self.calls.append(f"begin {task} {total}")
+        if task == "predicting":
+            self.calls.append(f"begin {task} {total}")
 
     def advance(self, done: int) -> None:
         self.calls.append(f"advance {done}")
@@ -39,23 +60,20 @@ class Recorder(NullReporter):
         self.calls.append("end")
 
 
-@pytest.fixture(autouse=True)
-def _sure(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = LoadedModel(Sure(), RECIPES["mlp"], "mnist", Path("sure.pt"), "sure", "sure.pt")
-    monkeypatch.setattr(predict_module, "load_model", lambda *arguments: loaded)
+def model_of(
+    network: nn.Module, classes: tuple[str, ...] = DIGITS, dataset: str = "mnist"
+) -> LoadedModel:
+    predictor = Predictor(network, RECIPES["mlp"], classes, torch.device("cpu"), "fp32")
+    return LoadedModel(predictor, dataset, Path("sure.pt"), "sure")
 
 
-def ask(*images: str, multi: bool = False, reporter: Any = None) -> Answers:
-    return predict(
-        images,
-        checkpoint=None,
-        store=Path("no-store"),
-        device="cpu",
-        precision="fp32",
-        invert="auto",
-        multi=multi,
-        reporter=reporter or NullReporter(),
-    )
+SURE = model_of(Always(8, 10))
+
+
+def ask(
+    *images: str, multi: bool = False, reporter: Any = None, model: LoadedModel = SURE
+) -> Predictions:
+    return predict(images, model, "auto", multi, reporter or NullReporter())
 
 
 def page(joined: bool) -> str:
@@ -67,6 +85,16 @@ def page(joined: bool) -> str:
         draw.line([(left, 120), (left + 110, 120)], fill=30, width=12)
     image.save("page.png")
     return "page.png"
+
+
+def cross() -> str:
+    """One cross, a fine digit by its ink."""
+    image = Image.new("L", (250, 250), 230)
+    draw = ImageDraw.Draw(image)
+    draw.line([(120, 50), (120, 200)], fill=30, width=12)
+    draw.line([(70, 120), (180, 120)], fill=30, width=12)
+    image.save("cross.png")
+    return "cross.png"
 
 
 def test_pieces_that_touched_are_at_best_uncertain() -> None:
@@ -99,8 +127,78 @@ def test_interrupt_closes_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(source: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(predict_module, "read_image", interrupted)
+    monkeypatch.setattr(predict_module, "read_argument", interrupted)
     reporter = Recorder()
     with pytest.raises(KeyboardInterrupt):
         ask("page.png", reporter=reporter)
     assert reporter.calls == ["begin predicting 1", "end"]
+
+
+def test_a_digit_has_its_number_and_its_name() -> None:
+    (prediction,) = ask(cross()).predictions
+    assert prediction.to_dict() | {"box": None} == {
+        "image": "cross.png",
+        "digit": 8,
+        "class_name": "8",
+        "class_index": 8,
+        "confidence": 1.0,
+        "probabilities": [0.0] * 8 + [1.0, 0.0],
+        "verdict": "digit",
+        "warnings": [],
+        "box": None,
+    }
+
+
+def test_a_rejected_image_has_no_digit() -> None:
+    (prediction,) = ask(cross(), model=model_of(Always(8, 10, logit=2.0))).predictions
+    assert (prediction.verdict, prediction.digit, prediction.rejected) == (
+        "not-a-digit",
+        None,
+        True,
+    )
+    assert (prediction.class_index, prediction.class_name) == (8, "8")
+
+
+def test_classes_that_are_no_digits_are_named() -> None:
+    model = model_of(Always(2, 3), CLOTHES, "clothes")
+    answers = ask(cross(), model=model)
+    (prediction,) = answers.predictions
+    assert answers.to_dict()["classes"] == list(CLOTHES)
+    assert (prediction.class_name, prediction.class_index) == ("Coat", 2)
+    assert (prediction.digit, prediction.verdict) == (None, "known")
+    (unsure,) = ask(cross(), model=model_of(Always(2, 3, logit=0.1), CLOTHES)).predictions
+    assert (unsure.digit, unsure.verdict, unsure.rejected) == (None, "unknown", True)
+
+
+def test_weights_trained_on_synthetic_digits_come_with_a_warning() -> None:
+    reporter = Recorder()
+    ask(cross(), model=model_of(Always(8, 10), dataset="synthetic"), reporter=reporter)
+    assert reporter.warnings == [
+        "sure was trained on synthetic digits; weights trained on MNIST"
+        " (mnistctl train) are more accurate on handwriting"
+    ]
+    ask(cross(), reporter=(quiet := Recorder()))
+    assert quiet.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("confidence", "doubt", "touching", "verdict"),
+    [
+        (0.9, None, False, "digit"),
+        (0.899, None, False, "uncertain"),
+        (0.7, None, False, "uncertain"),
+        (0.699, None, False, "not-a-digit"),
+        (1.0, "a blob, not strokes", False, "not-a-digit"),
+        (1.0, None, True, "uncertain"),
+        (0.699, None, True, "not-a-digit"),
+        (1.0, "a blob, not strokes", True, "not-a-digit"),
+    ],
+)
+def test_verdict_by_confidence_doubt_and_touching(
+    confidence: float, doubt: str | None, touching: bool, verdict: Verdict
+) -> None:
+    assert (CONFIDENT, REJECT) == (0.9, 0.7)
+    others = [(1 - confidence) / 9] * 9
+    assert judge([*others, confidence], doubt, touching=touching) == verdict
+    of_others = {"digit": "known", "uncertain": "uncertain", "not-a-digit": "unknown"}
+    assert judge([*others, confidence], doubt, CLOTHES, touching) == of_others[verdict]

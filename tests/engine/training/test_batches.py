@@ -1,5 +1,6 @@
-"""Batches are functions of (seed, epoch, step), whole or in shares, with and without non-digits."""
+"""Batches are functions of (seed, epoch, step), whole or in shards, with and without outliers."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from small_data import load_small_split
 
 from mnistctl.distributed import Ranks
 from mnistctl.engine.training import batches as feeding
-from mnistctl.engine.training.batches import Batch, Feed, LabelledImages
+from mnistctl.engine.training.batches import Batch, Feed
 from mnistctl.engine.training.config import TrainRequest, new_config
 from mnistctl.engine.training.loss import EXPOSURE, batch_loss
 from mnistctl.events import NullReporter
@@ -24,23 +25,23 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
 def feed_of(recipe: Recipe, tmp_path: Path, seed: int = 0) -> Feed:
     request = TrainRequest(tmp_path, tmp_path, recipe="robust", device="cpu", seed=seed)
     config = replace(new_config(request, Ranks(), NullReporter()), recipe=recipe)
-    split = load_small_split("mnist", "train", tmp_path, NullReporter())
-    return Feed(config, LabelledImages(split.images, split.labels))
+    split = load_small_split("train", tmp_path, NullReporter())
+    return Feed(config, split)
 
 
-def test_a_batch_in_shares_is_the_batch(tmp_path: Path) -> None:
+def test_a_batch_in_shards_is_the_batch(tmp_path: Path) -> None:
     feed = feed_of(RECIPES["robust"], tmp_path)
     indexes = feed.order(2)[1]
     whole = feed.batch(indexes, 2, 1, Ranks())
     assert len(whole.inputs) == 250 + 40
     assert whole.position == (0, 290)
-    shares = [feed.batch(indexes, 2, 1, Ranks(rank, 3)) for rank in range(3)]
-    digits = torch.cat([share.inputs[: len(share.labels)] for share in shares])
-    others = torch.cat([share.inputs[len(share.labels) :] for share in shares])
+    shards = [feed.batch(indexes, 2, 1, Ranks(rank, 3)) for rank in range(3)]
+    digits = torch.cat([shard.inputs[: len(shard.labels)] for shard in shards])
+    others = torch.cat([shard.inputs[len(shard.labels) :] for shard in shards])
     assert torch.allclose(torch.cat([digits, others]), whole.inputs, atol=1e-4)
-    assert torch.equal(torch.cat([share.labels for share in shares]), whole.labels)
-    ends = [share.position[0] + len(share.inputs) for share in shares]
-    assert [share.position[0] for share in shares] == [0, *ends[:-1]]
+    assert torch.equal(torch.cat([shard.labels for shard in shards]), whole.labels)
+    ends = [shard.position[0] + len(shard.inputs) for shard in shards]
+    assert [shard.position[0] for shard in shards] == [0, *ends[:-1]]
     assert ends[-1] == 290
 
 
@@ -55,6 +56,19 @@ def test_batches_depend_on_seed_epoch_and_step_alone(tmp_path: Path) -> None:
         assert not torch.equal(first, differing.inputs)
 
 
+def test_every_epoch_has_its_own_order_of_all_images(tmp_path: Path) -> None:
+    feed = feed_of(RECIPES["fast"], tmp_path)
+    first, second = feed.order(1), feed.order(2)
+    assert [len(batch) for batch in first] == [250] * 8
+    assert not torch.equal(first[0], second[0])
+    for order in (first, second):
+        assert torch.cat(order).sort().values.tolist() == list(range(2_000))
+    assert torch.equal(torch.cat(first), torch.cat(feed.order(1)))
+    assert not torch.equal(
+        torch.cat(first), torch.cat(feed_of(RECIPES["fast"], tmp_path, 1).order(1))
+    )
+
+
 def test_plain_epochs_show_the_images_themselves(tmp_path: Path) -> None:
     recipe = replace(
         RECIPES["accurate"], epochs=3, no_augment_epochs=1, pixel_mean=0.0, pixel_std=1.0
@@ -66,7 +80,7 @@ def test_plain_epochs_show_the_images_themselves(tmp_path: Path) -> None:
     assert not torch.allclose(feed.batch(indexes, 2, 0, Ranks()).inputs, plain, atol=0.1)
 
 
-def test_loss_is_least_for_doubt_on_non_digits() -> None:
+def test_loss_is_least_for_doubt_on_outliers() -> None:
     recipe = replace(RECIPES["robust"], outliers_per_batch=2, label_smoothing=0.0)
     batch = Batch(torch.empty(3, 1, 28, 28), torch.tensor([7]), 1, (0, 3))
     sure = torch.zeros(3, 10)
@@ -78,3 +92,18 @@ def test_loss_is_least_for_doubt_on_non_digits() -> None:
     same_digits, more = batch_loss(sure, batch, recipe)
     assert same_digits == digits
     assert more > mean + 0.5
+
+
+def test_label_smoothing_by_hand() -> None:
+    """The label keeps 1 - e + e / 10, each other digit has e / 10; the logits are hand-made."""
+    logits = torch.zeros(2, 10)
+    logits[:, 3] = 2.0
+    batch = Batch(torch.empty(2, 1, 28, 28), torch.tensor([3, 5]), 4, (0, 4))
+    normaliser = math.log(9 + math.exp(2.0))
+    plain = [normaliser - 2.0, normaliser]
+    smooth = [0.9 * loss + 0.1 * (normaliser - 0.2) for loss in plain]
+    for smoothing, losses in ((0.0, plain), (0.1, smooth)):
+        recipe = replace(RECIPES["fast"], label_smoothing=smoothing)
+        loss, mean = batch_loss(logits, batch, recipe)
+        assert float(loss) == pytest.approx(sum(losses), rel=1e-6)
+        assert float(mean) == pytest.approx(sum(losses) / 4, rel=1e-6)

@@ -1,5 +1,6 @@
 """The average of weights is the average, and its batch statistics belong to it."""
 
+import pytest
 import torch
 
 from mnistctl.engine.training.ema import Average
@@ -9,7 +10,7 @@ from mnistctl.models.layers import BatchNorm
 
 def small_network(seed: int) -> Compact:
     torch.manual_seed(seed)
-    return Compact((4, 6), pooled=(1, 2))
+    return Compact(10, (4, 6), pooled=(1, 2))
 
 
 def test_average_follows_its_recurrence() -> None:
@@ -22,7 +23,45 @@ def test_average_follows_its_recurrence() -> None:
         average.update(model, step)
         decay = min(0.5, step / (step + 10))
         expected = decay * expected + (1 - decay) * next(model.parameters()).detach()
-    assert torch.allclose(average.values[0], expected, atol=1e-5)
+        assert torch.allclose(average.values[0], expected, atol=1e-5), step
+
+
+def test_the_first_steps_forget_the_initial_weights() -> None:
+    """After step n of the warm-up the average keeps n / (n + 10) of what it was."""
+    model = small_network(0)
+    average = Average(model, 0.99)
+    for values in average.values:
+        values.zero_()
+    with torch.no_grad():
+        next(model.parameters()).fill_(1.0)
+    average.update(model, 1)
+    assert average.values[0].unique().tolist() == pytest.approx([10 / 11])
+    average.update(model, 2)
+    assert average.values[0].unique().tolist() == pytest.approx([1 - 1 / 11 * 2 / 12])
+
+
+@pytest.mark.parametrize("sizes", [(50, 50, 50), (60, 60, 30), (120, 1)])
+def test_a_short_batch_weighs_as_much_as_it_has(sizes: tuple[int, ...]) -> None:
+    model = small_network(0)
+    average = Average(model, 0.9)
+    generator = torch.Generator().manual_seed(5)
+    batches = [
+        k + torch.randn(size, 1, 28, 28, generator=generator) for k, size in enumerate(sizes)
+    ]
+    network = average.network(model, batches)
+    seen = [
+        torch.nn.functional.max_pool2d(
+            model.get_submodule("conv1")(torch.nn.functional.pixel_unshuffle(batch, 2)), 2
+        )
+        for batch in batches
+    ]
+    total = sum(sizes)
+    mean = sum(len(x) / total * x.mean((0, 2, 3)) for x in seen)
+    variance = sum(len(x) / total * x.var((0, 2, 3)) for x in seen)
+    assert isinstance(mean, torch.Tensor)
+    assert isinstance(variance, torch.Tensor)
+    assert torch.allclose(network.get_buffer("bn1.running_mean"), mean, atol=1e-5)
+    assert torch.allclose(network.get_buffer("bn1.running_var"), variance, rtol=1e-4)
 
 
 def test_statistics_are_those_of_the_averaged_weights() -> None:

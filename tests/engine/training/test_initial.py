@@ -10,7 +10,8 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
-from mnistctl.data.registry import DATASETS, DIGITS
+from mnistctl.data.images import DIGITS
+from mnistctl.data.registry import DATASETS
 from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.initial import begin, find_init
 from mnistctl.engine.training.run import train

@@ -1,5 +1,6 @@
 """Training computes the same whatever is measured on the way, and the same again."""
 
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -7,22 +8,65 @@ from typing import Any
 
 import pytest
 import torch
+from runs_made import CONFIG
 from small_data import load_small_split
+from torch import nn
 
-from mnistctl.engine.training import run as train_module
+from mnistctl.data.images import LabelledImages
+from mnistctl.data.registry import DATASETS
+from mnistctl.distributed import Ranks
 from mnistctl.engine.training.config import TrainRequest
+from mnistctl.engine.training.loop import FitData, Hooks, fit
 from mnistctl.engine.training.optim import learning_rate
 from mnistctl.engine.training.run import train
-from mnistctl.errors import Interrupted
-from mnistctl.events import EpochReport, NullReporter, StepReport
+from mnistctl.engine.training.signals import StopRequest
+from mnistctl.engine.training.state import new_state
+from mnistctl.errors import CheckpointError, Interrupted
+from mnistctl.events import EpochReport, NullReporter, Reporter, StepReport, TrainingPlan
 from mnistctl.recipes import RECIPES
-from mnistctl.store import checkpoint
+from mnistctl.store import checkpoint, runs
 from mnistctl.store.metrics import read_metrics
+from mnistctl.store.result import TrainResult
+
+pytestmark = pytest.mark.usefixtures("small_datasets")
+CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_module, "load_split", load_small_split)
+class Listener(NullReporter):
+    """Keeps what it hears of a training."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.warnings: list[str] = []
+        self.plans: list[TrainingPlan] = []
+        self.steps: list[StepReport] = []
+        self.epochs: list[EpochReport] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def training(self, plan: TrainingPlan) -> None:
+        self.plans.append(plan)
+
+    def step(self, report: StepReport) -> None:
+        self.steps.append(report)
+
+    def epoch(self, report: EpochReport) -> None:
+        self.epochs.append(report)
+
+
+class Stopper(NullReporter):
+    """Presses Ctrl-C when a step is reported."""
+
+    def __init__(self, epoch: int, step: int) -> None:
+        self.place = epoch, step
+
+    def step(self, report: StepReport) -> None:
+        if (report.epoch, report.step) == self.place:
+            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.fixture
@@ -37,9 +81,19 @@ def request_(tmp_path: Path) -> TrainRequest:
     )
 
 
-def weights_of(document: dict[str, Any]) -> dict[str, torch.Tensor]:
-    payload: dict[str, torch.Tensor] = checkpoint.load(Path(document["checkpoint"]))["weights"]
-    return payload
+def trained(request: TrainRequest, reporter: Reporter | None = None) -> TrainResult:
+    result = train(request, reporter or NullReporter())
+    assert result is not None
+    return result
+
+
+def resumed(name: str, request: TrainRequest, reporter: Reporter | None = None) -> TrainResult:
+    again = TrainRequest(store=request.store, data_dir=request.data_dir, resume=name)
+    return trained(again, reporter)
+
+
+def weights_of(result: TrainResult) -> dict[str, torch.Tensor]:
+    return checkpoint.load(result.checkpoint).weights
 
 
 def same_bits(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
@@ -47,76 +101,239 @@ def same_bits(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def test_same_seed_same_bits_other_seed_other_bits(request_: TrainRequest) -> None:
-    first, second = (weights_of(train(request_, NullReporter()).document) for _ in range(2))
-    other = weights_of(train(replace(request_, seed=1), NullReporter()).document)
+    first, second = (weights_of(trained(request_)) for _ in range(2))
+    other = weights_of(trained(replace(request_, seed=1)))
     assert same_bits(first, second)
     assert not same_bits(first, other)
 
 
 def test_same_bits_in_bf16(request_: TrainRequest) -> None:
     half = replace(request_, precision="bf16")
-    first, second = (weights_of(train(half, NullReporter()).document) for _ in range(2))
+    first, second = (weights_of(trained(half)) for _ in range(2))
     assert same_bits(first, second)
 
 
-def test_what_is_reported_changes_no_bit(request_: TrainRequest) -> None:
-    quiet = weights_of(train(request_, NullReporter()).document)
-    watched = replace(request_, test_every_epoch=True, log_every=1, checkpoint_every=3)
-    assert same_bits(quiet, weights_of(train(watched, NullReporter()).document))
+def figures_of(result: TrainResult) -> tuple[object, list[dict[str, Any]]]:
+    """What a run ended with and its epochs' records, less what took time."""
+    records = [r for r in read_metrics(result.directory) if "step" not in r]
+    return result.result.test, [
+        {k: v for k, v in record.items() if k not in ("seconds", "test_loss", "test_accuracy")}
+        for record in records
+    ]
+
+
+@pytest.mark.parametrize("recipe", ["cnn-small", "accurate"])
+def test_what_is_reported_changes_no_bit(recipe: str, request_: TrainRequest) -> None:
+    """`accurate`: the averaged network is made anew after each epoch that is measured."""
+    settings = ("network=compact-3",) if recipe == "accurate" else ()
+    request = replace(request_, recipe=recipe, settings=settings)
+    quiet = trained(request)
+    watched = trained(replace(request, test_every_epoch=True, log_every=1, checkpoint_every=3))
+    assert same_bits(weights_of(quiet), weights_of(watched))
+    assert figures_of(watched) == figures_of(quiet)
+    measured = [r for r in read_metrics(watched.directory) if "step" not in r]
+    assert measured[-1]["test_accuracy"] == watched.result.test.accuracy
+    assert measured[-1]["test_loss"] == watched.result.test.loss
+    assert measured[0]["test_loss"] != measured[1]["test_loss"]
 
 
 @pytest.mark.parametrize("stop_at", [(1, 5), (2, 3)])
 def test_averaged_weights_survive_a_stop(request_: TrainRequest, stop_at: tuple[int, int]) -> None:
     """`accurate`: weights averaged over steps, the last epoch plain; 8 steps an epoch."""
-    accurate = replace(request_, recipe="accurate", name="whole", log_every=1)
-    whole = train(accurate, NullReporter()).document
-
-    class Stopper(NullReporter):
-        def step(self, report: StepReport) -> None:
-            if (report.epoch, report.step) == stop_at:
-                signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(Interrupted):
-        train(replace(accurate, name="parted"), Stopper())
-    again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="parted")
-    parted = train(again, NullReporter()).document
+    accurate = replace(
+        request_, recipe="accurate", settings=("network=compact-3",), name="whole", log_every=1
+    )
+    whole = trained(accurate)
+    with pytest.raises(Interrupted) as stop:
+        trained(replace(accurate, name="parted"), Stopper(*stop_at))
+    epoch, step = stop_at
+    assert stop.value.message == f"Interrupted at epoch {epoch}, step {step}. Checkpoint saved."
+    assert stop.value.hint == (
+        f"Resume with: mnistctl train --resume parted --store {request_.store}"
+        f" --data-dir {request_.data_dir}"
+    )
+    listener = Listener()
+    parted = resumed("parted", request_, listener)
+    assert f"Resuming run parted from epoch {epoch}, step {step}" in listener.said
     assert same_bits(weights_of(parted), weights_of(whole))
-    assert parted["test"] == whole["test"]
-    training = checkpoint.load(Path(whole["checkpoint"]))["training"]
+    assert parted.result.test == whole.result.test
+    training = checkpoint.load(whole.checkpoint).training
+    assert training
     answering, last = weights_of(whole)["conv1.weight"], training["model"]["conv1.weight"]
     assert torch.equal(answering, training["average"][0])
     assert not torch.equal(answering, last)
 
 
+def inputs_seen(precision: str, tmp_path: Path) -> list[torch.Tensor]:
+    """All that the network is given in two epochs of `accurate`, averaged after each."""
+    recipe = replace(RECIPES["accurate"], network="compact-3", epochs=2, batch_size=300)
+    config = replace(CONFIG, recipe=recipe, precision=precision)
+    state = new_state(config, CPU)
+    seen: list[torch.Tensor] = []
+
+    def keep(module: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        seen.append(given[0].clone())
+
+    state.model.register_forward_pre_hook(keep)
+    train_set = load_small_split("train", tmp_path, NullReporter())
+    few = LabelledImages(train_set.images[:700], train_set.labels[:700])
+    data = FitData(few, LabelledImages(few.images[:5], few.labels[:5]), None)
+    hooks = Hooks(NullReporter(), lambda record: None, lambda: None, StopRequest())
+    assert fit(state, config, data, Ranks(), hooks)
+    return seen
+
+
+def test_images_are_augmented_alike_in_every_precision(tmp_path: Path) -> None:
+    """Also those from which the averaged network's batch statistics are taken."""
+    whole, half = inputs_seen("fp32", tmp_path), inputs_seen("bf16", tmp_path)
+    # In each epoch three batches to train on, and again for the statistics; then those measured.
+    shifts = 5
+    assert len(whole) == len(half) == 2 * (3 + 3 + shifts)
+    for a, b in zip(whole, half, strict=True):
+        assert a.dtype == b.dtype == torch.float32
+        assert torch.equal(a, b)
+    assert all(torch.equal(whole[k], whole[3 + k]) for k in range(3))
+
+
 def test_it_learns_and_says_so(request_: TrainRequest) -> None:
-    class Listener(NullReporter):
-        def __init__(self) -> None:
-            self.steps: list[StepReport] = []
-            self.epochs: list[EpochReport] = []
-
-        def step(self, report: StepReport) -> None:
-            self.steps.append(report)
-
-        def epoch(self, report: EpochReport) -> None:
-            self.epochs.append(report)
-
     listener = Listener()
-    document = train(replace(request_, epochs=6, validation=400), listener).document
+    result = trained(replace(request_, epochs=6, validation=400), listener)
     # 1,600 images in batches of 100: the last step of an epoch is reported, too.
     assert [(r.epoch, r.step) for r in listener.steps] == [(e, 16) for e in range(1, 7)]
     assert [r.epoch for r in listener.epochs] == list(range(1, 7))
     assert listener.epochs[-1].train_loss < listener.epochs[0].train_loss
     assert listener.epochs[-1].test_loss is None
-    assert document["test"]["accuracy"] > 0.9
+    assert result.result.test.accuracy > 0.9
+    assert result.result.test.total == 500
     best = max(listener.epochs, key=lambda r: r.validation_accuracy or 0)
-    assert document["validation"]["accuracy"] == best.validation_accuracy
-    assert document["checkpoint"].endswith("best.pt")
+    validation = result.result.validation
+    assert validation
+    assert (validation.accuracy, validation.epoch) == (best.validation_accuracy, best.epoch)
+    assert (validation.loss, validation.total) == (best.validation_loss, 400)
+    assert result.checkpoint == result.directory / "best.pt"
+    assert checkpoint.load(result.checkpoint).metrics["epoch"] == best.epoch
+
+
+def test_of_equal_epochs_the_first_is_the_best(request_: TrainRequest) -> None:
+    """A learning rate too small to matter: all epochs are equally good."""
+    request = replace(request_, recipe="mlp", learning_rate=1e-30, epochs=3, validation=100)
+    result = trained(request)
+    records = [r for r in read_metrics(result.directory) if "step" not in r]
+    assert len({record["validation_accuracy"] for record in records}) == 1
+    assert result.result.validation
+    assert result.result.validation.epoch == 1
+    assert checkpoint.load(result.directory / "best.pt").metrics["epoch"] == 1
+    assert checkpoint.load(result.directory / "last.pt").metrics["epoch"] == 3
+
+
+def test_training_and_validation_images_are_apart(
+    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[FitData] = []
+
+    def remember(state: Any, config: Any, data: FitData, ranks: Any, hooks: Any) -> bool:
+        given.append(data)
+        return False
+
+    monkeypatch.setattr("mnistctl.engine.training.single.fit", remember)
+    with pytest.raises(Interrupted):
+        trained(replace(request_, validation=300))
+    validation = given[0].validation
+    assert validation
+    kept, held_out = (
+        {image.numpy().tobytes() for image in part.images} for part in (given[0].train, validation)
+    )
+    assert (len(kept), len(held_out)) == (1_700, 300)
+    assert kept.isdisjoint(held_out)
+
+
+def test_metrics_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
+    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def remember(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", remember)
+    trained(replace(request_, recipe="mlp", checkpoint_every=20))
+    parts = ["last" if "last.pt" in name else name for name in synced]
+    saved = [name for name in parts if name in ("last", "metrics.jsonl")]
+    assert saved == ["metrics.jsonl", "last"] * 5  # at steps 20, 32, 40, 60, 64
+
+
+def test_an_epoch_resumed_is_announced_as_what_it_is(request_: TrainRequest) -> None:
+    with pytest.raises(Interrupted) as stop:
+        trained(replace(request_, name="x", log_every=1), Stopper(1, 20))
+    assert stop.value.message == "Interrupted after epoch 1. Checkpoint saved."
+    listener = Listener()
+    resumed("x", request_, listener)
+    assert "Resuming run x from epoch 2, step 0" in listener.said
+    assert [(plan.first_epoch, plan.first_step) for plan in listener.plans] == [(2, 0)]
+    assert [report.epoch for report in listener.epochs] == [2]
+
+
+def test_resuming_in_another_precision_warns(request_: TrainRequest) -> None:
+    trained(replace(request_, name="x", recipe="mlp", epochs=1))
+    extend = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="x", epochs=2)
+    listener = Listener()
+    result = trained(replace(extend, precision="bf16"), listener)
+    warning = "the last bits may differ from an uninterrupted run (precision: fp32 -> bf16)"
+    assert warning in listener.warnings
+    assert result.config.precision == "bf16"
+    stored = runs.describe(result.directory).config
+    assert stored
+    assert stored.precision == "bf16"
+    again = Listener()
+    assert trained(replace(extend, epochs=3, precision="auto"), again).config.precision == "bf16"
+    assert not any("last bits" in text for text in again.warnings)
+
+
+def test_a_run_changed_while_it_was_read_is_left_alone(request_: TrainRequest) -> None:
+    first = trained(replace(request_, recipe="mlp", name="x"))
+
+    class OtherProcess(NullReporter):
+        """Extends the run after it was read and before it is locked."""
+
+        def say(self, text: str) -> None:
+            longer = replace(first.config, recipe=replace(first.config.recipe, epochs=9))
+            runs.write_json(first.directory, runs.CONFIG_NAME, longer.to_dict())
+
+    before = first.checkpoint.read_bytes()
+    extend = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="x", epochs=3)
+    with pytest.raises(CheckpointError) as caught:
+        trained(extend, OtherProcess())
+    assert caught.value.message == "run 'x' was changed by another process just now"
+    assert caught.value.hint == "run the command again"
+    assert first.checkpoint.read_bytes() == before
+    config = runs.describe(first.directory).config
+    assert config
+    assert config.recipe.epochs == 9
+
+
+@pytest.mark.parametrize("recipe", ["mlp", "fast", "robust"])
+def test_a_data_set_of_other_classes(
+    recipe: str, request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(split: str, data_dir: Path, reporter: Reporter) -> LabelledImages:
+        found = load_small_split(split, data_dir, reporter)
+        return LabelledImages(found.images, found.labels % 3)
+
+    monkeypatch.setattr("mnistctl.engine.training.batches.NUM_DRAWN", 60)
+    row = replace(DATASETS["synthetic"], name="thirds", classes=("a", "b", "c"), load=load)
+    monkeypatch.setitem(DATASETS, "thirds", row)
+    result = trained(replace(request_, recipe=recipe, dataset="thirds", epochs=1))
+    assert result.to_dict()["classes"] == ["a", "b", "c"]
+    last = list(weights_of(result).values())[-1]
+    assert len(last) == 3
+    assert result.result.parameters < 120_000
 
 
 def test_loss_is_recorded_every_20_steps(request_: TrainRequest) -> None:
     request = replace(request_, batch_size=40, epochs=1)  # 50 steps
-    document = train(request, NullReporter()).document
-    records = read_metrics(Path(document["run_dir"]))
+    records = read_metrics(trained(request).directory)
     assert [r["step"] for r in records if "step" in r] == [20, 40, 50]
     assert records[-1]["epoch"] == 1
     assert "train_loss" in records[-1]
@@ -125,8 +342,7 @@ def test_loss_is_recorded_every_20_steps(request_: TrainRequest) -> None:
 def test_epoch_loss_is_the_mean_over_its_images(request_: TrainRequest) -> None:
     # A learning rate too small to matter: every batch sees the same network.
     request = replace(request_, recipe="mlp", learning_rate=1e-30, epochs=1, log_every=1)
-    document = train(request, NullReporter()).document
-    records = read_metrics(Path(document["run_dir"]))
+    records = read_metrics(trained(request).directory)
     steps = [r["loss"] for r in records if "step" in r]
     sizes = [64] * 31 + [16]
     mean = sum(loss * n for loss, n in zip(steps, sizes, strict=True)) / 2_000
@@ -141,7 +357,7 @@ def test_bf16_follows_fp32(recipe: str, request_: TrainRequest) -> None:
         request = replace(request_, recipe=recipe, precision=precision, epochs=epochs)
         request = replace(request, batch_size=50)
         request = replace(request, learning_rate=0.02 if recipe == "mlp" else None)
-        accuracies[precision] = train(request, NullReporter()).document["test"]["accuracy"]
+        accuracies[precision] = trained(request).result.test.accuracy
     assert accuracies["fp32"] > 0.9
     assert accuracies["bf16"] == pytest.approx(accuracies["fp32"], abs=0.02)
 

@@ -14,7 +14,7 @@ from mnistctl.recipes import RECIPES
 def test_steps_are_those_of_torch(name: str) -> None:
     recipe = replace(RECIPES[name], weight_decay=0.1)
     torch.manual_seed(0)
-    ours, theirs = build(recipe.network), build(recipe.network)
+    ours, theirs = build(recipe.network, 10), build(recipe.network, 10)
     theirs.load_state_dict(ours.state_dict())
     parameters = list(theirs.parameters())
     groups = [
@@ -39,10 +39,10 @@ def test_steps_are_those_of_torch(name: str) -> None:
 
 
 def test_state_of_another_optimiser_is_refused() -> None:
-    adam = Optimizer(RECIPES["cnn-small"], build("cnn-small").parameters())
-    sgd = Optimizer(RECIPES["mlp"], build("mlp").parameters())
+    adam = Optimizer(RECIPES["cnn-small"], build("cnn-small", 10).parameters())
+    sgd = Optimizer(RECIPES["mlp"], build("mlp", 10).parameters())
     with pytest.raises(ValueError, match="of another kind"):
         adam.load_state_dict(sgd.state_dict())
-    wide = Optimizer(RECIPES["cnn-wide"], build("cnn-wide").parameters())
+    wide = Optimizer(RECIPES["cnn-wide"], build("cnn-wide", 10).parameters())
     with pytest.raises(ValueError, match="another shape|argument"):
         adam.load_state_dict(wide.state_dict())

@@ -1,0 +1,14 @@
+"""Types of what is drawn, for annotations: importing them imports no numpy and no matplotlib."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.figure import Figure as Figure
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]
+    Values = NDArray[np.floating]
+else:
+    Axes = Figure = Pixels = Values = Any

@@ -1,0 +1,95 @@
+"""Pictures that people have labelled: DIR/CLASS/NAME.png, as `train --dataset DIR` reads them."""
+
+import contextlib
+import hashlib
+import io
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mnistctl.errors import MnistctlError
+from mnistctl.files import reason, write_atomic
+
+_NAME = re.compile(r"[0-9a-f]{16}\.png")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """A labelled picture."""
+
+    folder: str
+    """Of its class."""
+    name: str
+    path: Path
+    saved: float
+    """Seconds since 1970."""
+
+
+class Collection:
+    """A folder to which labelled pictures are added; only pictures of its own are shown.
+
+    A picture is named by its content, so that it is there once, under its latest label.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Raises MnistctlError where `directory` can't be made or written to."""
+        self.directory = directory
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            usable = os.access(directory, os.W_OK)
+        except OSError as error:
+            raise MnistctlError(f"can't make {directory}: {reason(error)}") from error
+        if not usable:
+            raise MnistctlError(f"can't write to {directory}", "choose another --collect DIR")
+
+    def add(self, pixels: NDArray[np.uint8], class_name: str) -> Collected:
+        """Save uint8 (height, width) or (height, width, 3), atomically. Raises MnistctlError."""
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, format="PNG")
+        name = f"{hashlib.sha256(file.getvalue()).hexdigest()[:16]}.png"
+        folder = folder_of(class_name)
+        path = self.directory / folder / name
+        try:
+            path.parent.mkdir(exist_ok=True)
+            write_atomic(path, file.getvalue())
+            for other in self.pictures():
+                if other.name == name and other.folder != folder:
+                    other.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise MnistctlError(f"can't save to {path}: {reason(error)}") from error
+        return Collected(folder, name, path, path.stat().st_mtime)
+
+    def pictures(self) -> list[Collected]:
+        """The newest first. Links, and whatever bears another kind of name, are passed over."""
+        found = []
+        for folder in _entries(self.directory):
+            if not folder.is_dir(follow_symlinks=False):
+                continue
+            for entry in _entries(Path(folder.path)):
+                if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    with contextlib.suppress(OSError):
+                        saved = entry.stat().st_mtime
+                        found.append(Collected(folder.name, entry.name, Path(entry.path), saved))
+        return sorted(found, key=lambda own: (-own.saved, own.name))
+
+    def find(self, folder: str, name: str) -> Collected | None:
+        """The picture that the listing has under that folder and name."""
+        return next((p for p in self.pictures() if (p.folder, p.name) == (folder, name)), None)
+
+
+def _entries(directory: Path) -> "list[os.DirEntry[str]]":
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def folder_of(class_name: str) -> str:
+    """A class's folder: its name, with what no file system takes replaced."""
+    return re.sub(r"[^\w .-]|^\.+", "-", class_name)

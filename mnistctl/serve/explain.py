@@ -1,0 +1,125 @@
+"""Why a network answers as it does: the steps to its input, the evidence, and its layers."""
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from mnistctl.engine.inference.activations import (
+    conv_layers,
+    feature_maps,
+    recorded,
+    strongest_maps,
+)
+from mnistctl.engine.inference.attribution import integrated_gradients
+from mnistctl.engine.inference.predict import predict_prepared, prepare_digits
+from mnistctl.engine.inference.predictor import Predictor
+from mnistctl.errors import UsageError, unknown
+from mnistctl.imaging.files import Picture
+from mnistctl.imaging.ink import Invert
+from mnistctl.imaging.prepare import prepare
+from mnistctl.serve.networks import Network
+
+NUM_STEPS = 64
+"""Of integrated gradients: their sum is within 3 % of the scores' difference, in 0.1 s."""
+NUM_MAPS = 8
+STEP_SIDE = 280
+DENSE_ROW = 32
+
+
+def explain(
+    network: Network,
+    picture: Picture,
+    invert: Invert,
+    multi: bool,
+    number: int,
+    class_name: str | None,
+) -> dict[str, Any]:
+    """The document of `POST /api/explain` for the digit `number`, from 0, of a picture.
+
+    The evidence is that for and against `class_name`, None: the class predicted.
+    Raises UsageError for a class or number that there isn't, CheckpointError.
+    """
+    predictor = network.explained.predictor
+    whole = prepare(picture, invert, keep_steps=True)
+    found = prepare_digits(picture, invert, multi) if multi else [whole]
+    if not 0 <= number < len(found):
+        raise UsageError(f"number {number}: the picture has {len(found)}, from 0")
+    if class_name is not None and class_name not in predictor.classes:
+        raise unknown("class", class_name, predictor.classes)
+    prepared = found[number]
+    (prediction,) = predict_prepared(predictor, [(0, "image", prepared)], multi)
+    index = prediction.class_index
+    if class_name is not None:
+        index = predictor.classes.index(class_name)
+    pixels = torch.from_numpy(prepared.pixels.copy())[None]
+    inputs = predictor.inputs(pixels)
+    empty = predictor.inputs(torch.zeros_like(pixels))
+    evidence = integrated_gradients(predictor.network, inputs, empty, index, NUM_STEPS)
+    steps = whole.steps or (("image", picture.pixels),)
+    return {
+        "checkpoint": network.name,
+        "classes": list(predictor.classes),
+        "prediction": prediction.to_dict(),
+        "input": prepared.pixels.tolist(),
+        "steps": [{"name": name, "png": png_text(step)} for name, step in steps],
+        "class_name": predictor.classes[index],
+        "method": "integrated-gradients",
+        "attribution": [[round(v, 6) for v in row] for row in evidence.values.tolist()],
+        "score": evidence.score,
+        "baseline_score": evidence.baseline,
+        "layers": _layers(predictor, inputs),
+    }
+
+
+def _layers(predictor: Predictor, inputs: Tensor) -> list[dict[str, Any]]:
+    """The strongest maps of each convolution, and all units of each linear layer but the last.
+
+    Of an ensemble's first member.
+    """
+    network = predictor.members[0]
+    linear = {n: m for n, m in network.named_modules() if isinstance(m, nn.Linear)}
+    convolutions = conv_layers(network)
+    layers = []
+    maps = feature_maps(convolutions, network, inputs)
+    for layer, own in zip(convolutions, maps, strict=True):
+        channels, strongest = strongest_maps(own, NUM_MAPS)
+        layers.append(_layer(layer.name, "convolution", len(own), channels, strongest))
+    with torch.inference_mode(), recorded(dict(list(linear.items())[:-1])) as outputs:
+        network(inputs)
+    for name, output in outputs.items():
+        units = relu(output[0]).float().cpu()
+        rows = -(-len(units) // DENSE_ROW)
+        picture = torch.zeros(rows * DENSE_ROW)
+        picture[: len(units)] = units
+        strip = picture.view(1, rows, DENSE_ROW)
+        layers.append(_layer(name, "linear", len(units), list(range(len(units))), strip))
+    return layers
+
+
+def _layer(name: str, kind: str, num_units: int, units: list[int], maps: Tensor) -> dict[str, Any]:
+    limit = float(maps.max())
+    grey = (maps * (255 / limit if limit else 0)).round().to(torch.uint8).numpy()
+    return {
+        "name": name,
+        "kind": kind,
+        "num_units": num_units,
+        "units": units,
+        "max": limit,
+        "pngs": [png_text(own) for own in grey],
+    }
+
+
+def png_text(pixels: NDArray[np.uint8]) -> str:
+    """uint8 (height, width) or (height, width, 3) as a PNG in base64, at most 280 pixels a side."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((STEP_SIDE, STEP_SIDE))
+    file = io.BytesIO()
+    image.save(file, format="PNG", compress_level=1)
+    return base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,165 @@
+"""The networks that can be asked: their names, loaded once, and pictures asked in batches."""
+
+import asyncio
+import copy
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mnistctl.engine.inference.loading import LoadedModel, load_model
+from mnistctl.engine.inference.predict import Prediction, predict_prepared
+from mnistctl.errors import unknown
+from mnistctl.events import NullReporter, Reporter
+from mnistctl.imaging.prepare import Prepared
+from mnistctl.store.resolve import SHIPPED
+from mnistctl.store.runs import BEST_NAME, LAST_NAME, RunInfo, list_runs
+
+MAX_LOADED = 4
+SHIPPED_NAME = "shipped"
+
+Pictures = Sequence[tuple[int, str, Prepared]]
+"""Prepared images, each with the number and name of the upload that it is from."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A loaded network and the name that requests call it by."""
+
+    name: str
+    model: LoadedModel
+    explained: LoadedModel
+    """A copy: hooks that record its layers see no answer to another request."""
+
+
+class Networks:
+    """The one chosen at the start, the store's runs, and the shipped weights.
+
+    A request names a network, never a path: only names in the listing are known.
+    """
+
+    def __init__(
+        self,
+        argument: str | None,
+        store: Path,
+        device: str | None,
+        precision: str | None,
+        reporter: Reporter,
+    ) -> None:
+        """Load what `argument` means, for `None` in requests; see `load_model` for errors."""
+        self.store, self.device, self.precision = store, device, precision
+        model = load_model(argument, store, device, precision, reporter)
+        name = SHIPPED_NAME if model.path == SHIPPED else model.predictor.name
+        self.default = _with_copy(name, model)
+        self._loaded: OrderedDict[tuple[str, float], Network] = OrderedDict()
+
+    def listing(self) -> list[dict[str, Any]]:
+        """What `GET /api/models` says of each, the default first, then the newest run."""
+        runs = self._runs()
+        names = [self.default.name, *reversed(runs), SHIPPED_NAME]
+        return [self._describe(name, runs.get(name)) for name in dict.fromkeys(names)]
+
+    def _describe(self, name: str, run: RunInfo | None) -> dict[str, Any]:
+        recipe: str | None = None
+        dataset: str | None = None
+        if name == self.default.name:
+            model = self.default.model
+            recipe, dataset = model.predictor.recipe.name, model.dataset
+        elif run and run.config:
+            recipe, dataset = run.config.recipe.name, run.config.dataset
+        accuracy = run.result.test.accuracy if run and run.result else None
+        return {"name": name, "recipe": recipe, "dataset": dataset, "accuracy": accuracy}
+
+    def _runs(self) -> dict[str, RunInfo]:
+        """Runs with a checkpoint, oldest first."""
+        return {
+            run.name: run
+            for run in list_runs(self.store)
+            if run.config and any((run.directory / own).exists() for own in (LAST_NAME, BEST_NAME))
+        }
+
+    def get(self, name: str | None) -> Network:
+        """The network of that name, loaded when it is first asked for, or has changed since.
+
+        Raises UsageError for a name that is not in the listing, CheckpointError.
+        """
+        if name is None or name == self.default.name:
+            return self.default
+        runs = self._runs()
+        if name != SHIPPED_NAME and name not in runs:
+            known = [entry["name"] for entry in self.listing()]
+            raise unknown("checkpoint", name, tuple(known), "see /api/models")
+        key = (name, runs[name].modified if name in runs else 0.0)
+        if key not in self._loaded:
+            argument = str(runs[name].directory) if name in runs else SHIPPED_NAME
+            model = load_model(argument, self.store, self.device, self.precision, NullReporter())
+            self._loaded[key] = _with_copy(name, model)
+            while len(self._loaded) > MAX_LOADED:
+                self._loaded.popitem(last=False)
+        self._loaded.move_to_end(key)
+        return self._loaded[key]
+
+
+def _with_copy(name: str, model: LoadedModel) -> Network:
+    return Network(name, model, copy.deepcopy(model))
+
+
+@dataclass(frozen=True)
+class _Question:
+    network: Network
+    pictures: Pictures
+    multi: bool
+    answer: "asyncio.Future[list[Prediction]]"
+
+
+class Asker:
+    """Asks networks in one thread, all pictures that wait at a time as one batch.
+
+    Eight pictures take a network little longer than one, so requests that come while it is busy
+    are answered together. Nothing waits for a batch to fill.
+    """
+
+    def __init__(self, thread: ThreadPoolExecutor) -> None:
+        self._thread = thread
+        self._waiting: list[_Question] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def predict(self, network: Network, pictures: Pictures, multi: bool) -> list[Prediction]:
+        """Predictions in the order of `pictures`. Raises CheckpointError."""
+        loop = asyncio.get_running_loop()
+        question = _Question(network, pictures, multi, loop.create_future())
+        self._waiting.append(question)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._answer_all())
+        return await question.answer
+
+    async def _answer_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            groups: defaultdict[tuple[int, bool], list[_Question]] = defaultdict(list)
+            for question in self._waiting:
+                groups[id(question.network), question.multi].append(question)
+            self._waiting = []
+            for questions in groups.values():
+                try:
+                    answers = await loop.run_in_executor(self._thread, _predict, questions)
+                except Exception as error:  # the questions' own, raised where they are awaited
+                    for question in questions:
+                        if not question.answer.done():
+                            question.answer.set_exception(error)
+                    continue
+                for question, answer in zip(questions, answers, strict=True):
+                    if not question.answer.done():
+                        question.answer.set_result(answer)
+
+
+def _predict(questions: list[_Question]) -> list[list[Prediction]]:
+    first = questions[0]
+    batch = [picture for question in questions for picture in question.pictures]
+    answers: Iterator[Prediction] = iter(
+        predict_prepared(first.network.model.predictor, batch, first.multi)
+    )
+    return [list(islice(answers, len(question.pictures))) for question in questions]

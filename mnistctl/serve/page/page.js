@@ -1,0 +1,350 @@
+// The page: from what is drawn to requests, and from answers to what is shown.
+
+import { EXAMPLES } from "./examples.js";
+import { Pad, SIDE } from "./pad.js";
+import { Card, answerText, element, greyCanvas, percent, showLayers, showNoSteps, showSteps } from "./show.js";
+
+const REST = 250; // milliseconds without a stroke until the answer is explained
+const MAX_UPLOAD = 20 * 2 ** 20;
+const MAX_HISTORY = 24;
+const byId = (id) => document.getElementById(id);
+
+const state = {
+  number: 0, // which of several digits is looked at
+  about: null, // the class whose evidence is asked for; null: the predicted one
+  last: null, // the first network's last answer
+  saved: null, // where the last picture was collected
+  collect: null,
+};
+
+// ---- requests
+
+async function ask(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new Error("The server does not answer. Start it again with: mnistctl serve");
+  }
+  const document = await response.json();
+  if (!response.ok) throw new Error([document.error, document.hint].filter(Boolean).join(": "));
+  return document;
+}
+
+function post(path, blob, parameters) {
+  const body = new FormData();
+  body.append("image", blob, "drawing.png");
+  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== null && value !== ""));
+  return ask(`${path}?${query}`, { method: "POST", body });
+}
+
+const settings = (checkpoint) => ({
+  checkpoint, multi: byId("several").checked, invert: pad.photo ? "auto" : "yes",
+});
+
+// Runs `work`, one at a time; what is asked for meanwhile is done once, afterwards.
+function newest(work) {
+  let running = false;
+  let again = false;
+  return async () => {
+    again = true;
+    if (running) return;
+    running = true;
+    while (again) {
+      again = false;
+      try {
+        await work();
+        byId("message").textContent = "";
+      } catch (error) {
+        byId("message").textContent = error.message;
+      }
+    }
+    running = false;
+  };
+}
+
+// ---- answers
+
+const template = document.querySelector(".network").cloneNode(true);
+for (const own of [template, ...template.querySelectorAll("[id]")]) own.removeAttribute("id");
+template.querySelector(".collect").remove();
+template.removeAttribute("aria-labelledby");
+
+const makeCard = (root) => new Card(root, (name) => {
+  state.about = name;
+  answer();
+  explain();
+}, (number) => {
+  state.number = number;
+  state.about = null;
+  answer();
+  explain();
+});
+const cards = [makeCard(document.querySelector(".network"))];
+
+const chosen = () => [byId("model"), byId("other")].slice(0, cards.length).map((select) => select.value);
+
+const answer = newest(async () => {
+  byId("invitation").hidden = !pad.empty;
+  if (pad.empty) return showEmpty();
+  const blob = await pad.picture();
+  const documents = await Promise.all(chosen().map((name) => post("/api/predict", blob, { ...settings(name), input: true })));
+  if (pad.empty) return showEmpty();
+  state.last = documents[0];
+  state.number = Math.min(state.number, ...documents.map((own) => own.predictions.length - 1));
+  const multi = byId("several").checked;
+  cards.forEach((card, index) => card.show(documents[index], state.number, multi, state.about));
+  const input = byId("steps").lastElementChild?.firstElementChild;
+  input?.replaceWith(greyCanvas(documents[0].predictions[state.number].input, "The 28 by 28 pixels that the network sees"));
+  showBoxes(documents[0].predictions, multi);
+  showCollect();
+});
+
+function showEmpty() {
+  Object.assign(state, { number: 0, about: null, last: null, saved: null });
+  for (const card of cards) card.clear();
+  byId("boxes").replaceChildren();
+  byId("collect").hidden = true;
+}
+
+function showBoxes(predictions, multi) {
+  byId("boxes").replaceChildren(...(multi ? predictions : []).map((prediction, index) => {
+    const [left, top, right, bottom] = pad.boxOnPad(prediction.box).map((value) => (100 * value) / SIDE);
+    const box = element("div", { className: index === state.number ? "chosen" : "" }, element("span", { textContent: answerText(prediction) }));
+    Object.assign(box.style, { left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%` });
+    return box;
+  }));
+}
+
+const explainNow = newest(async () => {
+  if (pad.empty || !state.last) return;
+  const blob = await pad.picture();
+  const asked = { number: state.number, class_name: state.about };
+  const found = await Promise.all(chosen().map((name) => post("/api/explain", blob, { ...settings(name), ...asked })));
+  if (pad.empty) return;
+  found.slice(0, cards.length).forEach((own, index) => cards[index].showEvidence(own, pad));
+  await showSteps(byId("steps"), found[0]);
+  await showLayers(byId("layers"), found[0].layers);
+  const { class_name: name, confidence, verdict } = found[0].prediction;
+  byId("announcement").textContent = verdict === "not-a-digit" ? "No digit" : `${name}, ${percent(confidence)}, ${verdict}`;
+});
+
+let resting;
+function explain() {
+  clearTimeout(resting);
+  resting = setTimeout(explainNow, REST);
+}
+
+const pad = new Pad(byId("pad"), () => {
+  state.saved = null;
+  answer();
+  explain();
+});
+
+// ---- drawing tools
+
+function clear() {
+  keepInHistory();
+  pad.set([]);
+}
+
+function toggle(button) {
+  const pressed = button.ariaPressed !== "true";
+  button.ariaPressed = String(pressed);
+  return pressed;
+}
+
+let example = 7;
+function showExample() {
+  keepInHistory();
+  const strokes = EXAMPLES[example].map((points) => ({
+    width: pad.width, erase: false, points: points.map(([x, y]) => [x * SIDE, y * SIDE, 1]),
+  }));
+  example = (example + 6) % 10;
+  pad.set([]);
+  const total = strokes.reduce((sum, stroke) => sum + stroke.points.length, 0);
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  let drawn = still ? total : 0;
+  const timer = setInterval(() => {
+    drawn += 1;
+    let left = drawn;
+    pad.strokes = strokes.flatMap((stroke) => {
+      const points = stroke.points.slice(0, left);
+      left = Math.max(left - stroke.points.length, 0);
+      return points.length ? [{ ...stroke, points }] : [];
+    });
+    pad.update();
+    if (drawn >= total) clearInterval(timer);
+  }, still ? 0 : 60);
+  byId("pad").addEventListener("pointerdown", () => clearInterval(timer), { once: true });
+}
+
+async function openPhoto(blob) {
+  if (!blob) return;
+  if (blob.size > MAX_UPLOAD) {
+    byId("message").textContent = "This file is larger than 20 MB.";
+    return;
+  }
+  try {
+    const bitmap = await createImageBitmap(blob);
+    keepInHistory();
+    pad.set([], { bitmap, blob, width: bitmap.width, height: bitmap.height });
+  } catch {
+    byId("message").textContent = "This browser can't show that file as a picture.";
+  }
+}
+
+byId("undo").onclick = () => pad.undo();
+byId("clear").onclick = clear;
+byId("eraser").onclick = () => { pad.erasing = toggle(byId("eraser")); };
+byId("width").oninput = () => { pad.width = Number(byId("width").value); };
+byId("example").onclick = showExample;
+byId("photo").onclick = () => byId("file").click();
+byId("file").onchange = () => { openPhoto(byId("file").files[0]); byId("file").value = ""; };
+byId("several").onchange = () => { state.number = 0; state.about = null; answer(); explain(); };
+
+addEventListener("paste", (event) => openPhoto(event.clipboardData.files[0]));
+addEventListener("dragover", (event) => { event.preventDefault(); byId("board").classList.add("over"); });
+addEventListener("dragleave", () => byId("board").classList.remove("over"));
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  byId("board").classList.remove("over");
+  openPhoto(event.dataTransfer.files[0]);
+});
+
+const KEYS = { z: "undo", c: "clear", e: "eraser", x: "example", p: "photo", m: "several" };
+addEventListener("keydown", (event) => {
+  const writing = event.target.matches("select, input:not([type=checkbox])");
+  const control = event.ctrlKey || event.metaKey;
+  if (writing || event.altKey || (control && event.key !== "z")) return;
+  if (KEYS[event.key]) {
+    event.preventDefault();
+    byId(KEYS[event.key]).click();
+  } else if (event.key === "Enter" && event.target === byId("pad")) {
+    byId("collect").querySelector("button")?.click();
+  } else if (state.collect && state.last?.classes.includes(event.key)) {
+    save(event.key);
+  }
+});
+
+// ---- history
+
+const history = [];
+function keepInHistory() {
+  if (pad.empty) return;
+  const prediction = state.last?.predictions[0];
+  history.unshift({ strokes: pad.strokes, photo: pad.photo, text: prediction ? answerText(prediction) : "?" });
+  history.length = Math.min(history.length, MAX_HISTORY);
+  byId("history").replaceChildren(...history.map((own) => {
+    const thumb = element("canvas", { width: 112, height: 112, ariaHidden: "true" });
+    const context = thumb.getContext("2d");
+    context.scale(112 / SIDE, 112 / SIDE);
+    pad.paint.call(own, context);
+    return element("li", {}, element("button", {
+      type: "button", ariaLabel: `Show this drawing again, answered ${own.text}`,
+      onclick: () => { if (pad.strokes !== own.strokes) keepInHistory(); pad.set(own.strokes, own.photo); },
+    }, thumb, own.text));
+  }));
+}
+
+// ---- collecting
+
+function showCollect() {
+  const place = byId("collect");
+  place.hidden = !state.collect || !state.last;
+  if (place.hidden) return;
+  const { classes, predictions } = state.last;
+  const one = predictions[state.number];
+  const button = (text, name, className = "") => element("button", { type: "button", className, textContent: text, onclick: () => save(name) });
+  if (state.saved) {
+    place.replaceChildren(`Saved as ${state.saved.folder}. Thank you.`, element("button", {
+      type: "button", textContent: "Take it back", onclick: () => remove(state.saved),
+    }));
+    return;
+  }
+  const right = button("", one.class_name);
+  right.append("Right ", element("kbd", { textContent: "Enter" }));
+  const others = classes.filter((name) => name !== one.class_name || answerText(one) === "?");
+  place.replaceChildren(...(answerText(one) === "?" ? [] : [right]), "It is a",
+    ...others.map((name) => Object.assign(button(name, name, "class"), { ariaLabel: `It is a ${name}` })));
+}
+
+async function save(name) {
+  await attempt(async () => {
+    const parameters = { ...settings(byId("model").value), number: state.number, class_name: name };
+    state.saved = await post("/api/collected", await pad.picture(), parameters);
+  });
+}
+
+async function remove({ folder, name }) {
+  await attempt(async () => {
+    await ask(`/api/collected/${encodeURIComponent(folder)}/${name}`, { method: "DELETE" });
+    if (state.saved?.name === name) state.saved = null;
+  });
+}
+
+async function attempt(work) {
+  try {
+    await work();
+    await showCollected();
+  } catch (error) {
+    byId("message").textContent = error.message;
+  }
+  showCollect();
+}
+
+async function showCollected() {
+  const note = byId("collected-note");
+  if (!state.collect) {
+    note.replaceChildren("Start the page with ", element("code", { textContent: "mnistctl serve --collect DIR" }),
+      " to keep corrected drawings and train on them.");
+    return;
+  }
+  const { counts, directory, pictures } = await ask("/api/collected");
+  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  note.replaceChildren(total ? `${total} ${total === 1 ? "picture" : "pictures"} with your labels. Train on them: ` : "Say under an answer what it should be: the picture is kept with that label. Later, train on all of them: ",
+    element("code", { textContent: `mnistctl train --dataset ${directory} --init shipped` }));
+  byId("collected").replaceChildren(...pictures.map((own) => element("li", {}, element("button", {
+    type: "button", ariaLabel: `Remove this picture of a ${own.folder}`, title: "Remove", onclick: () => remove(own),
+  }, element("img", { alt: "", src: `/api/collected/${encodeURIComponent(own.folder)}/${own.name}` }),
+  element("span", {}, own.folder, " ", element("small", { textContent: "remove" }))))));
+}
+
+// ---- networks
+
+async function loadModels() {
+  const { models, default: first, collect } = await ask("/api/models");
+  state.collect = collect;
+  for (const select of [byId("model"), byId("other")]) {
+    const before = select.value;
+    const names = models.map((own) => own.name);
+    const options = names.map((name) => element("option", { value: name, textContent: name }));
+    if (select.id === "other") options.unshift(element("option", { value: "", textContent: "no other" }));
+    select.replaceChildren(...options);
+    select.value = names.includes(before) ? before : select.id === "model" ? first : "";
+  }
+  chooseModels();
+}
+
+function chooseModels() {
+  const other = byId("other").value;
+  if (other && cards.length === 1) {
+    const root = template.cloneNode(true);
+    byId("networks").append(root);
+    cards.push(makeCard(root));
+    cards[1].makeBars(cards[0].classes);
+  } else if (!other && cards.length === 2) {
+    cards.pop().root.remove();
+  }
+  cards[0].title(other ? byId("model").value : "The answer");
+  if (other) cards[1].title(other);
+  answer();
+  explain();
+}
+
+byId("model").onchange = byId("other").onchange = () => { state.about = null; chooseModels(); };
+addEventListener("focus", () => loadModels().catch(() => {}));
+
+cards[0].makeBars([..."0123456789"]);
+showNoSteps(byId("steps"));
+attempt(loadModels);

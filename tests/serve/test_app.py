@@ -1,0 +1,314 @@
+"""The interface for programs: the answers of `predict`, errors, and who may ask."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from runs_made import finish, save_run
+from typer.testing import CliRunner
+
+from mnistctl.cli.app import app as cli
+from mnistctl.events import NullReporter
+from mnistctl.serve import guard
+from mnistctl.serve.app import create_app
+from mnistctl.serve.collection import Collection
+from mnistctl.serve.guard import LOOPBACK, Guard
+from mnistctl.serve.networks import Networks
+
+HOST = "http://127.0.0.1:8000"
+
+
+def drawing(*strokes: list[tuple[int, int]], size: tuple[int, int] = (280, 280)) -> bytes:
+    image = Image.new("L", size, 255)
+    for stroke in strokes:
+        ImageDraw.Draw(image).line(stroke, fill=0, width=18, joint="curve")
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+class Client:
+    """Asks an application as a program does, without a network."""
+
+    def __init__(self, app: Any, url: str = HOST) -> None:
+        self.app, self.url, self.cookies = app, url, httpx.Cookies()
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(
+                transport=transport, base_url=self.url, cookies=self.cookies
+            ) as client:
+                answer = await client.request(method, path, **options)
+                self.cookies = client.cookies
+                return answer
+
+        return asyncio.run(ask())
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **options)
+
+    def delete(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("DELETE", path, **options)
+
+
+SEVEN = [(80, 60), (200, 60), (120, 230)]
+ONE = [(250, 60), (250, 230)]
+
+
+def files(*contents: bytes) -> list[tuple[str, tuple[str, bytes]]]:
+    return [("image", (f"{number}.png", content)) for number, content in enumerate(contents)]
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Networks:
+    return Networks(None, tmp_path_factory.mktemp("store"), "cpu", None, NullReporter())
+
+
+@pytest.fixture
+def client(networks: Networks, tmp_path: Path) -> Client:
+    return Client(Guard(create_app(networks, Collection(tmp_path / "own")), LOOPBACK, None))
+
+
+def test_it_answers_as_predict_does(client: Client, tmp_path: Path) -> None:
+    Path("0.png").write_bytes(drawing(SEVEN))
+    Path("1.png").write_bytes(drawing())
+    done = CliRunner().invoke(
+        cli, ["predict", "--json", "--device", "cpu", "0.png", "1.png", "--store", str(tmp_path)]
+    )
+    expected = json.loads(done.stdout)
+    answer = client.post("/api/predict", files=files(drawing(SEVEN), drawing()))
+    assert answer.status_code == 200
+    found = answer.json()
+    assert found.keys() == expected.keys()
+    assert found["checkpoint"] == "shipped"
+    assert found["classes"] == expected["classes"]
+    for own, theirs in zip(found["predictions"], expected["predictions"], strict=True):
+        assert own.keys() == theirs.keys()
+        assert own.pop("probabilities") == pytest.approx(theirs.pop("probabilities"), abs=1e-5)
+        assert own.pop("confidence") == pytest.approx(theirs.pop("confidence"), abs=1e-5)
+        assert own == theirs
+    assert [own["digit"] for own in found["predictions"]] == [7, None]
+
+
+def test_answers_do_not_depend_on_what_is_asked_at_the_same_time(networks: Networks) -> None:
+    """Pictures that wait are answered as one batch: each gets its own answer."""
+    contents = [drawing(SEVEN), drawing([(140, 50), (140, 230)]), drawing()]
+
+    async def ask_all() -> list[dict[str, Any]]:
+        transport = httpx.ASGITransport(Guard(create_app(networks, None), LOOPBACK, None))
+        async with httpx.AsyncClient(transport=transport, base_url=HOST) as client:
+            answers = [
+                client.post("/api/predict", files=files(content)) for content in contents * 8
+            ]
+            return [answer.json() for answer in await asyncio.gather(*answers)]
+
+    digits = [own["predictions"][0]["digit"] for own in asyncio.run(ask_all())]
+    assert digits == [7, 1, None] * 8
+
+
+def test_several_digits_and_the_networks_input(client: Client) -> None:
+    both = drawing(SEVEN, ONE, size=(320, 280))
+    answer = client.post("/api/predict?multi=true&input=true", files=files(both)).json()
+    assert [own["digit"] for own in answer["predictions"]] == [7, 1]
+    pixels = np.array(answer["predictions"][1]["input"])
+    assert pixels.shape == (28, 28)
+    assert pixels.max() == 255
+
+
+def test_an_unreadable_picture_is_no_end_of_the_others(client: Client) -> None:
+    answer = client.post("/api/predict", files=files(b"no picture", drawing(SEVEN))).json()
+    assert answer["predictions"][0]["image"] == "1.png"
+    assert answer["errors"] == [
+        {"image": "0.png", "error": "can't read 0.png as an image: it is in no known image format"}
+    ]
+
+
+def test_explain_adds_up_and_shows_each_layer(client: Client) -> None:
+    answer = client.post("/api/explain", files=files(drawing(SEVEN))).json()
+    assert answer["class_name"] == answer["prediction"]["class_name"] == "7"
+    total = np.array(answer["attribution"]).sum()
+    difference = answer["score"] - answer["baseline_score"]
+    assert total == pytest.approx(difference, rel=0.05)
+    assert [step["name"] for step in answer["steps"]] == ["image", "ink", "strokes"]
+    layers = [(own["name"], own["num_units"], len(own["pngs"])) for own in answer["layers"]]
+    assert layers[0] == ("conv1", 16, 8)
+    assert len(layers) == 6
+    other = client.post("/api/explain?class_name=1", files=files(drawing(SEVEN))).json()
+    assert other["class_name"] == "1"
+    assert other["score"] < answer["score"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "error"),
+    [
+        ("post", "/api/predict", {"data": {"x": "1"}}, 415, "the body is no multipart form"),
+        ("post", "/api/predict", {"files": {"x": b"1"}}, 400, "no image in the form"),
+        ("post", "/api/predict", {"files": files(b"")}, 422, "can't read 0.png: it is empty"),
+        ("post", "/api/predict?invert=maybe", {"files": files(b"1")}, 422, "invert: "),
+        ("post", "/api/predict?checkpoint=shiped", {"files": files(b"1")}, 404, "unknown checkpoi"),
+        ("post", "/api/predict", {"files": files(*[b"1"] * 65)}, 422, "65 images at once"),
+        ("post", "/api/explain?number=1", {"files": files(drawing(SEVEN))}, 422, "number 1: "),
+        ("post", "/api/explain?class_name=x", {"files": files(drawing(SEVEN))}, 422, "unknown cl"),
+        ("get", "/api/nothing", {}, 404, "Not Found"),
+        ("get", "/docs", {}, 404, "Not Found"),
+        ("get", "/api/collected/7/..%2f..%2fx.png", {}, 404, ""),
+        ("get", "/api/predict", {}, 405, "Method Not Allowed"),
+    ],
+)
+def test_errors_are_json_with_the_right_status(
+    client: Client, method: str, path: str, body: dict[str, Any], status: int, error: str
+) -> None:
+    answer = client.request(method, path, **body)
+    assert answer.status_code == status
+    assert answer.json().keys() == {"error", "hint"}
+    assert answer.json()["error"].startswith(error)
+
+
+async def parts(content: bytes) -> AsyncIterator[bytes]:
+    for first in range(0, len(content), 2**20):
+        yield content[first : first + 2**20]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_uploads_are_counted_as_they_arrive(client: Client, chunked: bool) -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="x.png"\r\n\r\n'
+    content: Any = head + b"x" * guard.MAX_UPLOAD
+    if chunked:
+        content = parts(content)
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = client.post("/api/predict", content=content, headers=headers)
+    assert answer.status_code == 413
+    assert answer.json()["error"] == "more than 20 MB"
+
+
+def test_more_than_64_waiting_are_turned_away(networks: Networks) -> None:
+    async def ask_all() -> list[int]:
+        transport = httpx.ASGITransport(Guard(create_app(networks, None), LOOPBACK, None))
+        async with httpx.AsyncClient(transport=transport, base_url=HOST) as client:
+            asked = [client.post("/api/predict", files=files(drawing(SEVEN))) for _ in range(70)]
+            return [answer.status_code for answer in await asyncio.gather(*asked)]
+
+    statuses = asyncio.run(ask_all())
+    assert statuses.count(200) == 64
+    assert statuses.count(503) == 6
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example"},
+        {"host": "evil.example:8000"},
+        {"host": "127.0.0.1.evil.example"},
+        {"host": ""},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:9000"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
+)
+def test_pages_elsewhere_can_neither_ask_nor_read(client: Client, headers: dict[str, str]) -> None:
+    for answer in (
+        client.post("/api/predict", files=files(drawing(SEVEN)), headers=headers),
+        client.get("/api/models", headers=headers),
+        client.delete("/api/collected/7/0000000000000000.png", headers=headers),
+    ):
+        assert answer.status_code == 403
+        assert answer.json().keys() == {"error", "hint"}
+
+
+def test_its_own_page_and_links_to_it_are_let_in(client: Client) -> None:
+    own = {"origin": HOST, "sec-fetch-site": "same-origin"}
+    assert client.get("/api/health", headers=own).json()["status"] == "ok"
+    assert client.get("/", headers={"host": "localhost:8000"}).status_code == 200
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    page = client.get("/", headers=link)
+    assert page.status_code == 200
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert "http" not in page.text.replace("http-equiv", "")
+    assert client.get("/api/models", headers=link).status_code == 403
+
+
+def test_a_token_is_needed_where_there_is_one(networks: Networks) -> None:
+    app = Guard(create_app(networks, None), None, "secret")
+    client = Client(app, "http://192.0.2.1:8000")
+    assert client.get("/").status_code == 401
+    assert client.get("/page.js").status_code == 401
+    assert client.get("/?token=secre", follow_redirects=False).status_code == 401
+    bearer = {"authorization": "Bearer secret"}
+    assert client.get("/api/health", headers=bearer).status_code == 200
+    first = client.get("/?token=secret", follow_redirects=False)
+    assert (first.status_code, first.headers["location"]) == (303, "/")
+    assert "HttpOnly" in first.headers["set-cookie"]
+    assert client.get("/api/models").status_code == 200  # the cookie is kept
+    foreign = {"origin": "http://evil.example"}
+    assert client.get("/api/models", headers=foreign).status_code == 403
+
+
+def test_the_openapi_description_names_the_routes(client: Client) -> None:
+    described = client.get("/openapi.json").json()
+    assert {"/api/predict", "/api/explain", "/api/models", "/api/health"} <= set(described["paths"])
+    prediction = described["components"]["schemas"]["PredictionDocument"]["properties"]
+    assert {"digit", "verdict", "probabilities"} <= set(prediction)
+
+
+def test_networks_are_the_stores_runs_by_name(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    finish(save_run(store / "mine"))
+    (store / "link").symlink_to(store / "mine")
+    networks = Networks("shipped", store, "cpu", None, NullReporter())
+    client = Client(create_app(networks, None))
+    models = client.get("/api/models").json()
+    assert models["default"] == "shipped"
+    assert [own["name"] for own in models["models"]] == ["shipped", "mine"]
+    assert models["models"][1]["accuracy"] == 0.9
+    for name in ("link", "../store/mine", str(store / "mine"), "min", "latest", ""):
+        asked = {"checkpoint": name}
+        answer = client.post("/api/predict", params=asked, files=files(drawing(SEVEN)))
+        assert answer.status_code == 404, name
+
+
+def test_collected_pictures_are_saved_moved_listed_and_removed(
+    client: Client, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    saved = client.post("/api/collected?class_name=7", files=files(drawing(SEVEN)))
+    assert saved.status_code == 201
+    name = saved.json()["name"]
+    assert saved.json()["folder"] == "7"
+    assert np.asarray(Image.open(own / "7" / name)).shape == (280, 280)
+    client.post("/api/collected?class_name=1", files=files(drawing(SEVEN)))
+    assert not (own / "7" / name).exists()  # a picture has one label, the latest
+    (own / "1" / "holiday.png").write_bytes(b"not ours")
+    (own / "1" / ("0" * 16 + ".png")).symlink_to(own / "1" / "holiday.png")
+    listing = client.get("/api/collected").json()
+    assert listing["counts"] == {"1": 1}
+    assert listing["pictures"] == [{"folder": "1", "name": name}]
+    picture = client.get(f"/api/collected/1/{name}")
+    assert picture.headers["content-type"] == "image/png"
+    assert client.delete("/api/collected/1/holiday.png").status_code == 404
+    assert client.delete(f"/api/collected/1/{name}").status_code == 200
+    assert sorted(path.name for path in (own / "1").iterdir()) == ["0" * 16 + ".png", "holiday.png"]
+    unknown = client.post("/api/collected?class_name=..", files=files(drawing(SEVEN)))
+    assert unknown.status_code == 422
+
+
+def test_one_of_several_digits_is_saved_as_the_network_saw_it(
+    client: Client, tmp_path: Path
+) -> None:
+    both = files(drawing(SEVEN, ONE, size=(320, 280)))
+    client.post("/api/collected?multi=true&number=1&class_name=1", files=both)
+    (path,) = (tmp_path / "own" / "1").iterdir()
+    assert np.asarray(Image.open(path)).shape == (28, 28)

@@ -1,0 +1,301 @@
+"""The page in a real browser: drawn on, read back, by mouse, finger and keyboard."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageDraw
+from runs_made import finish, saved
+from serve.test_process import serving
+
+from mnistctl.models.registry import build
+from mnistctl.store import runs
+from mnistctl.store.rotation import save_last
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+if CHROMIUM is None:
+    pytest.skip("browser tests need Chromium", allow_module_level=True)
+needed = "browser tests need: pip install '.[test-browser]'"
+playwright = pytest.importorskip("playwright.sync_api", reason=needed)
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason=needed)
+PAGE = Path(__file__).parents[2] / "mnistctl" / "serve" / "page"
+WAIT = 20_000
+"""Milliseconds; a busy machine is slow."""
+Strokes = list[list[tuple[float, float]]]
+
+
+def examples() -> list[Strokes]:
+    """The page's own digits of each class, strokes of points in 0..1."""
+    text = (PAGE / "examples.js").read_text()
+    body = re.sub(r"^.*?= |;\s*$", "", text, flags=re.DOTALL)
+    found: list[Strokes] = eval(body, {"__builtins__": {}})
+    return found
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A server with a run of its own and a folder for what is collected."""
+    directory = tmp_path_factory.mktemp("serve")
+    store = directory / "store"
+    run = store / "other"
+    run.mkdir(parents=True)
+    checkpoint = saved(weights=build("mlp", 10).state_dict())
+    assert checkpoint.config
+    runs.write_json(run, runs.CONFIG_NAME, checkpoint.config.to_dict())
+    save_last(run, checkpoint)
+    finish(run)
+    own = directory / "own"
+    words = ("--store", str(store), "--checkpoint", "shipped", "--collect", str(own))
+    with serving(*words) as (_, document):
+        yield document | {"own": own}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    arguments = ["--no-sandbox"] if os.name == "posix" and os.getuid() == 0 else []
+    with playwright.sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+class Page:
+    """The page, and what went wrong on it."""
+
+    def __init__(self, browser: Any, site: dict[str, Any], **options: Any) -> None:
+        self.context = browser.new_context(
+            **{"viewport": {"width": 1280, "height": 900}, **options}
+        )
+        self.tab = self.context.new_page()
+        self.complaints: list[str] = []
+        self.foreign: list[str] = []
+        self.tab.on("console", lambda m: self.complaints.append(m.text))
+        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.tab.on("request", lambda r: self._seen(r.url, site["url"]))
+        self.tab.goto(site["url"])
+        playwright.expect(self.tab.locator("#model option")).to_have_count(2)
+
+    def _seen(self, url: str, own: str) -> None:
+        if not url.startswith(own):
+            self.foreign.append(url)
+
+    def draw(self, strokes: Strokes) -> None:
+        """With the mouse."""
+        box = self.tab.locator("#pad").bounding_box()
+        for stroke in strokes:
+            for index, (x, y) in enumerate(stroke):
+                place = box["x"] + x * box["width"], box["y"] + y * box["height"]
+                self.tab.mouse.move(*place, steps=3)
+                if index == 0:
+                    self.tab.mouse.down()
+            self.tab.mouse.up()
+
+    def touch(self, strokes: Strokes) -> None:
+        """With a finger."""
+        box = self.tab.locator("#pad").bounding_box()
+        session = self.context.new_cdp_session(self.tab)
+        for stroke in strokes:
+            for index, (x, y) in enumerate(stroke):
+                place = {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
+                kind = "touchStart" if index == 0 else "touchMove"
+                session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [place]})
+            session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    def shows(self, answer: str, verdict: str = "digit") -> None:
+        playwright.expect(self.tab.locator("#verdict")).to_have_text(verdict, timeout=WAIT)
+        playwright.expect(self.tab.locator("#answer")).to_have_text(answer, timeout=WAIT)
+
+    def explained(self, name: str) -> None:
+        about = self.tab.locator(".network .about").first
+        playwright.expect(about).to_have_text(f"for and against {name}", timeout=WAIT)
+
+
+@pytest.fixture
+def page(browser: Any, site: dict[str, Any]) -> Iterator[Page]:
+    page = Page(browser, site)
+    yield page
+    page.context.close()
+    assert page.complaints == []
+    assert page.foreign == []
+
+
+@pytest.fixture
+def phone(browser: Any, site: dict[str, Any]) -> Iterator[Page]:
+    size = {"width": 390, "height": 844}
+    page = Page(browser, site, viewport=size, has_touch=True, is_mobile=True)
+    yield page
+    page.context.close()
+    assert page.complaints == []
+
+
+def test_all_ten_digits_are_read_as_they_are_drawn(page: Page) -> None:
+    for digit, strokes in enumerate(examples()):
+        page.draw(strokes)
+        page.shows(str(digit))
+        page.tab.click("#clear")
+        page.shows("?", "empty")
+    playwright.expect(page.tab.locator("#history button")).to_have_count(10)
+
+
+def test_all_ten_digits_are_read_from_a_finger_without_scrolling(phone: Page) -> None:
+    phone.tab.locator("#pad").scroll_into_view_if_needed()
+    before = phone.tab.evaluate("scrollY")
+    for digit, strokes in enumerate(examples()):
+        phone.touch(strokes)
+        phone.shows(str(digit))
+        phone.tab.click("#clear")
+    assert phone.tab.evaluate("scrollY") == before
+    assert phone.tab.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_undo_clear_and_the_eraser(page: Page) -> None:
+    seven, one = examples()[7], examples()[1]
+    page.draw(seven)
+    page.shows("7")
+    page.tab.click("#clear")
+    page.shows("?", "empty")
+    page.tab.keyboard.press("z")
+    page.shows("7")
+    page.tab.keyboard.press("z")
+    page.shows("?", "empty")
+    page.draw(one)
+    page.shows("1")
+    page.tab.click("#eraser")
+    page.tab.locator("#width").fill("44")
+    page.draw(one)
+    page.shows("?", "no digit")
+    page.tab.click("#undo")
+    page.shows("1")
+
+
+def test_the_steps_the_evidence_and_the_layers_are_shown(page: Page) -> None:
+    page.draw(examples()[3])
+    page.explained("3")
+    playwright.expect(page.tab.locator("#layers li")).to_have_count(6)
+    assert page.tab.locator("#steps li b").all_inner_texts() == [
+        "1. Your picture",
+        "2. Ink",
+        "3. Strokes",
+        "4. Input, 28 × 28",
+    ]
+    page.tab.locator("#probabilities button").nth(8).click()
+    page.explained("8")
+    label = page.tab.locator(".evidence").get_attribute("aria-label")
+    assert "for and against 8" in label
+
+
+def test_a_photograph_is_chosen_or_dropped_and_several_digits_are_found(
+    page: Page, tmp_path: Path
+) -> None:
+    image = Image.new("RGB", (900, 600), (206, 200, 190))
+    ImageDraw.Draw(image).line([(150, 150), (350, 150), (230, 480)], (40, 40, 90), 40, "curve")
+    image.save(tmp_path / "one.jpg")
+    ImageDraw.Draw(image).line([(650, 150), (650, 480)], (40, 40, 90), 40)
+    image.save(tmp_path / "two.jpg")
+    page.tab.set_input_files("#file", tmp_path / "one.jpg")
+    page.shows("7")
+    page.tab.evaluate(
+        """async (bytes) => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], "two.jpg", {type: "image/jpeg"}));
+            dispatchEvent(new DragEvent("drop", {dataTransfer: data, cancelable: true}));
+        }""",
+        list((tmp_path / "two.jpg").read_bytes()),
+    )
+    page.shows("?", "no digit")
+    playwright.expect(page.tab.locator("#networks .reason")).to_contain_text("tick “Several”")
+    page.tab.check("#several")
+    page.shows("71")
+    assert page.tab.locator("#boxes span").all_inner_texts() == ["7", "1"]
+    page.tab.get_by_role("button", name="Digit 2: 1").click()
+    page.explained("1")
+
+
+def test_two_networks_answer_side_by_side(page: Page) -> None:
+    assert page.tab.locator("#model option").all_inner_texts() == ["shipped", "other"]
+    page.tab.select_option("#other", "other")
+    page.draw(examples()[5])
+    page.shows("5")
+    assert page.tab.locator(".who").all_inner_texts() == ["shipped", "other"]
+    page.tab.select_option("#other", "")
+    playwright.expect(page.tab.locator(".network")).to_have_count(1)
+    page.tab.select_option("#model", "other")
+    playwright.expect(page.tab.locator("#layers li")).to_have_count(2, timeout=WAIT)
+
+
+def test_only_the_newest_drawing_is_sent(page: Page) -> None:
+    """However fast the strokes come, at most one request is under way."""
+    under_way, most = set(), 0
+
+    def begun(request: Any) -> None:
+        nonlocal most
+        if "predict" in request.url:
+            under_way.add(request)
+            most = max(most, len(under_way))
+
+    page.tab.on("request", begun)
+    page.tab.on("requestfinished", lambda request: under_way.discard(request))
+    for strokes in examples()[:3]:
+        page.draw(strokes)
+    page.tab.click("#clear")
+    page.draw(examples()[7])
+    page.shows("7")
+    assert most == 1
+
+
+def test_an_answer_is_corrected_and_taken_back(page: Page, site: dict[str, Any]) -> None:
+    page.draw(examples()[2])
+    page.shows("2")
+    page.tab.get_by_role("button", name="It is a 7").click()
+    page.tab.get_by_text("Saved as 7").wait_for()
+    (saved_as,) = (site["own"] / "7").iterdir()
+    playwright.expect(page.tab.locator("#collected-note")).to_contain_text(
+        f"mnistctl train --dataset {site['own']} --init shipped"
+    )
+    page.tab.get_by_role("button", name="Take it back").click()
+    page.tab.get_by_role("button", name="Right").click()
+    page.tab.get_by_text("Saved as 2").wait_for()
+    assert not saved_as.exists()
+    assert [path.name for path in (site["own"] / "2").iterdir()] == [saved_as.name]
+    page.tab.get_by_role("button", name="Remove this picture of a 2").click()
+    playwright.expect(page.tab.locator("#collected button")).to_have_count(0)
+
+
+def test_the_keyboard_alone_is_enough(page: Page) -> None:
+    press = page.tab.keyboard.press
+    for _ in range(3):  # past the two lists of networks
+        press("Tab")
+    assert page.tab.evaluate("document.activeElement.id") == "pad"
+    for _ in range(11):
+        press("ArrowUp")
+    press("Space")
+    for _ in range(22):
+        press("ArrowDown")
+    press("Space")
+    page.shows("1")
+    press("Tab")
+    assert page.tab.evaluate("document.activeElement.id") == "undo"
+    press("c")
+    page.shows("?", "empty")
+    press("x")
+    page.shows("7")
+    press("m")
+    assert page.tab.locator("#several").is_checked()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_there_is_no_accessibility_violation(
+    browser: Any, site: dict[str, Any], scheme: str
+) -> None:
+    page = Page(browser, site, color_scheme=scheme, reduced_motion="reduce")
+    page.tab.select_option("#other", "other")
+    page.draw(examples()[4])
+    page.explained("4")
+    found = axe.Axe().run(page.tab)
+    page.context.close()
+    # Of contrast axe is wary where it sees canvases: those are no violations.
+    assert found.violations_count == 0, found.generate_report()
