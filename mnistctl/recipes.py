@@ -104,7 +104,8 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """Every field that can be set, those of the augmentation with a dot."""
         own = {f.name: getattr(self, f.name) for f in fields(self)}
-        del own["name"], own["summary"], own["augmentation"]
+        for key in ("name", "summary", "documented", "augmentation"):
+            del own[key]
         return own | {f"augmentation.{key}": v for key, v in vars(self.augmentation).items()}
 
     @property

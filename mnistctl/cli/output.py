@@ -2,15 +2,15 @@
 
 import os
 import sys
-import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mnistctl.cli.streams import console_for, is_terminal, show_line
 from mnistctl.errors import ExitCode, MnistctlError
 from mnistctl.events import Reporter
-from mnistctl.text import escaped, to_json
+from mnistctl.text import to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,11 +71,6 @@ class Output:
         return LineReporter()
 
 
-def show_line(text: str, stream: TextIO) -> None:
-    """One line for people; the way of all text to stdout and stderr, but for rich's."""
-    print(escaped(text), file=stream, flush=True)
-
-
 def show_traceback(error: BaseException) -> None:
     """Where an error came from, for --debug; indented, so that it passes for nothing else."""
     for line in "".join(traceback.format_exception(error)).splitlines():
@@ -103,24 +98,3 @@ def show_error(ctx: typer.Context, error: MnistctlError) -> None:
         output.document(
             {"error": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
         )
-
-
-def is_terminal(stream: TextIO) -> bool:
-    """A real terminal that can move its cursor. FORCE_COLOR has no say: logs get no bars."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def console_for(stream: TextIO) -> "Console":
-    """Rich on `stream`; escape codes only on a terminal, colours only without NO_COLOR.
-
-    Text is text: no markup or emoji codes in it, and control characters are escaped.
-    """
-    from mnistctl.cli.console import EscapingConsole
-
-    return EscapingConsole(
-        file=stream,
-        force_terminal=is_terminal(stream),
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )

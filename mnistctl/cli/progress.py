@@ -7,7 +7,7 @@ from collections import deque
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from mnistctl.cli.output import is_terminal, show_line
+from mnistctl.cli.streams import is_terminal, show_line
 from mnistctl.events import EpochReport, NullReporter, StepReport, TrainingPlan
 from mnistctl.text import counted, escaped
 

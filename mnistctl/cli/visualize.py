@@ -16,7 +16,8 @@ import typer
 
 from mnistctl.cli import options
 from mnistctl.cli.command import Command, Group, examples
-from mnistctl.cli.output import Output, is_terminal, show_line, start_output
+from mnistctl.cli.output import Output, start_output
+from mnistctl.cli.streams import is_terminal, show_line
 from mnistctl.errors import UsageError, unknown
 from mnistctl.visualize.registry import DEFAULT_KIND, Frame, Kind, View, all_kinds
 from mnistctl.visualize.sources import Source

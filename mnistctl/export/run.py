@@ -14,7 +14,7 @@ from mnistctl.data import synthetic
 from mnistctl.data.registry import DEFAULT_DATASET, get_dataset
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.onnx_model import Description
-from mnistctl.errors import MnistctlError, UsageError, require_extra, unknown
+from mnistctl.errors import DataError, MnistctlError, UsageError, require_extra, unknown
 from mnistctl.events import Reporter
 from mnistctl.export.card import card
 from mnistctl.export.onnx import check_onnx, onnx_bytes
@@ -136,11 +136,14 @@ def _metadata(model: LoadedModel, tested: Score | None) -> dict[str, str]:
 
 
 def _images(dataset: str | None, data_dir: Path, reporter: Reporter) -> tuple[Tensor, str]:
-    """Test images of a data set, or synthetic ones where it can't be had or is small."""
+    """Test images of a data set, or synthetic ones where it isn't there or is small."""
     name = dataset or DEFAULT_DATASET
     images = torch.empty(0)
     try:
-        images = get_dataset(name).load("test", data_dir, reporter).images
+        row = get_dataset(name)
+        if row.state(data_dir) == "missing":  # loading it would download it
+            raise DataError(f"the data set '{name}' is not in {data_dir}")
+        images = row.load("test", data_dir, reporter).images
     except MnistctlError as error:
         reporter.warn(f"{error}; checking on synthetic digits")
     if len(images) < MIN_IMAGES:

@@ -19,6 +19,8 @@ from mnistctl.export.run import export
 from tests.bench.figures import append, machine, markdown, show, summary
 
 ALONE = Path(__file__).with_name("onnx_alone.py")
+COMPARED = 2_000
+"""Images on which the answers without torch are compared."""
 BATCH = 1_000
 SINGLES = 50
 """Images asked for one by one in a round."""
@@ -56,7 +58,7 @@ def _exported(checkpoint: str, directory: Path, store: Path, data_dir: Path) -> 
         )
         for suffix in (".onnx", ".safetensors")
     ]
-    images = _images(model, data_dir)
+    images = _images(model, data_dir)[:COMPARED]
     probabilities = model.predictor.probabilities(images)
     np.savez(directory / f"{name}.npz", pixels=images[:, None].numpy(), probabilities=probabilities)
     predictor = model.predictor

@@ -244,7 +244,7 @@ def test_a_missing_decompressed_copy_needs_no_network(own_data_dir: Path) -> Non
     path = own_data_dir / RAW / IMAGES.raw.name
     path.unlink()
     result = download(own_data_dir)
-    assert statuses(result) == ["repaired", "present"]
+    assert statuses(result) == ["extracted", "present"]
     assert result.files[0].source == f"{path}.gz"
     assert mnist.read_blob(path, IMAGES.raw)
 

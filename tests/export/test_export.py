@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,9 @@ from typer.testing import CliRunner
 
 import mnistctl
 from mnistctl.cli.app import app
-from mnistctl.export import card, run
+from mnistctl.data.registry import DATASETS
+from mnistctl.events import NullReporter
+from mnistctl.export import run
 from mnistctl.models.ensemble import Ensemble, join_members
 from mnistctl.models.registry import build
 from mnistctl.recipes import RECIPES
@@ -51,14 +52,6 @@ def invoke(*words: str | Path, code: int = 0) -> Any:
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
     return result
-
-
-@pytest.fixture(autouse=True, scope="module")
-def few_outliers() -> Iterator[None]:
-    """A card's figures are of fewer pictures."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(card, "NUM_EACH", 3)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +129,7 @@ def test_card(made: tuple[Path, dict[str, Any]]) -> None:
     assert "| command | `mnistctl train` |" in text
     assert "| test accuracy | 9 of 10 (90.00 %) |" in text
     assert "2,000 images of synthetic" in text
-    assert re.search(r"^\| letter \| \d+ of 3 \|$", text, re.M)
+    assert re.search(r"Of 300 drawn letters, symbols and shapes, .* it takes \d+ for a digit", text)
 
 
 @pytest.mark.usefixtures("small_datasets")
@@ -252,3 +245,12 @@ def test_an_onnx_file_is_not_exported_again(made: tuple[Path, dict[str, Any]]) -
     result = invoke("export", made[0] / "model.onnx", "-o", "x.safetensors", code=2)
     assert "is an ONNX file" in result.stderr
     assert not Path("x.safetensors").exists()
+
+
+def test_a_missing_data_set_is_not_downloaded(tmp_path: Path) -> None:
+    """Synthetic digits are as good for a comparison."""
+    row = replace(DATASETS["mnist"], load=lambda *_: pytest.fail("loaded"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(DATASETS, "mnist", row)
+        images, name = run._images("mnist", tmp_path / "none", NullReporter())
+    assert (len(images), name) == (2_000, "synthetic")
