@@ -14,7 +14,7 @@ from mnistctl.events import Reporter
 from mnistctl.files import reason
 from mnistctl.models.ensemble import split_members
 from mnistctl.models.registry import recognise
-from mnistctl.recipes import Recipe, get_recipe, recipe_of_network
+from mnistctl.recipes import RECIPES, Recipe, get_recipe, recipe_of_network
 from mnistctl.store.checkpoint import Checkpoint, load
 from mnistctl.store.config import Init, RunConfig
 from mnistctl.store.resolve import resolve
@@ -28,14 +28,15 @@ def find_init(
 ) -> tuple[Init, Recipe]:
     """The checkpoint that `argument` means, and the recipe to go on with.
 
-    That is the checkpoint's own or the one called `recipe`, at a lower rate and with the pixels
-    scaled as the weights know them.
+    That is the one called as the checkpoint's own, or `recipe`, at a lower rate and with the
+    pixels scaled as the weights know them. What suited the checkpoint's data set is left behind.
     Raises CheckpointError, and UsageError for a recipe that trains another network.
     """
     found = resolve(argument, store)
     config = found.checkpoint.config
     own = config.recipe if config else recipe_of_network(recognise(found.checkpoint.weights)[0])
-    chosen = own if recipe is None else get_recipe(recipe)
+    usual = RECIPES.get(own.name, own)
+    chosen = get_recipe(recipe) if recipe else usual if usual.network == own.network else own
     if chosen.network != own.network:
         raise UsageError(
             f"--init {argument} is a network '{own.network}',"

@@ -95,6 +95,13 @@ def test_initial_weights_know_their_pixels(first: TrainResult) -> None:
     assert (begun.pixel_mean, begun.pixel_std) == (0.1307, 0.3081)
 
 
+def test_what_suited_another_data_set_is_left_behind() -> None:
+    trained(recipe="standard", dataset="fashion", name="clothes", epochs=1)
+    begun = trained(init="clothes", dataset="synthetic", epochs=1).config.recipe
+    expected = replace(get_recipe("standard"), epochs=1, learning_rate=begun.learning_rate)
+    assert begun == replace(expected, pixel_mean=0.286, pixel_std=0.353)
+
+
 def test_members_begin_with_members() -> None:
     init, recipe = find_init("shipped", None, Path("runs"), QUIET)
     assert init.checkpoint == str(SHIPPED)
@@ -158,7 +165,7 @@ def test_recipes_suit_the_data_set() -> None:
     standard, robust = get_recipe("standard"), get_recipe("robust")
     assert DATASETS["mnist"].adapt(robust) == robust
     assert DATASETS["fashion"].adapt(standard).label == (
-        "standard (pixel_mean=0.286, pixel_std=0.353, augmentation.flip=0.5)"
+        "standard (pixel_mean=0.286, pixel_std=0.353, temperature=0.724569, augmentation.flip=0.5)"
     )
     assert DATASETS["kmnist"].adapt(robust).outliers_per_batch == 0
     assert DATASETS["qmnist"].adapt(robust).outliers_per_batch == 40
