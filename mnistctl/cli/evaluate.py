@@ -95,8 +95,8 @@ def show_one(output: Output, result: "Evaluation") -> float:
         output.line(f"{result.model.label}: recipe {recipe}, {result.model.path}")
         from mnistctl.visualize.confusion import confusion_table
 
-        console = output.console()
-        console.print(confusion_table(result.scores, result.model.predictor.classes, console))
+        classes = result.model.predictor.classes
+        output.show(confusion_table(result.scores, classes, output.console()))
     output.line(f"{result.dataset} {result.split}: {scores_text(result.scores)}")
     return result.scores.accuracy
 

@@ -12,7 +12,7 @@ from mnistctl.cli import options
 from mnistctl.cli.command import Command, Group, examples
 from mnistctl.cli.output import start_output
 from mnistctl.cli.table import Column, show_table
-from mnistctl.data.registry import DATASETS
+from mnistctl.data.registry import DATASETS, state_of
 from mnistctl.recipes import DEFAULT_RECIPE, RECIPES
 from mnistctl.text import counted
 
@@ -125,18 +125,13 @@ def _processor() -> str:
 
 
 def _places(data_dir: Path, store: Path) -> dict[str, Any]:
-    from mnistctl.data.mnist import state
     from mnistctl.store.removal import size_of
     from mnistctl.store.runs import run_directories
 
     return {
         "data_dir": str(data_dir),
         "datasets": [
-            {
-                "name": own.name,
-                "state": state(own.published, data_dir) if own.published else "drawn at run time",
-            }
-            for own in DATASETS.values()
+            {"name": own.name, "state": state_of(own, data_dir)} for own in DATASETS.values()
         ],
         "store": str(store),
         "store_bytes": size_of(store),

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mnistctl.cli import complete
-from mnistctl.cli.lines import show_line
+from mnistctl.cli.streams import show_line
 from mnistctl.data.registry import DATASETS
 from mnistctl.errors import UsageError, unknown
 

@@ -1,7 +1,9 @@
 """What a command shows and where: stdout is data, stderr everything else, decided once here."""
 
+import contextlib
 import os
 import sys
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from mnistctl.events import Reporter
 from mnistctl.text import to_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 _META_KEY = "mnistctl.output"
 # Typer exports no common class of the errors in what was typed; this is click's UsageError.
@@ -47,6 +49,14 @@ class Output:
         with console.capture() as styled:
             console.print(text, style=style, soft_wrap=True, end="")
         print(styled.get(), flush=True)  # through sys.stdout, which bars redirect
+
+    def show(self, renderable: "RenderableType") -> None:
+        """What rich draws, for people, on stdout; in a pipe without spaces at the lines' ends."""
+        console = self.console()
+        with contextlib.nullcontext() if console.is_terminal else console.capture() as captured:
+            console.print(renderable)
+        for line in captured.get().splitlines() if captured else []:
+            self.line(line.rstrip())
 
     @property
     def human(self) -> bool:

@@ -199,10 +199,11 @@ def _show(kind: Kind, view: View, output: Output, out: Path | None, panel: bool)
         save_figure(view.figure(), out)
     output.document({"kind": kind.name} | view.to_dict() | {"output": str(out) if out else None})
     if output.human:
-        console = output.console()
         if panel:
-            console.print(view.panel(console))
-        # In a terminal broken between words; in a pipe one line.
-        console.print(view.title, soft_wrap=not console.is_terminal)
+            output.show(view.panel(output.console()))
+        if is_terminal(sys.stdout):
+            output.show(view.title)  # broken between words
+        else:
+            output.line(view.title)
         if out is not None:
             output.line(f"Saved to {out}")

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from mnistctl.data.corrupt import corrupt
+from mnistctl.imaging.normalize import SIDE
 from mnistctl.recipes import Augmentation
 
-SIDE = 28
 BEND_POINTS = 5
 """Control points of the elastic displacement, per axis: seven pixels apart."""
 

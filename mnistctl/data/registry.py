@@ -312,6 +312,15 @@ def download(
     return download_files(get_dataset(dataset), data_dir, source, force, reporter)
 
 
+def state_of(dataset: Dataset, data_dir: Path) -> str:
+    """`verified`, `missing` or `damaged`: whether its files are in `data_dir`; else what it is."""
+    if dataset.published is None:
+        return "drawn at run time" if dataset.name in DATASETS else "a directory"
+    from mnistctl.data.mnist import state
+
+    return state(dataset.published, data_dir)
+
+
 def check_split(name: str) -> str:
     """`name` if it is a split. Raises UsageError with the near match when it is not."""
     if name not in SPLITS:

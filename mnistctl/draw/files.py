@@ -50,7 +50,7 @@ def _ending(path: Path) -> str:
     ending = path.suffix.lower()
     if ending not in FORMATS:
         raise UsageError(
-            f"can't tell the picture format of '{path}'",
+            f"can't tell the figure's format from '{path}'",
             f"end the name in one of: {', '.join(FORMATS)}",
         )
     return ending
