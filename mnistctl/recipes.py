@@ -34,6 +34,8 @@ class Augmentation:
     """Standard deviation of a smooth displacement, pixels per axis."""
     corrupt: float = 0.0
     """Share of images with noise, impulse noise, low contrast, blur or cutout."""
+    flip: float = 0.0
+    """Share of images seen in a mirror."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Recipe:
     """Answers are the mean over the image as it is and shifted by a pixel to each side."""
     outliers_per_batch: int = 0
     """Pictures of no digit in each batch, besides its digits; the network learns to be unsure."""
+    documented: bool = False
+    """Whether it reproduces a document, and so is not adapted to a data set."""
 
     def augments(self, epochs_done: int) -> bool:
         """Whether the epoch after `epochs_done` changes its images."""
@@ -100,7 +104,8 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """Every field that can be set, those of the augmentation with a dot."""
         own = {f.name: getattr(self, f.name) for f in fields(self)}
-        del own["name"], own["summary"], own["augmentation"]
+        for key in ("name", "summary", "documented", "augmentation"):
+            del own[key]
         return own | {f"augmentation.{key}": v for key, v in vars(self.augmentation).items()}
 
     @property
@@ -150,6 +155,7 @@ RECIPES: dict[str, Recipe] = {
             learning_rate=0.003,
             momentum=0.9,
             epochs=15,
+            documented=True,
         ),
         Recipe(
             name="cnn-small",
@@ -159,6 +165,7 @@ RECIPES: dict[str, Recipe] = {
             optimizer="adam",
             learning_rate=1e-3,
             epochs=10,
+            documented=True,
         ),
         Recipe(
             name="cnn-wide",
@@ -170,6 +177,7 @@ RECIPES: dict[str, Recipe] = {
             optimizer="adam",
             learning_rate=1e-3,
             epochs=10,
+            documented=True,
         ),
         Recipe(
             name="cnn-dropout",
@@ -181,6 +189,7 @@ RECIPES: dict[str, Recipe] = {
             optimizer="adam",
             learning_rate=1e-3,
             epochs=10,
+            documented=True,
         ),
         Recipe(
             name="fast",
@@ -339,6 +348,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "augmentation.stretch": _FRACTION,
     "augmentation.elastic": _AMOUNT,
     "augmentation.corrupt": (lambda x: 0 <= x <= 1, "between 0 and 1"),
+    "augmentation.flip": (lambda x: 0 <= x <= 1, "between 0 and 1"),
 }
 
 

@@ -175,7 +175,19 @@ def fetch(source: str, data_dir: str) -> None:
     download.download(Path(data_dir), source)
 
 
-TOOLS: dict[str, Callable[..., None]] = {"save": save, "create": create, "fetch": fetch}
+def remove(store: str, name: str) -> None:
+    """Remove a run."""
+    from mnistctl.store.removal import check_removable, remove_run
+
+    remove_run(check_removable(name, Path(store)))
+
+
+TOOLS: dict[str, Callable[..., None]] = {
+    "save": save,
+    "create": create,
+    "fetch": fetch,
+    "remove": remove,
+}
 
 
 def faulted(task: dict[str, Any]) -> Callable[[int], None] | None:

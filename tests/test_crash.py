@@ -25,6 +25,7 @@ from mnistctl.data import mnist
 from mnistctl.files import is_temporary
 from mnistctl.store import checkpoint, runs
 from mnistctl.store.metrics import read_metrics
+from mnistctl.store.removal import remove_run
 from mnistctl.store.rotation import load_newest, save_last
 
 STORE = Path("runs")
@@ -236,6 +237,26 @@ def test_a_full_disk_at_each_write_of_creating_a_run(server: Server, tmp_path: P
         assert set(left) <= {"x"} or all(map(is_temporary, left))
     assert left == ["x"]
     assert number > 9
+
+
+def test_a_kill_at_each_write_of_removing_a_run(server: Server, tmp_path: Path) -> None:
+    for number in range(1, 100):
+        store = tmp_path / str(number)
+        store.mkdir()
+        for name in ("x", "y"):
+            save_run(store / name)
+            save_last(store / name, saved(step=2))
+        before = sorted(path.name for path in (store / "x").iterdir())
+        killed = server.run("remove", str(store), "x", kill_at=number)
+        if (store / "x").exists():
+            assert set(os.listdir(store / "x")) - {".lock"} == set(before)
+            assert load_newest(store / "x").problems == []
+        remove_run(store / "y")
+        assert os.listdir(store) == (["x"] if (store / "x").exists() else [])
+        if killed.code == 0:
+            break
+    assert os.listdir(store) == []
+    assert number > 6
 
 
 @pytest.mark.mnist

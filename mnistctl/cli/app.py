@@ -16,14 +16,9 @@ from mnistctl.cli import download, evaluate, export, help, predict, serve, train
 from mnistctl.cli.command import Command, Group, examples
 from mnistctl.cli.info import info_app
 from mnistctl.cli.options import DEBUG_KEY
-from mnistctl.cli.output import (
-    MistypedError,
-    show_error,
-    show_line,
-    show_traceback,
-    start_output,
-)
+from mnistctl.cli.output import MistypedError, show_error, show_traceback, start_output
 from mnistctl.cli.runs import runs_app
+from mnistctl.cli.streams import show_line
 from mnistctl.cli.visualize import visualize_app
 from mnistctl.errors import ExitCode, Interrupted, MnistctlError, UsageError
 

@@ -36,6 +36,8 @@ def evaluate_command(
         ),
     ] = None,
     dataset: options.Dataset = None,
+    prepare: options.Prepare = None,
+    skip_unreadable: options.SkipUnreadable = False,
     device: options.Device = None,
     precision: options.Precision = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
@@ -59,7 +61,7 @@ def evaluate_command(
         checkpoints or [],
         store=store,
         data_dir=data_dir,
-        dataset=dataset,
+        dataset=options.dataset_name(dataset, prepare, skip_unreadable),
         split=split,
         device=device,
         precision=precision,
@@ -93,8 +95,8 @@ def show_one(output: Output, result: "Evaluation") -> float:
         output.line(f"{result.model.label}: recipe {recipe}, {result.model.path}")
         from mnistctl.visualize.confusion import confusion_table
 
-        console = output.console()
-        console.print(confusion_table(result.scores, result.model.predictor.classes, console))
+        classes = result.model.predictor.classes
+        output.show(confusion_table(result.scores, classes, output.console()))
     output.line(f"{result.dataset} {result.split}: {scores_text(result.scores)}")
     return result.scores.accuracy
 

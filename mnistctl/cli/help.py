@@ -8,7 +8,8 @@ import typer
 
 from mnistctl.cli import options
 from mnistctl.cli.command import examples
-from mnistctl.cli.output import Output, is_terminal, start_output
+from mnistctl.cli.output import Output, start_output
+from mnistctl.cli.streams import is_terminal
 from mnistctl.errors import unknown
 
 EXAMPLES = examples("mnistctl help", "mnistctl help recipes", "mnistctl help train")
@@ -79,7 +80,8 @@ def _list_topics(output: Output) -> None:
 def _show(output: Output, topic: str, text: str, markdown: bool = False) -> None:
     output.document({"topic": topic, "text": text})
     if not (markdown and output.human and is_terminal(sys.stdout)):
-        output.line(text.rstrip())
+        for line in text.rstrip().splitlines():
+            output.line(line)
         return
     from rich.markdown import Markdown
     from rich.theme import Theme

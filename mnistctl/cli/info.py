@@ -12,7 +12,7 @@ from mnistctl.cli import options
 from mnistctl.cli.command import Command, Group, examples
 from mnistctl.cli.output import start_output
 from mnistctl.cli.table import Column, show_table
-from mnistctl.data.registry import DATASETS
+from mnistctl.data.registry import DATASETS, state_of
 from mnistctl.recipes import DEFAULT_RECIPE, RECIPES
 from mnistctl.text import counted
 
@@ -130,7 +130,9 @@ def _places(data_dir: Path, store: Path) -> dict[str, Any]:
 
     return {
         "data_dir": str(data_dir),
-        "datasets": [{"name": own.name, "state": own.state(data_dir)} for own in DATASETS.values()],
+        "datasets": [
+            {"name": own.name, "state": state_of(own, data_dir)} for own in DATASETS.values()
+        ],
         "store": str(store),
         "store_bytes": size_of(store),
         "runs": len(run_directories(store)),

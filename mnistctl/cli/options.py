@@ -1,5 +1,7 @@
 """The options that several commands share: one name, help and default each."""
 
+import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +9,8 @@ from typing import Annotated
 import typer
 
 from mnistctl.cli import complete
+from mnistctl.cli.streams import show_line
+from mnistctl.data.registry import DATASETS
 from mnistctl.errors import UsageError, unknown
 
 DEBUG_KEY = "mnistctl.debug"
@@ -38,7 +42,7 @@ DataDir = Annotated[
         "--data-dir",
         envvar="MNISTCTL_DATA",
         metavar="DIR",
-        help="Where MNIST is, in torchvision's layout (DIR/MNIST/raw).",
+        help="Where data sets are, in torchvision's layout (DIR/MNIST/raw).",
     ),
 ]
 Store = Annotated[
@@ -65,14 +69,37 @@ Precision = Annotated[
         autocompletion=complete.precisions,
     ),
 ]
+
+
+def _say_which(value: str | None) -> str | None:
+    """A name that means two things: the data set's own wins."""
+    if value in DATASETS and os.path.isdir(value) and os.environ.get("RANK", "0") == "0":
+        show_line(f"warning: '{value}' is the data set; for the directory: ./{value}", sys.stderr)
+    return value
+
+
 Dataset = Annotated[
     str | None,
     data_option(
         "--dataset",
-        metavar="NAME",
-        help="mnist, or synthetic (needs no download).",
+        metavar="NAME|DIR",
+        help=f"{', '.join(DATASETS)}, or a directory that holds one of pictures for each class.",
         autocompletion=complete.datasets,
+        callback=_say_which,
     ),
+]
+Prepare = Annotated[
+    str | None,
+    data_option(
+        "--prepare",
+        metavar="HOW",
+        help="A directory's pictures: ink (handwriting, as in predict) or resize (whole pictures)"
+        " [default: ink].",
+        show_default=False,
+    ),
+]
+SkipUnreadable = Annotated[
+    bool, data_option("--skip-unreadable", help="Leave out pictures that can't be read.")
 ]
 Split = Annotated[
     str,
@@ -161,3 +188,12 @@ def refuse_before_subcommand(ctx: typer.Context) -> None:
             raise UsageError(
                 f"{option} belongs behind '{name}'", f"e.g. {ctx.command_path} {name} ... {option}"
             )
+
+
+def dataset_name(dataset: str | None, prepare: str | None, skip_unreadable: bool) -> str | None:
+    """The name under which the engine finds what these options mean. Raises UsageError."""
+    from mnistctl.data.folder import with_options
+
+    directory = None if dataset in DATASETS else dataset
+    changed = with_options(directory, prepare, skip_unreadable)
+    return changed or dataset

@@ -14,7 +14,8 @@ import typer
 from mnistctl.cli import options
 from mnistctl.cli.command import examples
 from mnistctl.cli.evaluate import model_line
-from mnistctl.cli.output import Output, is_terminal, show_line, start_output
+from mnistctl.cli.output import Output, start_output
+from mnistctl.cli.streams import is_terminal, show_line
 from mnistctl.errors import ExitCode, MnistctlError, UsageError
 from mnistctl.text import escaped, percent
 

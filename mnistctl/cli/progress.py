@@ -7,7 +7,7 @@ from collections import deque
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from mnistctl.cli.output import is_terminal, show_line
+from mnistctl.cli.streams import is_terminal, show_line
 from mnistctl.events import EpochReport, NullReporter, StepReport, TrainingPlan
 from mnistctl.text import counted, escaped
 
@@ -163,8 +163,8 @@ class BarReporter(WarningReporter):
     def _move_training(self, plan: TrainingPlan, done: int, now: float) -> None:
         assert self._bars is not None
         whole, part = self._bars.task_ids
-        # The last step of an epoch still belongs to it.
-        epoch = max(0, done - 1) // plan.steps_per_epoch
+        # The last step of an epoch still belongs to it, but not where a run is resumed.
+        epoch = max(plan.first_epoch - 1, (done - 1) // plan.steps_per_epoch)
         step = done - epoch * plan.steps_per_epoch
         self._pace.add(now, done)
         left = self._pace.seconds(plan.epochs * plan.steps_per_epoch - done)

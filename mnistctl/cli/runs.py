@@ -11,7 +11,8 @@ import typer
 
 from mnistctl.cli import complete, options
 from mnistctl.cli.command import Command, Group, examples
-from mnistctl.cli.output import Output, is_terminal, start_output
+from mnistctl.cli.output import Output, start_output
+from mnistctl.cli.streams import is_terminal
 from mnistctl.cli.table import Column, show_table
 from mnistctl.data.registry import DEFAULT_DATASET
 from mnistctl.errors import CheckpointError, Interrupted, MnistctlError, UsageError
@@ -64,12 +65,13 @@ def list_command(
     from mnistctl.store.runs import list_runs
 
     runs = list_runs(store)[::-1]
-    rows = [summary(run) for run in runs]
-    output.document({"store": str(store), "runs": rows})
-    if quiet:
+    if quiet and not json:
         for run in runs:
             output.line(run.name)
-    elif not runs:
+        return
+    rows = [summary(run) for run in runs]
+    output.document({"store": str(store), "runs": rows})
+    if not runs:
         output.line(f"No runs in {store}. Train one: mnistctl train")
     else:
         _show_list(output, runs, rows)

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mnistctl.cli.output import Output, is_terminal
+from mnistctl.cli.output import Output
+from mnistctl.cli.streams import is_terminal
 
 GAP = "  "
 FOLDED_WIDTH = 24

@@ -37,6 +37,16 @@ def train_command(
         ),
     ] = None,
     dataset: options.Dataset = None,
+    prepare: options.Prepare = None,
+    skip_unreadable: options.SkipUnreadable = False,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            "--init",
+            metavar="CHECKPOINT",
+            help="Begin with the weights of a checkpoint, at a lower learning rate.",
+        ),
+    ] = None,
     device: options.Device = None,
     precision: options.Precision = None,
     epochs: Annotated[
@@ -130,8 +140,9 @@ def train_command(
 ) -> None:
     """Train a recipe, save the run, test it once at the end.
 
-    MNIST is downloaded first if it is missing. Ctrl-C saves a checkpoint and prints the command
-    that resumes the run.
+    The data set is downloaded first if it is missing. Ctrl-C saves a checkpoint and prints the
+    command that resumes the run. For pictures of your own:
+    mnistctl train --dataset my-digits --init shipped --epochs 2
     """
     output = start_output(ctx, json, quiet)
     reporter = output.reporter()
@@ -142,7 +153,8 @@ def train_command(
         store=store,
         data_dir=data_dir,
         recipe=recipe,
-        dataset=dataset,
+        dataset=options.dataset_name(dataset, prepare, skip_unreadable),
+        init=init,
         device=device,
         precision=precision,
         epochs=epochs,

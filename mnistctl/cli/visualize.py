@@ -16,7 +16,8 @@ import typer
 
 from mnistctl.cli import options
 from mnistctl.cli.command import Command, Group, examples
-from mnistctl.cli.output import Output, is_terminal, show_line, start_output
+from mnistctl.cli.output import Output, start_output
+from mnistctl.cli.streams import is_terminal, show_line
 from mnistctl.errors import UsageError, unknown
 from mnistctl.visualize.registry import DEFAULT_KIND, Frame, Kind, View, all_kinds
 from mnistctl.visualize.sources import Source
@@ -198,10 +199,11 @@ def _show(kind: Kind, view: View, output: Output, out: Path | None, panel: bool)
         save_figure(view.figure(), out)
     output.document({"kind": kind.name} | view.to_dict() | {"output": str(out) if out else None})
     if output.human:
-        console = output.console()
         if panel:
-            console.print(view.panel(console))
-        # In a terminal broken between words; in a pipe one line.
-        console.print(view.title, soft_wrap=not console.is_terminal)
+            output.show(view.panel(output.console()))
+        if is_terminal(sys.stdout):
+            output.show(view.title)  # broken between words
+        else:
+            output.line(view.title)
         if out is not None:
             output.line(f"Saved to {out}")

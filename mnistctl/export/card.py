@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
+from mnistctl.data.images import DIGITS
 from mnistctl.data.outliers import drawn_outliers
-from mnistctl.data.registry import DIGITS
 from mnistctl.engine.inference.loading import LoadedModel
 from mnistctl.engine.inference.predict import CONFIDENT
 from mnistctl.engine.inference.predictor import Predictor

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mnistctl import __version__
 from mnistctl.data import synthetic
-from mnistctl.data.registry import DEFAULT_DATASET, get_dataset
+from mnistctl.data.registry import DEFAULT_DATASET, get_dataset, state_of
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.onnx_model import Description
 from mnistctl.errors import DataError, MnistctlError, UsageError, require_extra, unknown
@@ -141,7 +141,7 @@ def _images(dataset: str | None, data_dir: Path, reporter: Reporter) -> tuple[Te
     images = torch.empty(0)
     try:
         row = get_dataset(name)
-        if row.state(data_dir) == "missing":  # loading it would download it
+        if state_of(row, data_dir) == "missing":  # loading it would download it
             raise DataError(f"the data set '{name}' is not in {data_dir}")
         images = row.load("test", data_dir, reporter).images
     except MnistctlError as error:

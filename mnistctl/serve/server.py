@@ -17,6 +17,7 @@ from mnistctl.files import reason
 from mnistctl.serve.guard import LOOPBACK, Guard
 
 SHUTDOWN_SECONDS = 1
+KEEP_ALIVE_SECONDS = 60
 PORTS_TRIED = 100
 
 
@@ -122,6 +123,7 @@ def serve(app: FastAPI, listener: Listener, ready: Callable[[], None]) -> None:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     PageServer(config, ready).run([listener.socket])

@@ -77,7 +77,8 @@ def remove_run(directory: Path) -> None:
             raise CheckpointError(f"can't remove {directory}: {reason(error)}") from error
     for entry in os.listdir(store):
         left = store / entry
-        if _ASIDE.fullmatch(entry) and not left.is_symlink() and not any(_foreign(left)):
+        aside_before = _ASIDE.fullmatch(entry) and left.is_dir() and not left.is_symlink()
+        if aside_before and not any(_foreign(left)):
             shutil.rmtree(left, ignore_errors=True)
     if aside.exists():
         raise CheckpointError(f"run '{directory.name}' is removed, but {aside} can't be deleted")
@@ -101,7 +102,7 @@ def _foreign(directory: Path) -> Iterator[Path]:
                     yield from _foreign(member)
                 else:
                     yield member
-        elif not (
+        elif (entry.is_dir() and not entry.is_symlink()) or not (
             entry.name in OWN_NAMES or _EVENTS.fullmatch(entry.name) or is_temporary(entry.name)
         ):
             yield entry

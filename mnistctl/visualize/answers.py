@@ -10,7 +10,7 @@ from mnistctl.visualize import sources
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mnistctl.data.registry import LabelledImages
+    from mnistctl.data.images import LabelledImages
     from mnistctl.engine.inference.scores import Scores
 
 

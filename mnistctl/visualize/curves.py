@@ -19,13 +19,15 @@ from mnistctl.draw.types import Figure
 from mnistctl.errors import CheckpointError
 from mnistctl.store.metrics import read_metrics
 from mnistctl.store.runs import MEMBERS_NAME, RunInfo, describe, list_runs
-from mnistctl.text import percent
+from mnistctl.text import brief, percent
 from mnistctl.visualize import sources
 from mnistctl.visualize.registry import kind
 
 Points = Sequence[tuple[float, float]]
 LEGEND_INCHES = 0.42
 """Height of a run's two lines in the legend."""
+LEGEND_LETTERS = 30
+"""Of a run's name."""
 POLL_SECONDS = 0.5
 PATIENCE = 3.0
 """Seconds that a run may be between being made and being trained, or between two trainings."""
@@ -123,7 +125,7 @@ class CurvesView:
             for axes, lines in zip(panels, (run.losses, run.accuracies), strict=False):
                 for name, points in lines:
                     x, y = zip(*sorted(points), strict=True)
-                    label = drawn(f"{run.name}: {name}")
+                    label = drawn(f"{brief(run.name, LEGEND_LETTERS)}: {name}")
                     axes.plot(x, y, color=colour, label=label, **LOOKS[name])
         for axes, name in zip(panels, self._charts, strict=True):
             axes.set_ylabel(name)

@@ -7,7 +7,16 @@ from rich.console import Console, Group, RenderableType
 
 from mnistctl.draw import terminal
 from mnistctl.draw.grid import TILE_GAP, thumbnail, tiles
-from mnistctl.draw.style import OTHER, RIGHT, SMALL, WRONG, draw_image, new_figure, open_frame
+from mnistctl.draw.style import (
+    OTHER,
+    RIGHT,
+    SMALL,
+    WRONG,
+    draw_image,
+    drawn,
+    new_figure,
+    open_frame,
+)
 from mnistctl.draw.types import Axes, Figure, Pixels
 from mnistctl.text import percent
 from mnistctl.visualize import sources
@@ -110,7 +119,7 @@ class PredictionView:
         hit = WRONG if self.verdict in ("wrong", "rejected") else RIGHT
         colours = [hit if k == self.answer.class_index else OTHER for k in shown]
         axes.barh(range(len(shown)), values, color=colours)
-        names = [f"{classes[k]} (label)" if k == label else classes[k] for k in shown]
+        names = [drawn(classes[k]) + (" (label)" if k == label else "") for k in shown]
         axes.set_yticks(range(len(shown)), names)
         axes.invert_yaxis()
         axes.set_xlim(0, 1.18)

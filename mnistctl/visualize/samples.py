@@ -30,7 +30,7 @@ def samples(
     class_name: sources.ClassName = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="N", min=0, help="Random images, not each class's first."),
+        typer.Option("--seed", metavar="N", help="Random images, not each class's first."),
     ] = None,
     augmented: Annotated[
         str | None,
@@ -40,9 +40,11 @@ def samples(
     ] = None,
 ) -> "SamplesView":
     """Images of a data set, as they are or augmented."""
+    if seed is not None and not 0 <= seed < 1 << 63:
+        raise UsageError(f"--seed {seed}: must be between 0 and 2**63 - 1")
     augmentation = _augmentation(augmented) if augmented else None
     if augmentation and (count or 0) > MAX_ORIGINALS:
-        raise UsageError(f"--count {count}: at most {MAX_ORIGINALS} with --augmented")
+        raise UsageError(f"--count {count}: must be between 1 and {MAX_ORIGINALS} with --augmented")
     name = data.name_for()
     classes = get_dataset(name).classes
     chosen = (
@@ -149,7 +151,7 @@ class SamplesView:
         pairs = zip(self.labels, self.indexes, strict=True)
         captions = [f"{self.classes[label]}  #{index}" for label, index in pairs]
         if self.variants is None:
-            return ImageGrid(self.images, captions, fit=self.fit)
+            return ImageGrid(self.images, captions, fit=self.fit, spread=True)
         rows = zip(self.images, self.variants, strict=True)
         images = [image for first, others in rows for image in (first, *others[:variants])]
         texts = [text for caption in captions for text in (caption, *[beneath] * variants)]

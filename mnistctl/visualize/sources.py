@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mnistctl.data.registry import DEFAULT_DATASET, DIGITS, check_split, get_dataset
+from mnistctl.data.images import DIGITS
+from mnistctl.data.registry import DEFAULT_DATASET, check_split, get_dataset
 from mnistctl.draw.types import Pixels
 from mnistctl.errors import UsageError, unknown
 from mnistctl.events import NullReporter, Reporter
@@ -28,9 +29,17 @@ else:
 
 MAX_COUNT = 400
 """Images in one figure; more would be too small to see."""
+
+
+def _checked_count(value: int | None) -> int | None:
+    if value is not None and not 1 <= value <= MAX_COUNT:
+        raise UsageError(f"--count {value}: must be between 1 and {MAX_COUNT}")
+    return value
+
+
 Count = Annotated[
     int | None,
-    typer.Option("--count", metavar="N", help="How many to show.", min=1, max=MAX_COUNT),
+    typer.Option("--count", metavar="N", help="How many to show.", callback=_checked_count),
 ]
 ClassName = Annotated[
     str | None, typer.Option("--class", "--digit", metavar="CLASS", help="A class, name or index.")

@@ -107,6 +107,19 @@ def export(
 
 
 @app.command()
+def serve(
+    data_dir: DataDir = Path("data"),
+    requests: Annotated[int, typer.Option(help="Small pictures a figure; photographs 1/10.")] = 400,
+    runs: Annotated[int, typer.Option(help="Repetitions of each figure.")] = 3,
+    note: Annotated[str, typer.Option(help="On the state of the machine, kept with it.")] = "",
+) -> None:
+    """Load on the page's server beside a plain one; every figure to results/serve.jsonl."""
+    from tests.bench.serve import measure
+
+    measure(data_dir, requests, runs, note)
+
+
+@app.command()
 def ship(
     run: Annotated[str, typer.Argument(help="The run whose weights are to be the shipped ones.")],
     store: Store = Path("runs"),

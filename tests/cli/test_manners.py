@@ -42,7 +42,7 @@ def photos() -> Path:
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (("train", "--epoch", "3"), 2, "No such option: --epoch; did you mean --epochs?"),
+        (("train", "--epoch", "3"), 2, "'train' does not accept --epoch; did you mean --epochs?"),
         (("train", "--device", "gpu"), 2, "did you mean 'cuda'?"),
         (("evaluate", "shippd"), 1, "did you mean 'shipped'?"),
         (("predict", "x.png", "-c", "lates"), 1, "did you mean 'latest'?"),
@@ -157,7 +157,7 @@ def test_tensorboard(small_datasets: None, monkeypatch: pytest.MonkeyPatch) -> N
     module = ModuleType("torch.utils.tensorboard")
     module.SummaryWriter = Writer  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    monkeypatch.setattr("mnistctl.cli.tensorboard.find_spec", lambda name: object())
+    monkeypatch.setattr("mnistctl.errors.find_spec", lambda name: object())
     Writer.made.clear()
     result = train("--name", "one", "--tensorboard", "--validation", "100", "--log-every", "4")
     assert "TensorBoard: tensorboard --logdir runs" in result.stderr

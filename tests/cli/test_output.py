@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 
 from mnistctl.cli import output as module
 from mnistctl.cli.app import app
-from mnistctl.cli.output import Output, console_for, show_line
+from mnistctl.cli.output import Output
 from mnistctl.cli.progress import BarReporter, LineReporter
+from mnistctl.cli.streams import console_for, show_line
 from mnistctl.errors import MnistctlError
 from mnistctl.store import checkpoint, runs
 

@@ -46,8 +46,10 @@ def test_what_only_looks_like_a_leftover_stays(run: Path) -> None:
     elsewhere = run.parent.parent / "elsewhere"
     elsewhere.mkdir()
     (run.parent / ".removed-0123456789ab").symlink_to(elsewhere)
+    (run.parent / ".removed-0123456789ac").touch()
+    (run.parent / ".removed-0123456789ad" / "last.pt").mkdir(parents=True)
     remove_run(run)
-    assert len(os.listdir(run.parent)) == 4
+    assert len(os.listdir(run.parent)) == 6
     assert elsewhere.exists()
 
 
@@ -60,6 +62,13 @@ def test_a_run_being_trained_is_refused(run: Path, member: bool) -> None:
     with locked(busy), pytest.raises(CheckpointError, match="being trained"):
         check_removable("x", run.parent)
     assert run.exists()
+
+
+def test_a_directory_under_a_name_of_the_runs_is_the_users(run: Path) -> None:
+    (run / "best.pt").mkdir()
+    (run / "best.pt" / "mine").touch()
+    with pytest.raises(CheckpointError, match=r"holds what is not the run's: .*best\.pt"):
+        check_removable("x", run.parent)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "members/seed-0/notes.txt", "members/notes.txt"])

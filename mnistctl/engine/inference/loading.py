@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mnistctl.data.registry import DIGITS
+from mnistctl.data.images import DIGITS, Preparation
+from mnistctl.data.registry import preparation
 from mnistctl.device import choose_hardware
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.onnx_model import SUFFIX, load_onnx
@@ -34,6 +35,11 @@ class LoadedModel:
     """In a sentence, e.g. `run standard-1 (latest)`."""
     config: RunConfig | None = None
     """Of the run that trained it; None where the file doesn't say."""
+
+    @property
+    def prepare(self) -> Preparation:
+        """How pictures are brought to the form of the images it was trained on."""
+        return preparation(self.dataset)
 
 
 def load_model(

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mnistctl.data.registry import DIGITS
+from mnistctl.data.images import DIGITS, Preparation
 from mnistctl.engine.inference.loading import LoadedModel
 from mnistctl.engine.inference.predictor import Predictor
-from mnistctl.errors import ImageError
+from mnistctl.errors import ImageError, UsageError
 from mnistctl.events import Reporter
 from mnistctl.imaging.files import Picture, expand, read_argument
 from mnistctl.imaging.ink import Invert
-from mnistctl.imaging.prepare import Prepared, find_digits, prepare
+from mnistctl.imaging.prepare import Prepared, find_digits, prepared_as
 
 MAX_BATCH = 32
 CONFIDENT = 0.9
@@ -105,8 +105,14 @@ def predict(
 
     With `multi` every digit found in an image is predicted, in reading order. An image that
     can't be read becomes an `Unreadable`, and the rest are predicted. `show` is called with what
-    is found, as soon as it is. Raises CheckpointError.
+    is found, as soon as it is. Raises CheckpointError, and UsageError for `multi` with a network
+    of whole pictures.
     """
+    if multi and model.prepare != "ink":
+        raise UsageError(
+            f"--multi looks for digits; {model.label} was trained on whole pictures",
+            "leave out --multi",
+        )
     if model.dataset == "synthetic":
         reporter.warn(
             f"{model.label} was trained on synthetic digits; weights trained on MNIST"
@@ -122,7 +128,7 @@ def predict(
             batch: list[tuple[int, str, Prepared]] = []
             for number, image in enumerate(images[first:end], first):
                 try:
-                    found = prepare_digits(read_argument(image), invert, multi)
+                    found = prepare_digits(read_argument(image), invert, multi, model.prepare)
                     batch += [(number, image, own) for own in found]
                 except ImageError as error:
                     errors.append(Unreadable(image, error.message))
@@ -155,10 +161,12 @@ def _expand_all(arguments: Sequence[str]) -> tuple[list[str], list[Unreadable]]:
     return images, errors
 
 
-def prepare_digits(picture: Picture, invert: Invert, multi: bool) -> list[Prepared]:
+def prepare_digits(
+    picture: Picture, invert: Invert, multi: bool, how: Preparation = "ink"
+) -> list[Prepared]:
     """The digit of a picture, or with `multi` all of them, at least one, as networks see them."""
     found = find_digits(picture, invert) if multi else []
-    return found or [prepare(picture, invert)]
+    return found or [prepared_as(how, picture, invert)]
 
 
 def predict_prepared(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from mnistctl.data.registry import LabelledImages
+from mnistctl.data.images import LabelledImages
 from mnistctl.data.sampling import Stream, derive_seed
 from mnistctl.device import synchronize
 from mnistctl.distributed import Ranks, any_rank, total_over_ranks
