@@ -122,7 +122,9 @@ def test_networks_of_other_classes_than_the_data_set_are_refused(tmp_path: Path)
     )
     assert "it was trained on mnist" in caught.value.hint
     torch.save(build("mlp", 47).state_dict(), tmp_path / "bare.pt")
-    with pytest.raises(UsageError, match=r"'mnist': 0, 1, 2, 3, ... \(47\); 0, 1, 2, 3, ... \(10\)"):
+    with pytest.raises(
+        UsageError, match=r"'mnist': 0, 1, 2, 3, ... \(47\); 0, 1, 2, 3, ... \(10\)"
+    ):
         evaluate_all([tmp_path / "bare.pt"])
 
 
