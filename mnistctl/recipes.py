@@ -77,6 +77,8 @@ class Recipe:
     """Pictures of no digit in each batch, besides its digits; the network learns to be unsure."""
     documented: bool = False
     """Whether it reproduces a document, and so is not adapted to a data set."""
+    adapted: tuple[str, ...] = ()
+    """Fields that were adapted to a data set."""
 
     def augments(self, epochs_done: int) -> bool:
         """Whether the epoch after `epochs_done` changes its images."""
@@ -85,7 +87,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` is its inverse."""
-        return asdict(self) | {"betas": list(self.betas)}
+        return asdict(self) | {"betas": list(self.betas), "adapted": list(self.adapted)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Recipe":
@@ -94,7 +96,8 @@ class Recipe:
         Raises TypeError, KeyError or ValueError on anything else.
         """
         betas, augmentation = tuple(data["betas"]), Augmentation(**data["augmentation"])
-        recipe = cls(**{**data, "betas": betas, "augmentation": augmentation})
+        own = {"augmentation": augmentation, "adapted": tuple(data.get("adapted", ()))}
+        recipe = cls(**{**data, "betas": betas, **own})
         check_fields(recipe)
         if problem := _problem(recipe):
             raise ValueError(" ".join(problem))
@@ -104,16 +107,17 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """Every field that can be set, those of the augmentation with a dot."""
         own = {f.name: getattr(self, f.name) for f in fields(self)}
-        for key in ("name", "summary", "documented", "augmentation"):
+        for key in ("name", "summary", "documented", "adapted", "augmentation"):
             del own[key]
         return own | {f"augmentation.{key}": v for key, v in vars(self.augmentation).items()}
 
     @property
     def changes(self) -> dict[str, str]:
-        """What differs from the recipe of its name, as `--set` takes it."""
+        """What differs from the recipe of its name on its data set, as `--set` takes it."""
         own = self.settings
         original = RECIPES[self.name].settings if self.name in RECIPES else own
-        return {key: as_typed(own[key]) for key in own if original[key] != own[key]}
+        changed = [key for key in own if original[key] != own[key] and key not in self.adapted]
+        return {key: as_typed(own[key]) for key in changed}
 
     @property
     def label(self) -> str:
@@ -277,6 +281,7 @@ def with_settings(
         changed = replace(
             changed, **({inner: replace(changed.augmentation, **part)} if inner else part)
         )
+    changed = replace(changed, adapted=tuple(key for key in changed.adapted if key not in given))
     if problem := _problem(changed):
         key, rule = problem
         raise UsageError(f"{said.get(key, key)}: {rule}")

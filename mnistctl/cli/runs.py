@@ -234,6 +234,7 @@ def repeat_command(config: "RunConfig") -> str:
         ("--seed", config.seed, 0),
         ("--validation", config.validation, 0),
         ("--ensemble", config.ensemble, 1),
+        ("--init", config.init and config.init.checkpoint, None),
     ):
         if given != default:
             words += [option, str(given)]

@@ -66,7 +66,7 @@ def with_options(name: str | None, prepare: str | None, skip_unreadable: bool) -
         raise unknown("--prepare value", prepare, PREPARATIONS)
     if prepare is None and not skip_unreadable:
         return name
-    if name is None or not os.path.isdir(name):
+    if name is None or not os.path.isdir(parse(name)[0]):
         raise UsageError("--prepare and --skip-unreadable are for --dataset DIRECTORY")
     path, options = parse(name)
     asked = (("resize", prepare == "resize"), (SKIP, skip_unreadable))

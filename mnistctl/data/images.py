@@ -2,7 +2,7 @@
 
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -93,8 +93,8 @@ class Dataset:
     """SHA-256 that tells whether two runs saw the same images."""
     pixels: tuple[float, float] | None = None
     """Mean and standard deviation of all training pixels, 0..1, where they are known."""
-    flips: bool = False
-    """Whether an image seen in a mirror is one of the same class."""
+    augmentation: Mapping[str, float] = field(default_factory=dict)
+    """Fields of an augmentation that suit these images better than a recipe's."""
     prepare: Preparation = "ink"
     """How other pictures are brought to the form of its images."""
     published: Published | None = None
@@ -107,7 +107,7 @@ class Dataset:
     def adapt(self, recipe: Recipe) -> Recipe:
         """`recipe` as it suits these images; one that reproduces a document stays as it is.
 
-        It takes their mean and deviation, mirrors images where that harms none, trains against
+        It takes their mean and deviation, changes images as they tolerate it, trains against
         pictures of no digit only where the classes are digits, and makes at least EPOCH_STEPS
         steps an epoch unless batches become smaller than MIN_BATCH. Temperatures were fitted on
         digits; other classes are more alike, and need less sharpening (on Fashion-MNIST 0.75
@@ -116,10 +116,10 @@ class Dataset:
         if recipe.documented:
             return recipe
         augmentation = recipe.augmentation
-        if self.flips and augmentation != Augmentation():
-            augmentation = replace(augmentation, flip=0.5)
+        if augmentation != Augmentation():
+            augmentation = replace(augmentation, **self.augmentation)
         mean, std = self.pixels or (recipe.pixel_mean, recipe.pixel_std)
-        return replace(
+        suited = replace(
             recipe,
             pixel_mean=mean,
             pixel_std=std,
@@ -128,3 +128,6 @@ class Dataset:
             batch_size=min(recipe.batch_size, max(self.sizes["train"] // EPOCH_STEPS, MIN_BATCH)),
             outliers_per_batch=recipe.outliers_per_batch if self.has_digits else 0,
         )
+        before = recipe.settings
+        adapted = (key for key, value in suited.settings.items() if value != before[key])
+        return replace(suited, adapted=tuple(adapted))

@@ -131,6 +131,7 @@ def scatter(
             else:
                 text.append(" ")
         text.append("\n")
+    text.right_crop(1)
     return text
 
 

@@ -16,7 +16,6 @@ from mnistctl.draw.style import (
     SMALL_LETTER,
     bare,
     colours_of,
-    drawn,
     new_figure,
 )
 from mnistctl.draw.terminal import has_colours, image_text
@@ -94,9 +93,7 @@ class ImageGrid:
             left, top = number % columns * step, number // columns * row_step
             box = (left, left + 1, top + 1, top)
             axes.imshow(image, extent=box, interpolation="nearest", **look)
-            axes.text(
-                left + 0.5, top + 1.03, drawn(caption, "\n"), ha="center", va="top", fontsize=SMALL
-            )
+            axes.text(left + 0.5, top + 1.03, caption, ha="center", va="top", fontsize=SMALL)
         rows = -(-len(self.images) // columns) or 1
         axes.set_xlim(-GAP, columns * step)
         axes.set_ylim(rows * row_step, -GAP)

@@ -65,10 +65,15 @@ def prepare(picture: Picture, invert: Invert = "auto", keep_steps: bool = False)
 
 
 def prepared_as(
-    how: Literal["ink", "resize"], picture: Picture, invert: Invert = "auto"
+    how: Literal["ink", "resize"],
+    picture: Picture,
+    invert: Invert = "auto",
+    keep_steps: bool = False,
 ) -> Prepared:
     """A picture as networks see it: its ink in MNIST's form, or the whole of it, scaled."""
-    return prepare(picture, invert) if how == "ink" else resize(picture, invert)
+    if how == "resize":
+        return resize(picture, invert)
+    return prepare(picture, invert, keep_steps)
 
 
 def resize(picture: Picture, invert: Invert = "auto") -> Prepared:
@@ -86,7 +91,8 @@ def resize(picture: Picture, invert: Invert = "auto") -> Prepared:
         scaled = scale(torch.from_numpy(grey.copy()).unsqueeze(0), [SIDE, SIDE], antialias=True)
         grey = scaled[0].numpy()
     pixels = 255 - grey if invert == "yes" else grey
-    return Prepared(pixels, (0, 0, picture.width, picture.height))
+    box = (0, 0, picture.width, picture.height)
+    return Prepared(pixels, box, steps=(("image", picture.pixels),))
 
 
 def find_digits(picture: Picture, invert: Invert = "auto") -> list[Prepared]:

@@ -2,6 +2,7 @@
 
 import errno
 import ipaddress
+import logging
 import os
 import secrets
 import socket
@@ -111,6 +112,8 @@ class PageServer(uvicorn.Server):
         """End in good order; at the second signal without waiting for answers."""
         self.force_exit = self.should_exit
         self.should_exit = True
+        # Requests that this cuts off are no errors to report.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
 
 def serve(app: FastAPI, listener: Listener, ready: Callable[[], None]) -> None:

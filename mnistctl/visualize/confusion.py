@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mnistctl.draw import terminal
-from mnistctl.draw.style import SMALL, drawn, new_figure
+from mnistctl.draw.style import SMALL, new_figure
 from mnistctl.draw.types import Figure
 from mnistctl.visualize import sources
 from mnistctl.visualize.answers import Answers, ask_one
@@ -82,7 +82,6 @@ class ConfusionView:
         from matplotlib.ticker import MaxNLocator
 
         counts, classes = np.array(self.answers.scores.confusion), self.answers.classes
-        names = [drawn(name) for name in classes]
         places, side = range(len(classes)), max(6.6, 0.27 * len(classes))
         figure = new_figure(side + 0.8, side, self.title)
         axes = figure.subplots()
@@ -98,10 +97,10 @@ class ConfusionView:
                 dark = label != prediction and count > 0.6 * largest
                 colour = "white" if dark else "black" if count else "#B8B8B8"
                 axes.text(prediction, label, str(count), ha="center", va="center", color=colour)
-        axes.set_xticks(places, names, rotation=90 if max(map(len, classes)) > 3 else 0)
-        axes.set_yticks(places, names)
+        axes.set_xticks(places, classes, rotation=90 if max(map(len, classes)) > 3 else 0)
+        axes.set_yticks(places, classes)
         axes.set_ylabel("label")
-        axes.set_xlabel(f"prediction\n\n{drawn(self.worst(64), chr(10))}")
+        axes.set_xlabel(f"prediction\n\n{self.worst(64)}")
         right = axes.secondary_yaxis("right")
         shares = [f"{100 * share:.1f} %" for share in self.answers.scores.per_class]
         right.set_yticks(places, shares, fontsize=SMALL)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from mnistctl.data.registry import DATASETS
 from mnistctl.draw.chart import HEIGHT, LEAST_HEIGHT, Series, chart
-from mnistctl.draw.style import LINES, SMALL, drawn, new_figure, open_frame
+from mnistctl.draw.style import LINES, SMALL, new_figure, open_frame
 from mnistctl.draw.types import Figure
 from mnistctl.errors import CheckpointError
 from mnistctl.store.metrics import read_metrics
@@ -125,7 +125,7 @@ class CurvesView:
             for axes, lines in zip(panels, (run.losses, run.accuracies), strict=False):
                 for name, points in lines:
                     x, y = zip(*sorted(points), strict=True)
-                    label = drawn(f"{brief(run.name, LEGEND_LETTERS)}: {name}")
+                    label = f"{brief(run.name, LEGEND_LETTERS)}: {name}"
                     axes.plot(x, y, color=colour, label=label, **LOOKS[name])
         for axes, name in zip(panels, self._charts, strict=True):
             axes.set_ylabel(name)

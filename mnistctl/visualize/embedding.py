@@ -7,7 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from mnistctl.draw.chart import scatter
-from mnistctl.draw.style import CLASSES, drawn, new_figure, open_frame
+from mnistctl.draw.style import CLASSES, new_figure, open_frame
 from mnistctl.draw.terminal import has_blocks
 from mnistctl.draw.types import Axes, Figure, Values
 from mnistctl.visualize import sources
@@ -115,13 +115,11 @@ class EmbeddingView:
         text: dict[str, Any] = {"ha": "center", "va": "center", "fontweight": "bold", "zorder": 4}
         for k, name in enumerate(self.answers.classes):
             own, colour = self.points[labels == k], CLASSES[k % len(CLASSES)]
-            axes.scatter(own[:, 0], own[:, 1], s=5, color=colour, label=drawn(name), **look)
+            axes.scatter(own[:, 0], own[:, 1], s=5, color=colour, label=name, **look)
             if len(own):
                 x, y = np.median(own, 0)
                 box = {"facecolor": "white", "edgecolor": colour, "pad": 2, "alpha": 0.85}
-                axes.text(
-                    x, y, drawn(name), fontsize=14 if len(name) == 1 else 10, bbox=box, **text
-                )
+                axes.text(x, y, name, fontsize=14 if len(name) == 1 else 10, bbox=box, **text)
         look = {"color": "white", "edgecolors": "black", "linewidths": 1.1, "zorder": 3}
         x, y = self.points[wrong].T
         axes.scatter(x, y, s=45, marker="X", label=f"misclassified ({int(wrong.sum())})", **look)

@@ -8,6 +8,7 @@ from rich.console import Console, RenderableType
 from mnistctl.draw.grid import ImageGrid
 from mnistctl.draw.style import SIGNED
 from mnistctl.draw.types import Figure, Values
+from mnistctl.text import counted
 from mnistctl.visualize import sources
 from mnistctl.visualize.registry import kind
 
@@ -41,8 +42,9 @@ class FiltersView:
     @property
     def title(self) -> str:
         shown, number = len(self.shown), len(self.filters)
-        which = f"{shown} of {number}" if shown < number else str(shown)
-        return f"{self.model.predictor.name}: {which} filters of the first layer, {self.layer}"
+        of = f"{shown} of " if shown < number else ""
+        which = f"{of}{counted(number, 'filter')}"
+        return f"{self.model.predictor.name}: {which} of the first layer, {self.layer}"
 
     def to_dict(self) -> dict[str, Any]:
         return {

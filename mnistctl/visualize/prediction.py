@@ -13,7 +13,6 @@ from mnistctl.draw.style import (
     SMALL,
     WRONG,
     draw_image,
-    drawn,
     new_figure,
     open_frame,
 )
@@ -119,7 +118,7 @@ class PredictionView:
         hit = WRONG if self.verdict in ("wrong", "rejected") else RIGHT
         colours = [hit if k == self.answer.class_index else OTHER for k in shown]
         axes.barh(range(len(shown)), values, color=colours)
-        names = [drawn(classes[k]) + (" (label)" if k == label else "") for k in shown]
+        names = [classes[k] + (" (label)" if k == label else "") for k in shown]
         axes.set_yticks(range(len(shown)), names)
         axes.invert_yaxis()
         axes.set_xlim(0, 1.18)

@@ -20,8 +20,9 @@ from mnistctl.events import NullReporter, Reporter
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from mnistctl.data.images import LabelledImages
+    from mnistctl.data.images import LabelledImages, Preparation
     from mnistctl.engine.inference.loading import LoadedModel as LoadedModel
+    from mnistctl.imaging.files import Picture
     from mnistctl.imaging.ink import Invert
     from mnistctl.imaging.prepare import Prepared
 else:
@@ -158,7 +159,7 @@ class Split(Source):
             )
         name = self.dataset or next(iter(trained), DEFAULT_DATASET)
         for model in models:
-            check_classes(model, name)
+            check_classes(model, name, self.reporter)
         return name
 
     def load(self, name: str) -> "LabelledImages":
@@ -227,29 +228,34 @@ class Image(Split):
 
         Raises UsageError, ImageError, CheckpointError, DataError or DeviceError.
         """
-        if self.image is not None:
-            shown = self._of_file(self.image)
-            return models.load(), shown
+        if self.image is None:
+            model = models.load()
+            return model, self._of_split(self.name_for(model))
+        from mnistctl.imaging.files import read_argument
+
+        picture = read_argument(self.image)
         model = models.load()
-        return model, self._of_split(self.name_for(model))
+        return model, self._of_file(self.image, picture, model.prepare)
 
     def _of_split(self, name: str) -> OneImage:
         from mnistctl.imaging.prepare import Prepared
 
         self._check_index(name)
         data = self.load(name)
+        if self.index >= len(data.images):  # some can't be read, and are left out
+            raise UsageError(f"--index {self.index}: only {len(data.images)} images can be read")
         pixels, label = data.images[self.index].numpy(), int(data.labels[self.index])
         what = f"{name} {self.split} image {self.index}"
         caption = f"{what}, label {get_dataset(name).classes[label]}"
         origin = {"dataset": name, "split": self.split, "index": self.index, "label": label}
         return OneImage(what, Prepared(pixels, (0, 0, *pixels.shape)), caption, origin, label)
 
-    def _of_file(self, file: str) -> OneImage:
+    def _of_file(self, file: str, picture: "Picture", how: "Preparation") -> OneImage:
         """Read as `predict` does, with every step."""
-        from mnistctl.imaging.files import STDIN, read_argument
-        from mnistctl.imaging.prepare import prepare
+        from mnistctl.imaging.files import STDIN
+        from mnistctl.imaging.prepare import prepared_as
 
-        found = prepare(read_argument(file), cast("Invert", self.invert), keep_steps=True)
+        found = prepared_as(how, picture, cast("Invert", self.invert), keep_steps=True)
         name = "standard input" if file == STDIN else Path(file).name
         return OneImage(name, found, name, {"image": file})
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from PIL import Image
 from mnistctl.data.registry import get_dataset
 from mnistctl.events import NullReporter
 from tests.bench.figures import append, machine
+from tests.drawings import examples
 
 KINDS = ("mnistctl", "plain", "plain, 1 thread")
 CLIENTS = (1, 8, 64)
@@ -68,9 +70,9 @@ def photograph(digit: np.ndarray) -> bytes:
     ink = Image.fromarray(digit).resize((2000, 2000), Image.Resampling.BICUBIC)
     paper = np.full((3000, 4000), 190.0, np.float32)
     paper[500:2500, 1000:3000] -= 0.6 * np.asarray(ink, np.float32)
-    noise = np.random.default_rng(0).normal(0, 5, paper.shape)
+    noise = np.random.default_rng(0).normal(0, 6, paper.shape)
     grey = np.clip(paper + noise, 0, 255).astype(np.uint8)
-    return encoded(np.stack([grey] * 3, 2), "JPEG", quality=80)
+    return encoded(np.stack([grey] * 3, 2), "JPEG", quality=90)
 
 
 async def load(
@@ -162,11 +164,11 @@ def page_latency(url: str) -> dict[str, Any]:
     """Milliseconds from the last move of a stroke to its answer on the page, in Chromium."""
     from playwright.sync_api import sync_playwright
 
-    from tests.serve.test_browser import CHROMIUM, examples
-
     seconds = []
     with sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = tools.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(url.removesuffix("api/predict"))
         page.evaluate(LAST_MOVE_TO_ANSWER)

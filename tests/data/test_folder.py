@@ -309,7 +309,8 @@ def test_no_directory(tmp_path: Path) -> None:
         get_dataset("fashon")
 
 
-def test_options_are_for_directories() -> None:
+def test_options_are_for_directories(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
     assert folder.with_options("mnist", None, False) == "mnist"
     assert folder.with_options("d", "ink", False) == "d"
     assert folder.with_options("d", "resize", True) == "d#resize,skip-unreadable"

@@ -27,13 +27,19 @@ main()
 COUNTS = {"train": 240, "test": 94}
 
 
-def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(*words: str, cwd: Path, completing: str = "") -> subprocess.CompletedProcess[str]:
     package = Path(mnistctl.__file__).parents[1]
     environment = os.environ | {
         "PYTHONPATH": str(package),
         "OMP_NUM_THREADS": "1",
         "COLUMNS": "200",
     }
+    if completing:
+        environment |= {
+            "_MNISTCTL_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(("mnistctl", *words)),
+            "COMP_CWORD": completing,
+        }
     return subprocess.run(
         [sys.executable, "-c", ADDED, *words],
         capture_output=True,
@@ -87,6 +93,10 @@ def test_a_row_is_enough(data_dir: Path) -> None:
     assert scores["classes"][-1] == "t"
     assert len(scores["confusion"]) == len(scores["per_class"]) == 47
     assert sum(map(sum, scores["confusion"])) == 94
+    for kind in ("prediction", "samples", "confusion", "errors"):
+        shown = run("visualize", kind, "--dataset", "emnist-bymerge", "-o", "x.png", cwd=data_dir)
+        assert shown.returncode == 0, shown.stderr
+        assert (data_dir / "x.png").stat().st_size > 2_000
     other = run("evaluate", "it", "--dataset", "mnist", cwd=data_dir)
     assert (other.returncode, other.stderr.splitlines()[-2:]) == (
         2,
@@ -101,15 +111,11 @@ def test_a_row_is_enough(data_dir: Path) -> None:
 def test_help_and_completion_know_it(tmp_path: Path) -> None:
     for command in ("train", "evaluate", "download"):
         assert "emnist-bymerge" in run(command, "--help", cwd=tmp_path).stdout
+    completed = run("train", "--dataset", "emnist-b", cwd=tmp_path, completing="3")
+    assert completed.stdout.split() == ["emnist-balanced", "emnist-bymerge"]
     listed = run("train", "--dataset", "emnist-bymerg", cwd=tmp_path)
     assert listed.returncode == 2
     assert "did you mean 'emnist-bymerge'" in listed.stderr
-
-
-def test_names_are_completed() -> None:
-    from mnistctl.cli.options import _complete_dataset
-
-    assert _complete_dataset("emnist-") == ["emnist-digits", "emnist-letters", "emnist-balanced"]
 
 
 def test_a_name_that_is_a_directory_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

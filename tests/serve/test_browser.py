@@ -1,13 +1,13 @@
 """The page in a real browser: drawn on, read back, by mouse, finger and keyboard."""
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from drawings import Strokes, examples
 from PIL import Image, ImageDraw
 from runs_made import finish, saved
 from serve.test_process import serving
@@ -22,18 +22,8 @@ if CHROMIUM is None:
 needed = "browser tests need: pip install '.[test-browser]'"
 playwright = pytest.importorskip("playwright.sync_api", reason=needed)
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason=needed)
-PAGE = Path(__file__).parents[2] / "mnistctl" / "serve" / "page"
 WAIT = 20_000
 """Milliseconds; a busy machine is slow."""
-Strokes = list[list[tuple[float, float]]]
-
-
-def examples() -> list[Strokes]:
-    """The page's own digits of each class, strokes of points in 0..1."""
-    text = (PAGE / "examples.js").read_text()
-    body = re.sub(r"^.*?= |;\s*$", "", text, flags=re.DOTALL)
-    found: list[Strokes] = eval(body, {"__builtins__": {}})
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +197,9 @@ def test_a_photograph_is_chosen_or_dropped_and_several_digits_are_found(
         list((tmp_path / "two.jpg").read_bytes()),
     )
     page.shows("?", "no digit")
-    playwright.expect(page.tab.locator("#networks .reason")).to_contain_text("tick “Several”")
+    playwright.expect(page.tab.locator("#networks .reason")).to_contain_text(
+        "tick “Several digits”"
+    )
     page.tab.check("#several")
     page.shows("71")
     assert page.tab.locator("#boxes span").all_inner_texts() == ["7", "1"]

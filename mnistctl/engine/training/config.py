@@ -183,7 +183,7 @@ def resumed_config(
         precision,
         ranks.local_rank,
         reporter,
-        "as in the original run",
+        "as requested" if request.device or request.precision else "as in the original run",
     )
     new = replace(
         old,
@@ -234,7 +234,7 @@ def _refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
         for option, (asked, has) in given.items()
         if asked not in (None, has)
     ]
-    if with_settings(old.recipe, request.settings) != old.recipe:
+    if with_settings(old.recipe, request.settings).settings != old.recipe.settings:
         conflicts.append(
             f"--set {' --set '.join(request.settings)} (the run has {old.recipe.label})"
         )

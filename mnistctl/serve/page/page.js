@@ -96,7 +96,9 @@ const answer = newest(async () => {
   cards.forEach((card, index) => card.show(documents[index], state.number, multi, state.about));
   const input = byId("steps").lastElementChild?.firstElementChild;
   input?.replaceWith(greyCanvas(documents[0].predictions[state.number].input, "The 28 by 28 pixels that the network sees"));
-  showBoxes(documents[0].predictions, multi);
+  const answers = documents[0].predictions;
+  byId("live").textContent = multi ? answers.map(answerText).join("") : `${answerText(answers[0])} (${percent(answers[0].confidence)})`;
+  showBoxes(answers, multi);
   showCollect();
 });
 
@@ -104,6 +106,7 @@ function showEmpty() {
   Object.assign(state, { number: 0, about: null, last: null, saved: null });
   for (const card of cards) card.clear();
   byId("boxes").replaceChildren();
+  byId("live").textContent = "";
   byId("collect").hidden = true;
 }
 
@@ -265,7 +268,7 @@ function showCollect() {
   const right = button("", one.class_name);
   right.append("Right ", element("kbd", { textContent: "Enter" }));
   const others = classes.filter((name) => name !== one.class_name || answerText(one) === "?");
-  place.replaceChildren(...(answerText(one) === "?" ? [] : [right]), "It is a",
+  place.replaceChildren(...(answerText(one) === "?" ? ["It is a"] : [right, "No, it is a"]),
     ...others.map((name) => Object.assign(button(name, name, "class"), { ariaLabel: `It is a ${name}` })));
 }
 

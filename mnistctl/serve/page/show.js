@@ -12,7 +12,7 @@ const STEPS = {
   input: ["Input, 28 × 28", "Cut out, fitted into 20 × 20 pixels, its centre of mass in the middle."],
 };
 
-export const percent = (share) => `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 2 : 1)} %`;
+export const percent = (share) => `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 2 : 1)}\u00a0%`;
 
 export function element(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);
@@ -119,7 +119,7 @@ function fillBar(item, share, best) {
 }
 
 function reasonOf({ verdict, confidence, warnings, class_name: name, probabilities }, classes) {
-  const notes = warnings.map((text) => text.replace(/: --multi.*/, ": tick “Several”")).join("; ");
+  const notes = warnings.map((text) => text.replace(/: --multi.*/, ": tick “Several digits”")).join("; ");
   if (verdict === "digit" || verdict === "known") return `Confidence ${percent(confidence)}.${notes ? ` Note: ${notes}.` : ""}`;
   if (notes && verdict !== "uncertain") return `${notes[0].toUpperCase()}${notes.slice(1)}.`;
   const order = probabilities.map((share, index) => [share, classes[index]]).sort((a, b) => b[0] - a[0]);

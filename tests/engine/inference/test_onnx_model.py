@@ -19,7 +19,7 @@ from mnistctl.engine.inference.onnx_model import Description, OnnxPredictor, loa
 from mnistctl.errors import CheckpointError, MnistctlError, UsageError
 from mnistctl.events import NullReporter
 from mnistctl.recipes import RECIPES
-from mnistctl.store import checkpoint
+from mnistctl.store import archive
 
 WEIGHTS = np.random.default_rng(0).normal(0, 0.01, (784, 3)).astype(np.float32)
 ABOUT = Description(RECIPES["fast"], ("a", "b", "c"), "mnist", members=2)
@@ -209,8 +209,8 @@ def test_large_and_missing_files_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = saved(linear_model(), tmp_path / "x.onnx")
-    monkeypatch.setattr(checkpoint, "MAX_BYTES", 5_000)
-    with pytest.raises(CheckpointError, match="is refused: larger than"):
+    monkeypatch.setattr(archive, "MAX_BYTES", 5_000)
+    with pytest.raises(CheckpointError, match="larger than"):
         load_onnx(path)
     with pytest.raises(CheckpointError, match="does not exist"):
         load_onnx(tmp_path / "none.onnx")
