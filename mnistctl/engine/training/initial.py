@@ -41,7 +41,7 @@ def find_init(
         raise UsageError(
             f"--init {argument} is a network '{own.network}',"
             f" the recipe '{recipe}' trains '{chosen.network}'",
-            f"leave out --recipe, to go on with '{own.name}'",
+            f"leave out --recipe to train '{own.name}'",
         )
     reporter.say(f"Beginning with {found.label}, at {RATE:g} of the learning rate")
     gentle = replace(
