@@ -183,7 +183,7 @@ def resumed_config(
         precision,
         ranks.local_rank,
         reporter,
-        "as in the original run",
+        "as requested" if request.device or request.precision else "as in the original run",
     )
     new = replace(
         old,
