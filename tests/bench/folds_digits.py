@@ -51,8 +51,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--settings", nargs="*", default=[])
-    parser.add_argument("--epochs", type=int)
     asked = parser.parse_args()
     pictures = sorted(path for path in asked.pictures.iterdir() if path.suffix in ENDINGS)
     totals: Counter[str] = Counter()
@@ -62,7 +60,7 @@ def main() -> None:
             lay_out(pictures, tested, root)
             for way in asked.ways:
                 for seed in range(asked.seeds if WAYS[way] else 1):
-                    correct, total = run(way, root, seed, Path(temporary), asked)
+                    correct, total = run(way, root, seed, Path(temporary))
                     totals[way] += correct
                     totals[f"{way}, of"] += total
                     line = {"way": way, "fold": fold, "seed": seed, "correct": correct}
@@ -73,15 +71,13 @@ def main() -> None:
         print(f"{way}: {correct} of {total}, {100 * correct / total:.1f} %")
 
 
-def run(way: str, root: Path, seed: int, data_dir: Path, asked: Any) -> tuple[int, int]:
+def run(way: str, root: Path, seed: int, data_dir: Path) -> tuple[int, int]:
     """Correct predictions on the fold's test pictures, and how many there are."""
-    quiet, options = NullReporter(), dict(WAYS[way])
-    if not options:
+    quiet = NullReporter()
+    if not WAYS[way]:
         model = mnistctl.load("shipped", device="cpu", reporter=quiet)
         scores = model.evaluate(str(root), data_dir=data_dir, reporter=quiet)
         return scores.correct, scores.total
-    options |= {"epochs": asked.epochs} if asked.epochs else {}
-    settings = dict(pair.split("=") for pair in asked.settings)
     result = mnistctl.train(
         dataset=str(root),
         seed=seed,
@@ -89,9 +85,8 @@ def run(way: str, root: Path, seed: int, data_dir: Path, asked: Any) -> tuple[in
         store=data_dir / "runs",
         device="cpu",
         precision="fp32",
-        settings=settings,
         reporter=quiet,
-        **options,
+        **WAYS[way],
     )
     return result.result.test.correct, result.result.test.total
 

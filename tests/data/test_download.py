@@ -455,8 +455,8 @@ def test_a_twin_that_holds_the_file_open_as_on_windows(
 
 def test_two_downloads_at_once(server: Server, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from mnistctl.data.download import download; "
-        "from mnistctl.data.registry import DATASETS; "
+        "import sys; from pathlib import Path; "
+        "from mnistctl.data.registry import DATASETS, download; "
         "DATASETS['mnist'].published.files['train'] = (); "
         "download(Path(sys.argv[1]), source=sys.argv[2], force=True)"
     )

@@ -138,7 +138,7 @@ def test_a_network_of_another_kind(first: TrainResult) -> None:
     assert caught.value.message == (
         "--init first is a network 'compact-3', the recipe 'standard' trains 'compact-5'"
     )
-    assert caught.value.hint == "leave out --recipe, to go on with 'fast'"
+    assert caught.value.hint == "leave out --recipe to train 'fast'"
 
 
 def test_a_file_that_changed_is_not_begun_with(first: TrainResult) -> None:
