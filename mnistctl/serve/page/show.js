@@ -24,6 +24,9 @@ export const rejected = (prediction) => ["not-a-digit", "unknown"].includes(pred
 
 export const answerText = (prediction) => (rejected(prediction) ? "?" : prediction.class_name);
 
+export const readingOf = ({ classes, predictions }) =>
+  predictions.map(answerText).join(classes.every((name) => name.length === 1) ? "" : " ");
+
 // One network's card. `asked` is called with a class's name whose evidence is wanted.
 export class Card {
   constructor(root, asked, chosen) {
@@ -58,11 +61,11 @@ export class Card {
     this.find(".reason").textContent = reason;
   }
 
-  show({ classes, predictions }, number, multi, about) {
+  show(document, number, multi, about) {
+    const { classes, predictions } = document;
     if (String(classes) !== String(this.classes)) this.makeBars(classes);
     const one = predictions[number];
-    const reading = predictions.map(answerText).join(classes.every((name) => name.length === 1) ? "" : " ");
-    this.headline(multi ? reading : answerText(one), VERDICTS[one.verdict], one.verdict, reasonOf(one, classes));
+    this.headline(multi ? readingOf(document) : answerText(one), VERDICTS[one.verdict], one.verdict, reasonOf(one, classes));
     const digits = this.find(".digits");
     digits.hidden = predictions.length < 2;
     digits.replaceChildren(...predictions.map((prediction, index) => element("button", {
