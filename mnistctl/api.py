@@ -71,7 +71,7 @@ class Model:
         prepared = [
             (number, str(image) if isinstance(image, str | Path) else "", found)
             for number, image in enumerate(images)
-            for found in prepare_digits(_picture(image), invert, multi=False)
+            for found in prepare_digits(_picture(image), invert, False, self._loaded.prepare)
         ]
         return list(predict_prepared(self._loaded.predictor, prepared))
 
@@ -88,8 +88,8 @@ class Model:
         `dataset` None: the one that the model was trained on. Raises UsageError or DataError.
         """
         name = dataset or self.dataset or DEFAULT_DATASET
-        check_classes(self._loaded, name)
         reporter = reporter or _Warnings()
+        check_classes(self._loaded, name, reporter)
         data = get_dataset(name).load(check_split(split), _data_dir(data_dir), reporter)
         return self._loaded.predictor.scores(data.images, data.labels, reporter=reporter)
 

@@ -1,5 +1,6 @@
 """Which device and number format a command runs on; torch is imported only when asked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,14 +26,52 @@ class Choice:
 
 def available_devices() -> list[str]:
     """Names accepted by `choose_device` on this machine, the CPU first."""
+    return [name for name in known_devices() if why_unusable(name) is None]
+
+
+def known_devices() -> list[str]:
+    """The CPU, each CUDA GPU that PyTorch sees (else `cuda`) and `mps`, usable or not."""
     import torch
 
-    names = ["cpu"]
-    if torch.cuda.is_available():
-        names += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    if torch.backends.mps.is_available():
-        names.append("mps")
-    return names
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return ["cpu", *(gpus or ["cuda"]), "mps"]
+
+
+def why_unusable(name: str) -> str | None:
+    """Why this machine can't compute on the device `name`; None when it can."""
+    import torch
+
+    kind, _, index = name.partition(":")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        built = torch.backends.mps.is_built()
+        return "PyTorch finds no Apple GPU" if built else "this torch was built without MPS"
+    if kind != "cuda":
+        return None
+    if torch.version.cuda is None and torch.version.hip is None:
+        return "this torch was built without CUDA"
+    if not torch.cuda.is_available():
+        return "PyTorch finds no NVIDIA GPU or driver; nvidia-smi shows whether one is there"
+    number, count = int(index or 0), torch.cuda.device_count()
+    if number >= count:
+        return f"the last GPU is cuda:{count - 1}"
+    generation = torch.cuda.get_device_capability(number)
+    if torch.version.cuda and not has_code_for(generation, torch.cuda.get_arch_list()):
+        return f"this torch has no code for its generation, sm_{generation[0]}{generation[1]}"
+    return None
+
+
+def has_code_for(generation: tuple[int, int], architectures: Sequence[str]) -> bool:
+    """Whether code for `architectures` (`sm_80`, `compute_90`) runs on a GPU of `generation`.
+
+    Machine code (sm) runs on its own major version from its minor one on, PTX (compute) on every
+    later generation, too.
+    """
+    for architecture in architectures:
+        kind, _, version = architecture.partition("_")
+        own = divmod(int(version.rstrip("af")), 10)
+        if own <= generation and (kind == "compute" or own[0] == generation[0]):
+            return True
+    return False
 
 
 def choose_device(requested: str, local_rank: int = 0, why: str = "as requested") -> Choice:
@@ -51,23 +90,15 @@ def choose_device(requested: str, local_rank: int = 0, why: str = "as requested"
             return Choice(gpus[local_rank % len(gpus)], "a CUDA GPU is there")
         if "mps" in known:
             return Choice("mps", "an Apple GPU is there")
-        return Choice("cpu", "no GPU found")
+        return Choice("cpu", "no usable GPU")
     if requested == "cuda" and gpus:
         return Choice(gpus[local_rank % len(gpus)], why)
     if requested not in known:
         raise DeviceError(
-            f"device '{requested}' is not available here; available: {', '.join(known)}",
-            f"choose one with --device, or let --device auto choose{_why_no_cuda(kind)}",
+            f"device '{requested}' can't be used: {why_unusable(requested)}",
+            f"available: {', '.join(known)}; --device auto chooses",
         )
     return Choice(requested, why)
-
-
-def _why_no_cuda(kind: str) -> str:
-    import torch
-
-    if kind == "cuda" and torch.version.cuda is None:
-        return " (this torch was built without CUDA)"
-    return ""
 
 
 def cpu_has_bf16() -> bool:

@@ -41,6 +41,8 @@ def from_environment() -> Ranks:
 def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
     """Member of the process group while the block runs; nothing to join for a single process.
 
+    A process leaves when all are done: torchrun ends the others when one fails at its exit, as
+    torch may while a thread of gloo still holds a tensor, and rank 0 may still be saving.
     Raises MnistctlError when another process is gone.
     """
     if ranks.world_size == 1:
@@ -49,6 +51,7 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
+        wait_for_all()
     except (RuntimeError, dist.DistBackendError) as error:
         if "Connection" not in str(error) and "peer" not in str(error).lower():
             raise

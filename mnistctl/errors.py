@@ -1,7 +1,12 @@
 """Exit codes and the errors a user can meet: what happened, and the next command."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from enum import IntEnum
+from importlib.util import find_spec
+
+OTHER_WORDS = {"gpu": "cuda"}
+"""What people say for a name that is spelled otherwise."""
 
 
 class ExitCode(IntEnum):
@@ -71,7 +76,21 @@ class Terminated(MnistctlError):
 
 def unknown(what: str, name: str, known: tuple[str, ...], more: str = "") -> UsageError:
     """The error for a name that isn't among `known`, with the one it was probably meant to be."""
-    close = get_close_matches(name, known, n=1)
-    guess = f"; did you mean '{close[0]}'?" if close else ""
     hint = f"choose one of: {', '.join(known)}" + (f" ({more})" if more else "")
-    return UsageError(f"unknown {what} '{name}'{guess}", hint)
+    return UsageError(f"unknown {what} '{name}'{did_you_mean(name, known)}", hint)
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """`; did you mean 'fast-1'?`, or nothing where no name of `known` is close to `name`."""
+    close = [OTHER_WORDS[name]] if OTHER_WORDS.get(name) in known else []
+    close = close or get_close_matches(name, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def require_extra(extra: str, *modules: str) -> None:
+    """Raise MnistctlError with the install command unless all modules of an extra are there."""
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise MnistctlError(
+            f"this needs {' and '.join(missing)}", f"install with: pip install '.[{extra}]'"
+        )

@@ -5,6 +5,7 @@ provides ones that draw bars, write plain lines or stay quiet.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 
@@ -27,7 +28,9 @@ class StepReport:
     epoch: int
     step: int
     loss: float
+    learning_rate: float
     images_per_second: float
+    """Since the report before."""
 
 
 @dataclass(frozen=True)
@@ -53,17 +56,24 @@ class Reporter(Protocol):
     def warn(self, text: str) -> None:
         """A line about something that went another way than asked for."""
 
+    def run(self, directory: Path) -> None:
+        """A run is created or resumed in `directory`."""
+
     def begin(self, task: str, total: int | None, unit: str) -> None:
         """A task of `total` units (None: unknown) starts, e.g. a download counted in bytes."""
 
     def advance(self, done: int) -> None:
-        """`done` units of the current task are finished, counted from its start."""
+        """`done` units of the current task are finished, counted from its start.
+
+        In training they are the steps of all epochs. Called at each, so it must cost next to
+        nothing.
+        """
 
     def end(self) -> None:
         """The current task is over."""
 
     def training(self, plan: TrainingPlan) -> None:
-        """Training starts; `step` and `epoch` calls follow, then `end`."""
+        """Training starts; `advance`, `step` and `epoch` calls follow, then `end`."""
 
     def step(self, report: StepReport) -> None:
         """One more loss to show."""
@@ -77,6 +87,7 @@ class NullReporter:
 
     def say(self, text: str) -> None: ...
     def warn(self, text: str) -> None: ...
+    def run(self, directory: Path) -> None: ...
     def begin(self, task: str, total: int | None, unit: str) -> None: ...
     def advance(self, done: int) -> None: ...
     def end(self) -> None: ...

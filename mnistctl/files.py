@@ -116,8 +116,9 @@ def is_temporary(name: str) -> bool:
 
 def try_place(path: Path) -> None:
     """Raise the OSError that writing `path` would meet, before there is anything to write."""
-    if os.path.isdir(path):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    with contextlib.suppress(FileNotFoundError):  # a name too long is found here, too
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     temporary = temporary_beside(path)
     with open(temporary, "xb"):
         pass

@@ -34,6 +34,8 @@ class Augmentation:
     """Standard deviation of a smooth displacement, pixels per axis."""
     corrupt: float = 0.0
     """Share of images with noise, impulse noise, low contrast, blur or cutout."""
+    flip: float = 0.0
+    """Share of images seen in a mirror."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,10 @@ class Recipe:
     """Answers are the mean over the image as it is and shifted by a pixel to each side."""
     outliers_per_batch: int = 0
     """Pictures of no digit in each batch, besides its digits; the network learns to be unsure."""
+    documented: bool = False
+    """Whether it reproduces a document, and so is not adapted to a data set."""
+    adapted: tuple[str, ...] = ()
+    """Fields that were adapted to a data set."""
 
     def augments(self, epochs_done: int) -> bool:
         """Whether the epoch after `epochs_done` changes its images."""
@@ -81,7 +87,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` is its inverse."""
-        return asdict(self) | {"betas": list(self.betas)}
+        return asdict(self) | {"betas": list(self.betas), "adapted": list(self.adapted)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Recipe":
@@ -90,19 +96,34 @@ class Recipe:
         Raises TypeError, KeyError or ValueError on anything else.
         """
         betas, augmentation = tuple(data["betas"]), Augmentation(**data["augmentation"])
-        recipe = cls(**{**data, "betas": betas, "augmentation": augmentation})
+        own = {"augmentation": augmentation, "adapted": tuple(data.get("adapted", ()))}
+        recipe = cls(**{**data, "betas": betas, **own})
         check_fields(recipe)
         if problem := _problem(recipe):
             raise ValueError(" ".join(problem))
         return recipe
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Every field that can be set, those of the augmentation with a dot."""
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        for key in ("name", "summary", "documented", "adapted", "augmentation"):
+            del own[key]
+        return own | {f"augmentation.{key}": v for key, v in vars(self.augmentation).items()}
+
+    @property
+    def changes(self) -> dict[str, str]:
+        """What differs from the recipe of its name on its data set, as `--set` takes it."""
+        own = self.settings
+        original = RECIPES[self.name].settings if self.name in RECIPES else own
+        changed = [key for key in own if original[key] != own[key] and key not in self.adapted]
+        return {key: as_typed(own[key]) for key in changed}
+
+    @property
     def label(self) -> str:
         """Its name, and what differs from the recipe of that name: `standard (epochs=3)`."""
-        own, original = _flat(self), _flat(RECIPES[self.name]) if self.name in RECIPES else {}
-        changed = [key for key in own if original.get(key, own[key]) != own[key]]
-        settings = ", ".join(f"{key}={as_typed(own[key])}" for key in changed)
-        return f"{self.name} ({settings})" if changed else self.name
+        changed = ", ".join(f"{key}={value}" for key, value in self.changes.items())
+        return f"{self.name} ({changed})" if changed else self.name
 
 
 _STANDARD = Recipe(
@@ -138,6 +159,7 @@ RECIPES: dict[str, Recipe] = {
             learning_rate=0.003,
             momentum=0.9,
             epochs=15,
+            documented=True,
         ),
         Recipe(
             name="cnn-small",
@@ -147,6 +169,7 @@ RECIPES: dict[str, Recipe] = {
             optimizer="adam",
             learning_rate=1e-3,
             epochs=10,
+            documented=True,
         ),
         Recipe(
             name="cnn-wide",
@@ -158,6 +181,7 @@ RECIPES: dict[str, Recipe] = {
             optimizer="adam",
             learning_rate=1e-3,
             epochs=10,
+            documented=True,
         ),
         Recipe(
             name="cnn-dropout",
@@ -169,6 +193,7 @@ RECIPES: dict[str, Recipe] = {
             optimizer="adam",
             learning_rate=1e-3,
             epochs=10,
+            documented=True,
         ),
         Recipe(
             name="fast",
@@ -219,7 +244,7 @@ RECIPES: dict[str, Recipe] = {
 def get_recipe(name: str) -> Recipe:
     """The recipe called `name`. Raises UsageError with the near match when there is none."""
     if name not in RECIPES:
-        raise unknown("recipe", name, tuple(RECIPES), "see mnistctl train --list-recipes")
+        raise unknown("recipe", name, tuple(RECIPES), "see mnistctl info recipes")
     return RECIPES[name]
 
 
@@ -238,7 +263,7 @@ def with_settings(
     field that is set twice.
     """
     given = {key: value for key, value in (options or {}).items() if value is not None}
-    known = tuple(_flat(recipe))
+    known = tuple(recipe.settings)
     said = {key: f"{OPTIONS[key]} {value}" for key, value in given.items()}
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -256,6 +281,7 @@ def with_settings(
         changed = replace(
             changed, **({inner: replace(changed.augmentation, **part)} if inner else part)
         )
+    changed = replace(changed, adapted=tuple(key for key in changed.adapted if key not in given))
     if problem := _problem(changed):
         key, rule = problem
         raise UsageError(f"{said.get(key, key)}: {rule}")
@@ -266,18 +292,13 @@ OPTIONS = {"epochs": "--epochs", "batch_size": "--batch-size", "learning_rate": 
 """Fields with an option of their own."""
 
 
-def _flat(recipe: Recipe) -> dict[str, Any]:
-    """Every field that can be set, those of the augmentation with a dot."""
-    own = {f.name: getattr(recipe, f.name) for f in fields(recipe)}
-    del own["name"], own["summary"], own["augmentation"]
-    return own | {f"augmentation.{key}": v for key, v in vars(recipe.augmentation).items()}
-
-
 def as_typed(value: Any) -> str:
     """`value` as `--set` takes it."""
     if isinstance(value, tuple):
         return ",".join(map(as_typed, value))
-    return f"{value:g}" if isinstance(value, float) else str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value).lower()
 
 
 def _parsed(key: str, text: str) -> Any:
@@ -332,12 +353,13 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "augmentation.stretch": _FRACTION,
     "augmentation.elastic": _AMOUNT,
     "augmentation.corrupt": (lambda x: 0 <= x <= 1, "between 0 and 1"),
+    "augmentation.flip": (lambda x: 0 <= x <= 1, "between 0 and 1"),
 }
 
 
 def _problem(recipe: Recipe) -> tuple[str, str] | None:
     """The first field whose value can't train, and what it must be."""
-    for key, value in _flat(recipe).items():
+    for key, value in recipe.settings.items():
         if key in _RULES and not _RULES[key][0](value):
             return key, f"must be {_RULES[key][1]}"
     return None

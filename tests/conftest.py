@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 import small_data
+from idx_made import FILES
 from program import Server
 
-from mnistctl.data.download import download
-from mnistctl.data.mnist import FILES
-from mnistctl.data.registry import DATASETS
+from mnistctl.data.registry import DATASETS, download
 
 USER_SETTINGS = ("MNISTCTL_DATA", "MNISTCTL_STORE", "NO_COLOR", "FORCE_COLOR")
 # Nothing listens there: what a test starts as a process of its own meets a refused connection.

@@ -13,12 +13,15 @@ from matplotlib.text import Text
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
+from mnistctl.draw.style import show_names_as_text
+
 
 def check_figure(figure: Figure, texts_apart: bool = True) -> None:
     """Assert that `figure` isn't blank, no text leaves it, and no two labels touch.
 
     `texts_apart`: neither do texts within a panel.
     """
+    show_names_as_text(figure)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     assert np.asarray(canvas.buffer_rgba())[..., :3].std() > 3

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 DEADLINE = 300
+LOGS = ("out", "err", "writes")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Done:
     code: int
     out: str
     err: str
+    writes: int = 0
+    """Steps of writing that were counted, where there was a fault to come at one of them."""
 
 
 class Server:
@@ -51,7 +54,7 @@ class Server:
         `max_file` is RLIMIT_FSIZE.
         """
         task = {"words": words, "cwd": os.getcwd(), "logs": str(self.directory), **faults}
-        for name in ("out", "err"):  # who reads them reads this command's
+        for name in LOGS:  # who reads them reads this command's
             (self.directory / name).write_text("")
         if self.running:  # a test has failed in between
             os.kill(self.running, signal.SIGKILL)
@@ -62,8 +65,8 @@ class Server:
     def wait(self) -> Done:
         """Wait for the command that was started last."""
         code, self.running = self._ask(""), 0
-        out, err = ((self.directory / name).read_text() for name in ("out", "err"))
-        return Done(code, out, err)
+        out, err, writes = ((self.directory / name).read_text() for name in LOGS)
+        return Done(code, out, err, int(writes or 0))
 
     def run(self, *words: str, **faults: int) -> Done:
         """Start and wait."""
@@ -127,7 +130,7 @@ def run_task(task: dict[str, Any]) -> None:
     if "max_file" in task:
         resource.setrlimit(resource.RLIMIT_FSIZE, (task["max_file"], task["max_file"]))
     if fault := faulted(task):
-        disturb_writes(fault)
+        disturb_writes(fault, Path(task["logs"]) / "writes")
     sys.argv = ["mnistctl", *task["words"]]
     code = 1
     try:
@@ -172,7 +175,19 @@ def fetch(source: str, data_dir: str) -> None:
     download.download(Path(data_dir), source)
 
 
-TOOLS: dict[str, Callable[..., None]] = {"save": save, "create": create, "fetch": fetch}
+def remove(store: str, name: str) -> None:
+    """Remove a run."""
+    from mnistctl.store.removal import check_removable, remove_run
+
+    remove_run(check_removable(name, Path(store)))
+
+
+TOOLS: dict[str, Callable[..., None]] = {
+    "save": save,
+    "create": create,
+    "fetch": fetch,
+    "remove": remove,
+}
 
 
 def faulted(task: dict[str, Any]) -> Callable[[int], None] | None:
@@ -197,17 +212,19 @@ def faulted(task: dict[str, Any]) -> Callable[[int], None] | None:
     return next((fault for name, fault in faults.items() if name in task), None)
 
 
-def disturb_writes(fault: Callable[[int], None]) -> None:
-    """Call `fault` with 1, 2, 3, ... at each step of writing anything, from now on.
+def disturb_writes(fault: Callable[[int], None], log: Path) -> None:
+    """Call `fault` with 1, 2, 3, ... at each step of writing anything, from now on; `log` has it.
 
     Steps: before a file is created, when half of its bytes are written, before each fsync,
     rename, link, removal, and new or removed directory.
     """
     steps = 0
+    counter = os.open(log, os.O_WRONLY | os.O_CREAT)
 
     def step() -> None:
         nonlocal steps
         steps += 1
+        os.pwrite(counter, str(steps).encode(), 0)
         fault(steps)
 
     def stepping(function: Callable[..., Any]) -> Callable[..., Any]:

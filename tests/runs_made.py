@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from mnistctl.data.registry import DIGITS
+from mnistctl.data.images import DIGITS
 from mnistctl.recipes import RECIPES
 from mnistctl.store import runs
 from mnistctl.store.archive import seal

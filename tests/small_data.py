@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from mnistctl.data.registry import DATASETS, Dataset, LabelledImages
+from mnistctl.data.images import Dataset, LabelledImages
+from mnistctl.data.registry import DATASETS
 from mnistctl.events import Reporter
 
 SIZES = {"train": 2_000, "test": 500}

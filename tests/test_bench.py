@@ -14,7 +14,8 @@ from torch import Tensor
 
 from mnistctl import __version__
 from mnistctl.data import synthetic
-from mnistctl.data.registry import DIGITS, get_dataset
+from mnistctl.data.images import DIGITS
+from mnistctl.data.registry import get_dataset
 from mnistctl.engine.inference.loading import load_model
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.engine.training.config import TrainRequest

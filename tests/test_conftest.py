@@ -7,8 +7,7 @@ from pathlib import Path
 
 import conftest
 import pytest
-
-from mnistctl.data.mnist import FILES
+from idx_made import FILES
 
 ROOT = Path(__file__).parents[1]
 

@@ -25,6 +25,7 @@ from mnistctl.data import mnist
 from mnistctl.files import is_temporary
 from mnistctl.store import checkpoint, runs
 from mnistctl.store.metrics import read_metrics
+from mnistctl.store.removal import remove_run
 from mnistctl.store.rotation import load_newest, save_last
 
 STORE = Path("runs")
@@ -159,13 +160,13 @@ def disturb_each_write(
     for number in range(first, 2000, stride):
         name = f"disturbed-{number}"
         result = server.run(*words, "--name", name, **{fault: number})
+        if result.writes < number:
+            return stopped, result.writes
         directory = STORE / name
         for file in directory.rglob("*.pt"):
             checkpoint.load(file)  # whole, whatever was going on
-        if result.code == 0:  # what could not be written was leftovers to remove, or nothing
+        if result.code == 0:  # what failed was to remove leftovers
             assert_same_run(name, "straight")
-            if fault == "kill_at" or number > 20 and not result.err.count("error"):
-                return stopped, number
             continue
         stopped += 1
         assert result.code == (-signal.SIGKILL if fault == "kill_at" else 1), result
@@ -175,7 +176,9 @@ def disturb_each_write(
         result = server.run(*again)
         assert result.code == 0, (number, result)
         assert_same_run(name, "straight")
-        assert not list(directory.rglob(".*.tmp"))
+        # A member's staging directory stays for an hour: it may be a living process's.
+        left = [path for path in directory.rglob(".*.tmp") if path.parent.name != "members"]
+        assert all(is_temporary(path.parent.name) for path in left)
         shutil.rmtree(directory)
     raise AssertionError("it never ended")
 
@@ -183,7 +186,7 @@ def disturb_each_write(
 def test_a_kill_at_each_seventh_write(server: Server) -> None:
     stopped, writes = disturb_each_write(server, SAVING, "kill_at", 4, 7)
     assert writes > 60
-    assert stopped == writes // 7
+    assert stopped == len(range(4, writes + 1, 7))
 
 
 @pytest.mark.slow
@@ -191,7 +194,7 @@ def test_a_kill_at_each_seventh_write(server: Server) -> None:
 @pytest.mark.parametrize("fault", ["kill_at", "fail_at", "full_from"])
 def test_a_fault_at_each_write(fault: str, words: tuple[str, ...], server: Server) -> None:
     stopped, writes = disturb_each_write(server, words, fault)
-    print(f"{fault}: {stopped} of {writes - 1} points stopped a run, and all were made good")
+    print(f"{fault}: {stopped} of {writes} points stopped a run, and all were made good")
     assert writes > 60
     assert stopped > 50
 
@@ -234,6 +237,26 @@ def test_a_full_disk_at_each_write_of_creating_a_run(server: Server, tmp_path: P
         assert set(left) <= {"x"} or all(map(is_temporary, left))
     assert left == ["x"]
     assert number > 9
+
+
+def test_a_kill_at_each_write_of_removing_a_run(server: Server, tmp_path: Path) -> None:
+    for number in range(1, 100):
+        store = tmp_path / str(number)
+        store.mkdir()
+        for name in ("x", "y"):
+            save_run(store / name)
+            save_last(store / name, saved(step=2))
+        before = sorted(path.name for path in (store / "x").iterdir())
+        killed = server.run("remove", str(store), "x", kill_at=number)
+        if (store / "x").exists():
+            assert set(os.listdir(store / "x")) - {".lock"} == set(before)
+            assert load_newest(store / "x").problems == []
+        remove_run(store / "y")
+        assert os.listdir(store) == (["x"] if (store / "x").exists() else [])
+        if killed.code == 0:
+            break
+    assert os.listdir(store) == []
+    assert number > 6
 
 
 @pytest.mark.mnist

@@ -111,7 +111,7 @@ REFUSED = {
     "learning_rate=": "--set learning_rate=: must be a number",
     "weight_decay=-1": "--set weight_decay=-1: must be between 0 and 1000",
     "momentum=1": "--set momentum=1: must be at least 0 and less than 1",
-    "pixel_mean=nan": "--set pixel_mean=nan: must be a finite number",
+    "pixel_mean=nan": "--set pixel_mean=nan: must be between -1000 and 1000",
     "tta_shifts=yes": "--set tta_shifts=yes: must be true or false",
     "optimizer=lion": "--set optimizer=lion: must be sgd or adam",
     "schedule=": "--set schedule=: must be constant or one-cycle",

@@ -167,10 +167,13 @@ def test_no_heavy_import_at_start(statement: str) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_a_listing_needs_no_heavy_import() -> None:
+@pytest.mark.parametrize(
+    "words", [["runs"], ["info", "recipes"], ["help", "recipes"]], ids=" ".join
+)
+def test_a_listing_needs_no_heavy_import(words: list[str]) -> None:
     code = (
         "import sys; from mnistctl.cli.app import main\n"
-        "sys.argv = ['mnistctl', 'train', '--list-recipes']\n"
+        f"sys.argv = {['mnistctl', *words]}\n"
         "try:\n    main()\nexcept SystemExit as error:\n    assert not error.code\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )

@@ -6,32 +6,24 @@ Nothing here imports torch, torchvision or matplotlib until a command needs it.
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from mnistctl import __version__
-from mnistctl.cli.download import download_command
-from mnistctl.cli.evaluate import evaluate_command
-from mnistctl.cli.help import help_command
+from mnistctl.cli import download, evaluate, export, help, predict, serve, train
+from mnistctl.cli.command import Command, Group, examples
+from mnistctl.cli.info import info_app
 from mnistctl.cli.options import DEBUG_KEY
-from mnistctl.cli.output import (
-    MistypedError,
-    show_error,
-    show_line,
-    show_traceback,
-    start_output,
-)
-from mnistctl.cli.predict import predict_command
-from mnistctl.cli.serve import serve_command
-from mnistctl.cli.train import train_command
+from mnistctl.cli.output import MistypedError, show_error, show_traceback, start_output
+from mnistctl.cli.runs import runs_app
+from mnistctl.cli.streams import show_line
 from mnistctl.cli.visualize import visualize_app
 from mnistctl.errors import ExitCode, Interrupted, MnistctlError, UsageError
 
 
-class ErrorMappingGroup(TyperGroup):
+class ErrorMappingGroup(Group):
     """Runs a command and turns its known errors into lines and an exit code."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -61,28 +53,49 @@ def _shown_errors(ctx: Any) -> Iterator[None]:
         known, cause = error, error
     except MistypedError as error:
         command = (error.ctx or ctx).command_path
-        known, cause = UsageError(error.format_message(), f"see {command} --help"), error
+        known, cause = UsageError(_words_of(error), f"see {command} --help"), error
     if ctx.meta.get(DEBUG_KEY):
         show_traceback(cause)
     show_error(ctx, known)
     raise typer.Exit(int(known.exit_code))
 
 
+def _words_of(error: Any) -> str:
+    if not hasattr(error, "possibilities"):
+        return str(error.format_message())
+    guess = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
+    return f"'{error.ctx.info_name}' does not accept {error.option_name}{guess}"
+
+
 app = typer.Typer(
     cls=ErrorMappingGroup,
     no_args_is_help=True,
-    add_completion=False,
+    epilog=examples(
+        "mnistctl train --recipe fast",
+        "mnistctl predict photo.jpg",
+        "mnistctl visualize errors",
+    ),
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("download")(download_command)
-app.command("train")(train_command)
-app.command("evaluate")(evaluate_command)
-app.command("predict")(predict_command)
-app.add_typer(visualize_app, name="visualize")
-app.command("serve")(serve_command)
-app.command("help")(help_command)
+CORE, MORE = "Core commands", "More commands"
+
+
+def _add(name: str, function: Callable[..., None], epilog: str, group: str = CORE) -> None:
+    app.command(name, cls=Command, rich_help_panel=group, epilog=epilog)(function)
+
+
+_add("download", download.download_command, download.EXAMPLES)
+_add("train", train.train_command, train.EXAMPLES)
+_add("evaluate", evaluate.evaluate_command, evaluate.EXAMPLES)
+_add("predict", predict.predict_command, predict.EXAMPLES)
+app.add_typer(visualize_app, name="visualize", rich_help_panel=CORE)
+app.add_typer(runs_app, name="runs", rich_help_panel=MORE)
+_add("serve", serve.serve_command, serve.EXAMPLES, MORE)
+_add("export", export.export_command, export.EXAMPLES, MORE)
+app.add_typer(info_app, name="info", rich_help_panel=MORE)
+_add("help", help.help_command, help.EXAMPLES, MORE)
 
 
 def _show_version(value: bool) -> None:

@@ -1,4 +1,4 @@
-"""`mnistctl download`: MNIST onto this machine, verified."""
+"""`mnistctl download`: a data set onto this machine, verified."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -6,36 +6,83 @@ from typing import Annotated
 import typer
 
 from mnistctl.cli import options
+from mnistctl.cli.command import examples
 from mnistctl.cli.output import start_output
+from mnistctl.data.registry import DATASETS, DEFAULT_DATASET
+from mnistctl.errors import DataError, unknown
+
+ALL = "all"
+NAMES = tuple(name for name, row in DATASETS.items() if row.published)
+
+
+def _complete(incomplete: str) -> list[str]:
+    return [name for name in (*NAMES, ALL) if name.startswith(incomplete)]
+
+
+EXAMPLES = examples(
+    "mnistctl download",
+    "mnistctl download --from ~/mnist-files --data-dir ~/data",
+    "mnistctl download --json",
+)
 
 
 def download_command(
     ctx: typer.Context,
+    dataset: Annotated[
+        str,
+        typer.Option(
+            "--dataset",
+            metavar="NAME",
+            help=f"{', '.join(NAMES)}, or all. Of all but mnist and fashion only the checksums are"
+            " known to this program's authors, not the files.",
+            autocompletion=_complete,
+        ),
+    ] = DEFAULT_DATASET,
     source: Annotated[
         str | None,
-        typer.Option(
+        options.data_option(
             "--from",
             metavar="DIR|URL",
             help="Take the files from a directory or a base URL instead of the public mirrors.",
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Fetch all files anew, even good ones.")
+        bool,
+        options.data_option("--force", help="Fetch all files anew, even good ones."),
     ] = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Fetch MNIST, verify it, repair what is damaged.
+    """Fetch a data set, verify it, repair what is damaged.
 
     What is there and intact stays as it is. Without --from the public mirrors are tried in turn.
     """
     output = start_output(ctx, json, quiet)
-    from mnistctl.data.download import download
+    if dataset not in (*DATASETS, ALL):
+        raise unknown("data set", dataset, (*NAMES, ALL))
+    from mnistctl.data.registry import download
 
-    result = download(data_dir, source=source, force=force, reporter=output.reporter())
-    output.document(asdict(result))
-    for file in result.files:
-        output.line(f"{file.status:<10}  {file.name}  {file.bytes:,} bytes")
-    output.line(f"MNIST is complete and verified in {result.data_dir}")
+    results, failures = [], []
+    for name in NAMES if dataset == ALL else (dataset,):
+        try:
+            result = download(data_dir, name, source, force, output.reporter())
+        except DataError as error:
+            if dataset != ALL:
+                raise
+            failures.append(error)
+            continue
+        results.append(result)
+        for file in result.files:
+            output.line(f"{file.status:<10}  {file.name}  {file.bytes:,} bytes")
+        output.line(f"{name} ({DATASETS[name].summary}) is complete in {result.data_dir}, verified")
+    if failures:
+        raise DataError("; ".join(error.message for error in failures), failures[0].hint)
+    documents = [asdict(result) for result in results]
+    files = [file for document in documents for file in document["files"]]
+    output.document(
+        {"dataset": ALL, "data_dir": str(data_dir), "files": files, "datasets": documents}
+        if dataset == ALL
+        else documents[0]
+    )

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnistctl.cli import options
+from mnistctl.cli.command import examples
 from mnistctl.cli.output import Output, start_output
-from mnistctl.draw.text import accuracy_text, percent
 from mnistctl.errors import GateFailed, UsageError
+from mnistctl.text import accuracy_text, percent
+
+EXAMPLES = examples(
+    "mnistctl evaluate",
+    "mnistctl evaluate shipped --split test",
+    "mnistctl evaluate fast-1 fast-2 --min-accuracy 0.99",
+)
 
 if TYPE_CHECKING:
     from mnistctl.engine.inference.evaluate import Evaluation
@@ -22,13 +29,15 @@ def evaluate_command(
     split: options.Split = "test",
     min_accuracy: Annotated[
         float | None,
-        typer.Option(
+        options.output_option(
             "--min-accuracy",
             metavar="X",
             help="Exit with 3 below this accuracy (of several: their mean), e.g. 0.99.",
         ),
     ] = None,
     dataset: options.Dataset = None,
+    prepare: options.Prepare = None,
+    skip_unreadable: options.SkipUnreadable = False,
     device: options.Device = None,
     precision: options.Precision = None,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
@@ -43,6 +52,7 @@ def evaluate_command(
     mean accuracy with its spread. Takes bare state dicts of the documented networks, too.
     """
     output = start_output(ctx, json, quiet)
+    reporter = output.reporter()
     if min_accuracy is not None and not 0 <= min_accuracy <= 1:
         raise UsageError(f"--min-accuracy {min_accuracy}: must be between 0 and 1, e.g. 0.99")
     from mnistctl.engine.inference.evaluate import evaluate
@@ -51,12 +61,14 @@ def evaluate_command(
         checkpoints or [],
         store=store,
         data_dir=data_dir,
-        dataset=dataset,
+        dataset=options.dataset_name(dataset, prepare, skip_unreadable),
         split=split,
         device=device,
         precision=precision,
-        reporter=output.reporter(),
+        reporter=reporter,
     )
+    if not checkpoints:
+        reporter.say(model_line(results[0].model.label, "mnistctl evaluate shipped"))
     accuracy = show_one(output, results[0]) if len(results) == 1 else show_several(output, results)
     if min_accuracy is None:
         return
@@ -68,6 +80,13 @@ def evaluate_command(
         raise GateFailed(f"{which} {accuracy:.4f} is below --min-accuracy {min_accuracy}")
 
 
+def model_line(label: str, other: str) -> str:
+    """Which model was chosen where none was named, and how to get the `other`."""
+    if label.startswith("run "):
+        return f"Model: your {label}; built-in weights: {other}"
+    return f"Model: {label}; no finished run of yours yet"
+
+
 def show_one(output: Output, result: "Evaluation") -> float:
     """All that was found about one checkpoint; its accuracy."""
     output.document(result.to_dict())
@@ -76,8 +95,8 @@ def show_one(output: Output, result: "Evaluation") -> float:
         output.line(f"{result.model.label}: recipe {recipe}, {result.model.path}")
         from mnistctl.visualize.confusion import confusion_table
 
-        console = output.console()
-        console.print(confusion_table(result.scores, result.model.predictor.classes, console))
+        classes = result.model.predictor.classes
+        output.show(confusion_table(result.scores, classes, output.console()))
     output.line(f"{result.dataset} {result.split}: {scores_text(result.scores)}")
     return result.scores.accuracy
 

@@ -7,9 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from mnistctl.cli import options
-from mnistctl.cli.output import Output, is_terminal, start_output
+from mnistctl.cli.command import examples
+from mnistctl.cli.output import Output, start_output
+from mnistctl.cli.streams import is_terminal
 from mnistctl.errors import unknown
 
+EXAMPLES = examples("mnistctl help", "mnistctl help recipes", "mnistctl help train")
 PAGES = Path(__file__).parents[1] / "help"
 STYLES = {
     "markdown.code": "bold",  # rich's default, on black, stands out on a light terminal
@@ -70,13 +73,15 @@ def _list_topics(output: Output) -> None:
     output.line("Topics:")
     for name in topics():
         output.line(f"  {name:<{width}}  {summary(name)}")
-    output.line("\nShow one with: mnistctl help TOPIC")
+    output.line("")
+    output.line("Show one with: mnistctl help TOPIC")
 
 
 def _show(output: Output, topic: str, text: str, markdown: bool = False) -> None:
     output.document({"topic": topic, "text": text})
     if not (markdown and output.human and is_terminal(sys.stdout)):
-        output.line(text.rstrip())
+        for line in text.rstrip().splitlines():
+            output.line(line)
         return
     from rich.markdown import Markdown
     from rich.theme import Theme

@@ -1,13 +1,24 @@
 """The options that several commands share: one name, help and default each."""
 
+import os
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mnistctl.errors import unknown
+from mnistctl.cli import complete
+from mnistctl.cli.streams import show_line
+from mnistctl.data.registry import DATASETS
+from mnistctl.errors import UsageError, unknown
 
 DEBUG_KEY = "mnistctl.debug"
+model_option, training_option, data_option, hardware_option, output_option = (
+    partial(typer.Option, rich_help_panel=group)
+    for group in ("Model", "Training", "Data", "Hardware", "Output")
+)
+"""Options in the groups of the help."""
 
 
 def _remember_debug(ctx: typer.Context, value: bool) -> bool:
@@ -27,53 +38,94 @@ def _checked_invert(value: str) -> str:
 
 DataDir = Annotated[
     Path,
-    typer.Option(
+    data_option(
         "--data-dir",
         envvar="MNISTCTL_DATA",
         metavar="DIR",
-        help="Where MNIST is, in torchvision's layout (DIR/MNIST/raw).",
+        help="Where data sets are, in torchvision's layout (DIR/MNIST/raw).",
     ),
 ]
 Store = Annotated[
-    Path, typer.Option("--store", envvar="MNISTCTL_STORE", metavar="DIR", help="Where runs are.")
+    Path,
+    data_option("--store", envvar="MNISTCTL_STORE", metavar="DIR", help="Where runs are."),
 ]
 Device = Annotated[
     str | None,
-    typer.Option(
+    hardware_option(
         "--device",
         metavar="NAME",
         help="auto, cpu, cuda, cuda:N or mps [default: auto].",
         show_default=False,
+        autocompletion=complete.devices,
     ),
 ]
 Precision = Annotated[
     str | None,
-    typer.Option(
+    hardware_option(
         "--precision",
         metavar="NAME",
         help="auto, fp32 or bf16 [default: auto]; auto takes bf16 where the hardware has it.",
         show_default=False,
+        autocompletion=complete.precisions,
     ),
 ]
+
+
+def _say_which(value: str | None) -> str | None:
+    """A name that means two things: the data set's own wins."""
+    if value in DATASETS and os.path.isdir(value) and os.environ.get("RANK", "0") == "0":
+        show_line(f"warning: '{value}' is the data set; for the directory: ./{value}", sys.stderr)
+    return value
+
+
 Dataset = Annotated[
     str | None,
-    typer.Option("--dataset", metavar="NAME", help="mnist, or synthetic (needs no download)."),
+    data_option(
+        "--dataset",
+        metavar="NAME|DIR",
+        help=f"{', '.join(DATASETS)}, or a directory that holds one of pictures for each class.",
+        autocompletion=complete.datasets,
+        callback=_say_which,
+    ),
 ]
-Split = Annotated[str, typer.Option("--split", metavar="NAME", help="test or train.")]
+Prepare = Annotated[
+    str | None,
+    data_option(
+        "--prepare",
+        metavar="HOW",
+        help="A directory's pictures: ink (handwriting, as in predict) or resize (whole pictures)"
+        " [default: ink].",
+        show_default=False,
+    ),
+]
+SkipUnreadable = Annotated[
+    bool, data_option("--skip-unreadable", help="Leave out pictures that can't be read.")
+]
+Split = Annotated[
+    str,
+    data_option("--split", metavar="NAME", help="test or train.", autocompletion=complete.splits),
+]
 Invert = Annotated[
     str,
-    typer.Option(
+    data_option(
         "--invert",
         metavar="WHICH",
         help="yes: dark ink on light paper; no: light on dark; auto finds out.",
         callback=_checked_invert,
+        autocompletion=complete.one_of(*INVERT),
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, no bars.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="The result alone, no progress.")]
+Json = Annotated[
+    bool,
+    output_option("--json", help="One JSON document on stdout, no bars."),
+]
+Quiet = Annotated[
+    bool,
+    output_option("--quiet", "-q", help="The result alone, no progress."),
+]
 Debug = Annotated[
     bool,
-    typer.Option(
+    output_option(
         "--debug", callback=_remember_debug, is_eager=True, help="Show tracebacks of errors."
     ),
 ]
@@ -81,35 +133,67 @@ CheckpointArguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="CHECKPOINT",
-        help="Each a .pt file, a run's directory or name, latest, best or shipped"
+        help="Each a .pt or .onnx file, a run's directory or name, latest, best or shipped"
         " [default: the latest finished run, else shipped].",
         show_default=False,
+        autocompletion=complete.checkpoints,
     ),
 ]
 _CHECKPOINT_HELP = (
-    "A .pt file, a run's directory or name, latest, best or shipped"
+    "A .pt or .onnx file, a run's directory or name, latest, best or shipped"
     " [default: the latest finished run, else shipped]."
 )
+CheckpointArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="CHECKPOINT", help=_CHECKPOINT_HELP, show_default=False),
+]
 CheckpointOption = Annotated[
     str | None,
-    typer.Option(
+    model_option(
         "--checkpoint",
         "-c",
         metavar="CHECKPOINT",
         help=_CHECKPOINT_HELP,
         show_default=False,
+        autocompletion=complete.checkpoints,
     ),
 ]
 CheckpointsOption = Annotated[
     list[str] | None,
-    typer.Option(
+    model_option(
         "--checkpoint",
         "-c",
         metavar="CHECKPOINT",
         help=_CHECKPOINT_HELP,
         show_default=False,
+        autocompletion=complete.checkpoints,
     ),
 ]
 
 DEFAULT_DATA_DIR = Path("data")
 DEFAULT_STORE = Path("runs")
+
+
+def typed(ctx: typer.Context, name: str | None) -> bool:
+    """Whether the parameter `name` was given on the command line."""
+    source = ctx.get_parameter_source(name) if name else None
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def refuse_before_subcommand(ctx: typer.Context) -> None:
+    """Raise UsageError for an option that stands before the subcommand, where it has no effect."""
+    for parameter in ctx.command.params:
+        if typed(ctx, parameter.name):
+            option, name = parameter.opts[0], ctx.invoked_subcommand
+            raise UsageError(
+                f"{option} belongs behind '{name}'", f"e.g. {ctx.command_path} {name} ... {option}"
+            )
+
+
+def dataset_name(dataset: str | None, prepare: str | None, skip_unreadable: bool) -> str | None:
+    """The name under which the engine finds what these options mean. Raises UsageError."""
+    from mnistctl.data.folder import with_options
+
+    directory = None if dataset in DATASETS else dataset
+    changed = with_options(directory, prepare, skip_unreadable)
+    return changed or dataset

@@ -1,19 +1,21 @@
 """What a command shows and where: stdout is data, stderr everything else, decided once here."""
 
+import contextlib
 import os
 import sys
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mnistctl.cli.streams import console_for, is_terminal, show_line
 from mnistctl.errors import ExitCode, MnistctlError
 from mnistctl.events import Reporter
-from mnistctl.text import escaped, to_json
+from mnistctl.text import to_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 _META_KEY = "mnistctl.output"
 # Typer exports no common class of the errors in what was typed; this is click's UsageError.
@@ -36,10 +38,25 @@ class Output:
             self.document_written = True
             print(to_json(document, indent=2))
 
-    def line(self, text: str) -> None:
-        """A line of the result for people, on stdout."""
-        if self.human:
+    def line(self, text: str, style: str = "") -> None:
+        """A line of the result for people, on stdout; `style`, rich's, is for terminals."""
+        if not self.human:
+            return
+        if not style or not is_terminal(sys.stdout):
             show_line(text, sys.stdout)
+            return
+        console = self.console()
+        with console.capture() as styled:
+            console.print(text, style=style, soft_wrap=True, end="")
+        print(styled.get(), flush=True)  # through sys.stdout, which bars redirect
+
+    def show(self, renderable: "RenderableType") -> None:
+        """What rich draws, for people, on stdout; in a pipe without spaces at the lines' ends."""
+        console = self.console()
+        with contextlib.nullcontext() if console.is_terminal else console.capture() as captured:
+            console.print(renderable)
+        for line in captured.get().splitlines() if captured else []:
+            self.line(line.rstrip())
 
     @property
     def human(self) -> bool:
@@ -62,11 +79,6 @@ class Output:
         if is_terminal(sys.stderr):
             return BarReporter(console_for(sys.stderr))
         return LineReporter()
-
-
-def show_line(text: str, stream: TextIO) -> None:
-    """One line for people; the way of all text to stdout and stderr, but for rich's."""
-    print(escaped(text), file=stream, flush=True)
 
 
 def show_traceback(error: BaseException) -> None:
@@ -96,24 +108,3 @@ def show_error(ctx: typer.Context, error: MnistctlError) -> None:
         output.document(
             {"error": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
         )
-
-
-def is_terminal(stream: TextIO) -> bool:
-    """A real terminal that can move its cursor. FORCE_COLOR has no say: logs get no bars."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def console_for(stream: TextIO) -> "Console":
-    """Rich on `stream`; escape codes only on a terminal, colours only without NO_COLOR.
-
-    Text is text: no markup or emoji codes in it, and control characters are escaped.
-    """
-    from mnistctl.cli.console import EscapingConsole
-
-    return EscapingConsole(
-        file=stream,
-        force_terminal=is_terminal(stream),
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )

@@ -1,7 +1,10 @@
 """`mnistctl predict`: which digit is on a picture."""
 
 import csv
+import os
 import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -9,14 +12,28 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from mnistctl.cli import options
-from mnistctl.cli.output import Output, is_terminal, show_line, start_output
-from mnistctl.draw.text import percent
+from mnistctl.cli.command import examples
+from mnistctl.cli.evaluate import model_line
+from mnistctl.cli.output import Output, start_output
+from mnistctl.cli.streams import is_terminal, show_line
 from mnistctl.errors import ExitCode, MnistctlError, UsageError
-from mnistctl.text import escaped
+from mnistctl.text import escaped, percent
 
 if TYPE_CHECKING:
     from mnistctl.engine.inference.predict import Prediction, Predictions
     from mnistctl.imaging.ink import Invert
+
+Writer = Callable[["list[Prediction]"], None]
+EXAMPLES = examples(
+    "mnistctl predict photo.jpg",
+    "mnistctl predict photos/ --csv > digits.csv",
+    "mnistctl predict --multi postcode.png -c shipped",
+    "cat digit.png | mnistctl predict - --json",
+)
+STYLES = {"uncertain": "yellow", "not-a-digit": "red", "unknown": "red"}
+NOTHING = "0.00 %"
+NUM_NAMED = 5
+"""Images that the summary names of each kind."""
 
 
 def predict_command(
@@ -24,22 +41,22 @@ def predict_command(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE...", help="Files, directories, patterns, or - for standard input."
+            metavar="IMAGE", help="Files, directories, patterns, or - for standard input."
         ),
     ],
     checkpoint: options.CheckpointOption = None,
     invert: options.Invert = "auto",
     multi: Annotated[
-        bool, typer.Option("--multi", help="Find several digits in a picture and read them.")
+        bool, options.data_option("--multi", help="Find several digits in a picture and read them.")
     ] = False,
     save_input: Annotated[
         Path | None,
-        typer.Option(
+        options.output_option(
             "--save-input", metavar="OUT.png", help="Save the 28x28 image that the network saw."
         ),
     ] = None,
     as_csv: Annotated[
-        bool, typer.Option("--csv", help="One line a prediction, for tables.")
+        bool, options.output_option("--csv", help="One line a prediction, for tables.")
     ] = False,
     device: options.Device = None,
     precision: options.Precision = None,
@@ -59,70 +76,123 @@ def predict_command(
     if save_input is not None and save_input.suffix.lower() != ".png":
         raise UsageError(f"--save-input writes PNG: '{save_input}' should end in .png")
     from mnistctl.engine.inference.loading import load_model
-    from mnistctl.engine.inference.predict import predict
+    from mnistctl.engine.inference.predict import Unreadable, predict
 
     reporter = output.reporter()
     model = load_model(checkpoint, store, device, precision, reporter)
-    reporter.say(f"Model: {model.label}")
-    answers = predict(images, model, cast("Invert", invert), multi, reporter)
+    named = f"Model: {model.label}"
+    reporter.say(named if checkpoint else model_line(model.label, "-c shipped"))
+    classes = model.predictor.classes
+    write = _csv_writer(classes) if as_csv else _line_writer(output, classes, multi)
+    drawn = not (json or quiet or as_csv or multi) and _is_one_file(images)
+
+    def show(found: "list[Prediction] | Unreadable") -> None:
+        if json:
+            return
+        if isinstance(found, Unreadable):
+            show_line(f"error: {found.error}", sys.stderr)
+        elif not drawn:
+            write(found)
+            sys.stdout.flush()
+
+    answers = predict(images, model, cast("Invert", invert), multi, reporter, show)
     output.document(answers.to_dict())
-    if as_csv:
-        _write_csv(answers)
-    elif output.human:
-        _show(answers, output, multi)
-    if not json:
-        for unreadable in answers.errors:
-            show_line(f"error: {unreadable.error}", sys.stderr)
+    if drawn:
+        for prediction in answers.predictions:
+            _draw(output, prediction, classes)
+        write(answers.predictions)
+    if len(answers.predictions) + len(answers.errors) > 1:
+        for line in summary_lines(answers):
+            reporter.say(line)
     if save_input is not None and (answers.predictions or not answers.errors):
         _save_input(answers, save_input)
     if answers.errors:
         raise typer.Exit(int(ExitCode.ERROR))
 
 
-def _show(answers: "Predictions", output: Output, multi: bool) -> None:
-    if multi:
-        for (_, image), group in groupby(answers.predictions, lambda p: (p.number, p.image)):
-            found = list(group)
-            read = "".join("?" if p.rejected else p.class_name for p in found)
-            output.line(f"{image}: {read}")
-            for prediction in found:
-                output.line(f"  {answer_text(prediction, answers)} at {prediction.box}")
-        return
-    for prediction in answers.predictions:
-        output.line(f"{prediction.image}: {answer_text(prediction, answers)}")
-    if len(answers.predictions) == 1 and not output.quiet and is_terminal(sys.stdout):
-        from mnistctl.draw.terminal import prediction_panel
-
-        console, only = output.console(), answers.predictions[0]
-        answer = None if only.rejected else only.class_name
-        doubtful = "uncertain" if only.verdict == "uncertain" else "accepted"
-        verdict = "rejected" if only.rejected else doubtful
-        shown = (only.pixels, answer, only.probabilities, answers.model.predictor.classes)
-        console.print(prediction_panel(*shown, console, verdict=verdict))
+def _is_one_file(images: Sequence[str]) -> bool:
+    """Whether the answer is to one picture, and on a terminal."""
+    return len(images) == 1 and not os.path.isdir(images[0]) and is_terminal(sys.stdout)
 
 
-def answer_text(prediction: "Prediction", answers: "Predictions") -> str:
+def _line_writer(output: Output, classes: Sequence[str], multi: bool) -> Writer:
+    """Shows answers to people."""
+
+    def write(found: "list[Prediction]") -> None:
+        for (_, image), group in groupby(found, lambda p: (p.number, p.image)):
+            digits = list(group)
+            if multi:
+                read = "".join("?" if p.rejected else p.class_name for p in digits)
+                output.line(f"{image}: {read}")
+            for prediction in digits:
+                text, style = answer_text(prediction, classes), STYLES.get(prediction.verdict, "")
+                line = f"  {text} at {prediction.box}" if multi else f"{image}: {text}"
+                output.line(line, style)
+
+    return write
+
+
+def _draw(output: Output, prediction: "Prediction", classes: Sequence[str]) -> None:
+    """The network's input, the digit and the probabilities; half a small terminal."""
+    from mnistctl.draw.terminal import prediction_panel
+
+    console, answer = output.console(), None if prediction.rejected else prediction.class_name
+    doubtful = "uncertain" if prediction.verdict == "uncertain" else "accepted"
+    verdict = "rejected" if prediction.rejected else doubtful
+    shown = (prediction.pixels, answer, prediction.probabilities, classes)
+    console.print(prediction_panel(*shown, console, verdict=verdict))
+
+
+def _csv_writer(classes: Sequence[str]) -> Writer:
+    """Writes the head of the table, and a line for each answer."""
+    table = csv.writer(sys.stdout)
+    columns = [escaped(f"p{name}") for name in classes]
+    table.writerow(["image", "digit", "class_name", "confidence", "verdict", *columns, "warnings"])
+
+    def write(found: "list[Prediction]") -> None:
+        for p in found:
+            shares = [f"{share:.6f}" for share in p.probabilities]
+            name = "" if p.rejected else p.class_name
+            answer = [p.image, p.digit, name, f"{p.confidence:.6f}", p.verdict]
+            row = [*answer, *shares, "; ".join(p.warnings)]
+            table.writerow([escaped(cell) if isinstance(cell, str) else cell for cell in row])
+
+    return write
+
+
+def answer_text(prediction: "Prediction", classes: Sequence[str]) -> str:
     """`7 (99.81 %), then 1 (0.12 %), 9 (0.05 %)`, with the verdict where it is no plain digit."""
-    classes, shares = answers.model.predictor.classes, prediction.probabilities
+    shares = prediction.probabilities
     ranked = sorted(range(len(classes)), key=lambda k: -shares[k])
-    first, *others = (f"{classes[k]} ({percent(shares[k])})" for k in ranked[:3])
+    first, *others = (
+        f"{classes[k]} ({percent(shares[k])})" for k in ranked[:3] if percent(shares[k]) != NOTHING
+    )
     reason = f": {'; '.join(prediction.warnings)}" if prediction.warnings else ""
     if prediction.rejected:
         return f"{prediction.verdict.replace('-', ' ')}{reason}"
     doubt = f" - uncertain{reason}" if prediction.verdict == "uncertain" else ""
-    return f"{first}, then {', '.join(others)}{doubt}"
+    then = f", then {', '.join(others)}" if others else ""
+    return f"{first}{then}{doubt}"
 
 
-def _write_csv(answers: "Predictions") -> None:
-    writer = csv.writer(sys.stdout)
-    columns = [escaped(f"p{name}") for name in answers.model.predictor.classes]
-    writer.writerow(["image", "digit", "class_name", "confidence", "verdict", *columns, "warnings"])
-    for p in answers.predictions:
-        shares = [f"{share:.6f}" for share in p.probabilities]
-        name = "" if p.rejected else p.class_name
-        answer = [p.image, p.digit, name, f"{p.confidence:.6f}", p.verdict]
-        row = [*answer, *shares, "; ".join(p.warnings)]
-        writer.writerow([escaped(cell) if isinstance(cell, str) else cell for cell in row])
+def summary_lines(answers: "Predictions") -> list[str]:
+    """How often each class was predicted; which images are uncertain, rejected or unreadable."""
+    groups: dict[str, list[str]] = {}
+    classes: Counter[str] = Counter()
+    for prediction in answers.predictions:
+        if not prediction.rejected:
+            classes[prediction.class_name] += 1
+        if prediction.verdict not in ("digit", "known"):
+            groups.setdefault(prediction.verdict.replace("-", " "), []).append(prediction.image)
+    if answers.errors:
+        groups["unreadable"] = [error.image for error in answers.errors]
+    counts = ", ".join(f"{count:,} x {name}" for name, count in sorted(classes.items()))
+    lines = [f"Predicted: {counts or 'none'}"]
+    for verdict, images in groups.items():
+        more = f", and {len(images) - NUM_NAMED:,} more" if len(images) > NUM_NAMED else ""
+        named = ", ".join(map(os.path.basename, images[:NUM_NAMED]))
+        lines.append(f"{verdict.capitalize()}: {len(images):,} ({named}{more})")
+    return lines
 
 
 def _save_input(answers: "Predictions", path: Path) -> None:

@@ -2,23 +2,21 @@
 
 import sys
 import time
+from collections import deque
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TextColumn
 
-from mnistctl.cli.output import show_line
+from mnistctl.cli.streams import is_terminal, show_line
 from mnistctl.events import EpochReport, NullReporter, StepReport, TrainingPlan
-from mnistctl.text import escaped
+from mnistctl.text import counted, escaped
 
 REDRAW_SECONDS = 0.1
 LINE_SECONDS = 5.0
+BAR_WIDTH = 24
+PACE_SECONDS = 10.0
+"""The time left is reckoned from the steps of the last so many seconds."""
+LEAST_PACE_SECONDS = 0.5
 
 
 class WarningReporter(NullReporter):
@@ -47,7 +45,7 @@ class LineReporter(WarningReporter):
         self._next_line = time.monotonic() + LINE_SECONDS
 
     def advance(self, done: int) -> None:
-        """A line every few seconds."""
+        """A line every few seconds; in training `step` has them."""
         if time.monotonic() >= self._next_line:
             total = f" of {self._total:,}" if self._total else ""
             self.say(f"{self._task}: {done:,}{total} {self._unit}")
@@ -56,6 +54,7 @@ class LineReporter(WarningReporter):
     def training(self, plan: TrainingPlan) -> None:
         """A line that says what is about to happen."""
         self._plan = plan
+        self._next_line = float("inf")
         self.say(plan_line(plan))
 
     def step(self, report: StepReport) -> None:
@@ -74,14 +73,18 @@ class LineReporter(WarningReporter):
 
 
 class BarReporter(WarningReporter):
-    """Rich bars on a terminal, redrawn at most ten times a second, by the training's own thread."""
+    """Rich bars on a terminal, redrawn at most ten times a second, by the training's own thread.
+
+    A task that is over sooner shows none.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._plan: TrainingPlan | None = None
         self._bars: Progress | None = None
-        self._whole = self._part = TaskID(0)
-        self._drawn = 0.0
+        self._pace = Pace()
+        self._note = self._unit = ""
+        self._next_draw = 0.0
 
     def say(self, text: str) -> None:
         """A line above the bars."""
@@ -93,17 +96,23 @@ class BarReporter(WarningReporter):
 
     def begin(self, task: str, total: int | None, unit: str) -> None:
         """One bar."""
-        self._open(
-            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
-        )
+        self._open("count")
         assert self._bars is not None
-        self._whole = self._bars.add_task(escaped(f"{task} ({unit})"), total=total)
+        self._plan, self._unit = None, unit
+        self._bars.add_task(escaped(task), total=total, count="")
 
     def advance(self, done: int) -> None:
-        """Move the bar."""
-        if self._bars is not None:
-            self._bars.update(self._whole, completed=done)
-            self._draw()
+        """Move the bars."""
+        now = time.monotonic()
+        if self._bars is None or now < self._next_draw:
+            return
+        if self._plan is None:
+            task = self._bars.tasks[0]
+            of = "" if task.total is None else f"/{task.total:,.0f}"
+            self._bars.update(task.id, completed=done, count=f"{done:,}{of} {self._unit}")
+        else:
+            self._move_training(self._plan, done, now)
+        self._draw(now)
 
     def end(self) -> None:
         """Take the bars away; what was said above them stays."""
@@ -113,61 +122,97 @@ class BarReporter(WarningReporter):
 
     def training(self, plan: TrainingPlan) -> None:
         """Two bars: the whole run with the time left, and the epoch with its loss."""
-        self._plan = plan
-        self._open(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[count]}", markup=False),
-            TextColumn("{task.fields[note]}", markup=False),
-            TimeRemainingColumn(compact=True),
-        )
+        self._open("count", "note")
         assert self._bars is not None
-        done = (plan.first_epoch - 1) * plan.steps_per_epoch + plan.first_step
+        self._plan, self._pace = plan, Pace()
         total = plan.epochs * plan.steps_per_epoch
-        self._whole = self._bars.add_task("run  ", total=total, completed=done, count="", note="")
-        self._part = self._bars.add_task("epoch", total=plan.steps_per_epoch, count="", note="")
-        self._show(plan.first_epoch, plan.first_step, "loss      ")
+        self._bars.add_task("run", total=total, count="", note="")
+        self._bars.add_task("epoch", total=plan.steps_per_epoch, count="", note="")
+        self._note = "starting"
+        done = (plan.first_epoch - 1) * plan.steps_per_epoch + plan.first_step
+        self._move_training(plan, done, time.monotonic())
+        self._draw(time.monotonic())
+        self._note = ""
 
     def step(self, report: StepReport) -> None:
-        """Move both bars and show the loss."""
-        note = f"loss {report.loss:.4f}  {report.images_per_second:,.0f} images/s"
-        self._show(report.epoch, report.step, note)
+        """Show the loss from the next drawing on."""
+        self._note = f"loss {report.loss:.4f}  {report.images_per_second:,.0f} images/s"
 
     def epoch(self, report: EpochReport) -> None:
         """The epoch's summary line, above the bars."""
         assert self._plan is not None
         self.say(epoch_line(report, self._plan.epochs))
 
-    def _open(
-        self, *columns: TextColumn | BarColumn | MofNCompleteColumn | TimeRemainingColumn
-    ) -> None:
+    def _open(self, *fields: str) -> None:
+        """Begin bars with `fields` of each task behind its name and bar."""
         self.end()
-        self._bars = Progress(*columns, console=self._console, auto_refresh=False, transient=True)
-        self._bars.start()
-
-    def _show(self, epoch: int, step: int, note: str) -> None:
-        if self._bars is None or self._plan is None:
-            return
-        steps = self._plan.steps_per_epoch
-        self._bars.update(
-            self._whole,
-            completed=(epoch - 1) * steps + step,
-            count=f"epoch {epoch}/{self._plan.epochs}",
+        texts = (TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in fields)
+        # What a command prints meanwhile stands above the bars, if both go to one screen.
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            # Rich's own colours, red and pink, look like failure.
+            BarColumn(BAR_WIDTH, complete_style="cyan", finished_style="green", pulse_style="cyan"),
+            *texts,
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=is_terminal(sys.stdout),
         )
-        self._bars.update(self._part, completed=step, count=f"step {step}/{steps}", note=note)
-        self._draw()
+        self._next_draw = time.monotonic() + REDRAW_SECONDS
 
-    def _draw(self) -> None:
-        now = time.monotonic()
-        if self._bars is not None and now - self._drawn >= REDRAW_SECONDS:
-            self._bars.refresh()
-            self._drawn = now
+    def _move_training(self, plan: TrainingPlan, done: int, now: float) -> None:
+        assert self._bars is not None
+        whole, part = self._bars.task_ids
+        # The last step of an epoch still belongs to it, but not where a run is resumed.
+        epoch = max(plan.first_epoch - 1, (done - 1) // plan.steps_per_epoch)
+        step = done - epoch * plan.steps_per_epoch
+        self._pace.add(now, done)
+        left = self._pace.seconds(plan.epochs * plan.steps_per_epoch - done)
+        note = "" if left is None else f"{clock(left)} left"
+        count = f"epoch {epoch + 1}/{plan.epochs}"
+        self._bars.update(whole, completed=done, count=count, note=note)
+        width = len(str(plan.steps_per_epoch))
+        count = f"step {step:>{width}}/{plan.steps_per_epoch}"
+        self._bars.update(part, completed=step, count=count, note=self._note)
+
+    def _draw(self, now: float) -> None:
+        assert self._bars is not None
+        self._bars.start()
+        self._bars.refresh()
+        self._next_draw = now + REDRAW_SECONDS
+
+
+class Pace:
+    """How fast a task went in its last moments."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def add(self, now: float, done: int) -> None:
+        """`done` units are finished at the time `now`, seconds."""
+        self._samples.append((now, done))
+        while now - self._samples[0][0] > PACE_SECONDS and len(self._samples) > 2:
+            self._samples.popleft()
+
+    def seconds(self, units: int) -> float | None:
+        """That `units` more will take; None before it can be told."""
+        (first, done), (last, now_done) = self._samples[0], self._samples[-1]
+        if now_done == done or last - first < LEAST_PACE_SECONDS:
+            return None
+        return units * (last - first) / (now_done - done)
+
+
+def clock(seconds: float) -> str:
+    """75 -> `1:15`, 3675 -> `1:01:15`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def plan_line(plan: TrainingPlan) -> str:
     """What a run is about to do, in one line."""
     return (
-        f"{plan.epochs} epochs of {plan.steps_per_epoch} steps,"
+        f"{counted(plan.epochs, 'epoch')} of {counted(plan.steps_per_epoch, 'step')},"
         f" {plan.images_per_epoch:,} images each"
     )
 

@@ -1,7 +1,6 @@
 """`mnistctl serve`: the page to draw on."""
 
 import contextlib
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -10,10 +9,15 @@ from typing import Annotated
 import typer
 
 from mnistctl.cli import options
+from mnistctl.cli.command import examples
 from mnistctl.cli.output import start_output
-from mnistctl.errors import ExitCode, MnistctlError, UsageError
+from mnistctl.errors import ExitCode, UsageError, require_extra
 
-NEEDED = ("fastapi", "uvicorn", "python_multipart")
+EXAMPLES = examples(
+    "mnistctl serve --open",
+    "mnistctl serve --collect my-digits --checkpoint latest",
+    "mnistctl serve --port 0 --json",
+)
 
 
 def serve_command(
@@ -61,8 +65,7 @@ def serve_command(
         raise UsageError(f"--port {port} is not between 0 and 65535")
     if token is not None and not token.strip():
         raise UsageError("--token is empty")
-    if not all(map(importlib.util.find_spec, NEEDED)):
-        raise MnistctlError("serve needs more packages: pip install 'mnistctl[serve]'")
+    require_extra("serve", "fastapi", "uvicorn", "python_multipart")
     from mnistctl.serve.app import create_app
     from mnistctl.serve.collection import Collection
     from mnistctl.serve.networks import Networks

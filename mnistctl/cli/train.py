@@ -1,43 +1,69 @@
 """`mnistctl train`: a recipe, trained, saved and tested."""
 
-from typing import Annotated
+import shlex
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mnistctl.cli import options
-from mnistctl.cli.listings import show_recipes, show_runs
-from mnistctl.cli.output import start_output
+from mnistctl.cli import complete, options
+from mnistctl.cli.command import examples
+from mnistctl.cli.output import Output, start_output
 from mnistctl.cli.process import seconds_since_start
-from mnistctl.draw.text import counted, percent
 from mnistctl.recipes import DEFAULT_RECIPE, RECIPES
+from mnistctl.text import counted, percent
+
+if TYPE_CHECKING:
+    from mnistctl.store.result import TrainResult
+
+EXAMPLES = examples(
+    "mnistctl train",
+    "mnistctl train --recipe fast --name first",
+    "mnistctl train --recipe cnn-small --epochs 3 --set augmentation.rotate=15",
+    "mnistctl train --resume first --epochs 2",
+)
 
 
 def train_command(
     ctx: typer.Context,
     recipe: Annotated[
         str | None,
-        typer.Option(
+        options.training_option(
             "--recipe",
             "-r",
             metavar="NAME",
-            help=f"One of: {', '.join(RECIPES)} [default: {DEFAULT_RECIPE}]; 'list' shows all.",
+            help=f"One of: {', '.join(RECIPES)} [default: {DEFAULT_RECIPE}].",
             show_default=False,
+            autocompletion=complete.recipes,
         ),
     ] = None,
     dataset: options.Dataset = None,
+    prepare: options.Prepare = None,
+    skip_unreadable: options.SkipUnreadable = False,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            "--init",
+            metavar="CHECKPOINT",
+            help="Begin with the weights of a checkpoint, at a lower learning rate.",
+        ),
+    ] = None,
     device: options.Device = None,
     precision: options.Precision = None,
     epochs: Annotated[
         int | None,
-        typer.Option("--epochs", metavar="N", help="Total number of epochs [default: recipe's]."),
+        options.training_option(
+            "--epochs", metavar="N", help="Total number of epochs [default: recipe's]."
+        ),
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option("--batch-size", metavar="N", help="Images a step [default: recipe's]."),
+        options.training_option(
+            "--batch-size", metavar="N", help="Images a step [default: recipe's]."
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
+        options.training_option(
             "--set",
             metavar="KEY=VALUE",
             help="Set a field of the recipe, e.g. augmentation.rotate=15; repeatable.",
@@ -45,14 +71,17 @@ def train_command(
     ] = None,
     lr: Annotated[
         float | None,
-        typer.Option("--lr", metavar="X", help="Peak learning rate [default: recipe's]."),
+        options.training_option(
+            "--lr", metavar="X", help="Peak learning rate [default: recipe's]."
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", help="Seed of all randomness [default: 0].")
+        int | None,
+        options.training_option("--seed", metavar="N", help="Seed of all randomness [default: 0]."),
     ] = None,
     validation: Annotated[
         int | None,
-        typer.Option(
+        options.data_option(
             "--validation",
             metavar="N",
             help="Hold out N training images; best.pt is chosen on them [default: 0].",
@@ -60,7 +89,7 @@ def train_command(
     ] = None,
     ensemble: Annotated[
         int | None,
-        typer.Option(
+        options.training_option(
             "--ensemble",
             metavar="N",
             help="Train N networks, of this and the next seeds, that answer as one.",
@@ -68,30 +97,40 @@ def train_command(
     ] = None,
     test_every_epoch: Annotated[
         bool | None,
-        typer.Option("--test-every-epoch", help="Report the test result after each epoch, too."),
+        options.output_option(
+            "--test-every-epoch", help="Report the test result after each epoch, too."
+        ),
     ] = None,
     log_every: Annotated[
         int | None,
-        typer.Option("--log-every", metavar="N", help="Steps between losses [default: 20]."),
+        options.output_option(
+            "--log-every", metavar="N", help="Steps between losses [default: 20]."
+        ),
     ] = None,
     checkpoint_every: Annotated[
         int | None,
-        typer.Option(
+        options.output_option(
             "--checkpoint-every", metavar="N", help="Save every N steps besides every epoch."
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="RUN", help="Name of the new run.")
+        str | None,
+        options.output_option("--name", metavar="RUN", help="Name of the new run."),
     ] = None,
     resume: Annotated[
         str | None,
-        typer.Option("--resume", metavar="RUN", help="Continue a run from its last checkpoint."),
+        options.training_option(
+            "--resume",
+            metavar="RUN",
+            help="Continue a run, by name or directory, from its last checkpoint.",
+            autocompletion=complete.runs,
+        ),
     ] = None,
-    list_recipes: Annotated[
-        bool, typer.Option("--list-recipes", help="Describe the recipes and stop.")
-    ] = False,
-    list_runs: Annotated[
-        bool, typer.Option("--list-runs", help="Show the runs of the store and stop.")
+    tensorboard: Annotated[
+        bool,
+        options.output_option(
+            "--tensorboard", help="Write event files for TensorBoard into the run's directory, too."
+        ),
     ] = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     store: options.Store = options.DEFAULT_STORE,
@@ -101,16 +140,12 @@ def train_command(
 ) -> None:
     """Train a recipe, save the run, test it once at the end.
 
-    MNIST is downloaded first if it is missing. Ctrl-C saves a checkpoint and prints the command
-    that resumes the run.
+    The data set is downloaded first if it is missing. Ctrl-C saves a checkpoint and prints the
+    command that resumes the run. For pictures of your own:
+    mnistctl train --dataset my-digits --init shipped --epochs 2
     """
     output = start_output(ctx, json, quiet)
-    if list_recipes or recipe == "list":
-        show_recipes(output)
-        return
-    if list_runs:
-        show_runs(output, store)
-        return
+    reporter = output.reporter()
     from mnistctl.engine.training.config import TrainRequest
     from mnistctl.engine.training.run import train
 
@@ -118,7 +153,8 @@ def train_command(
         store=store,
         data_dir=data_dir,
         recipe=recipe,
-        dataset=dataset,
+        dataset=options.dataset_name(dataset, prepare, skip_unreadable),
+        init=init,
         device=device,
         precision=precision,
         epochs=epochs,
@@ -134,10 +170,21 @@ def train_command(
         name=name,
         resume=resume,
     )
-    done = train(request, output.reporter())
+    if tensorboard:
+        from mnistctl.cli.tensorboard import with_tensorboard
+
+        done = with_tensorboard(train, request, reporter)
+    else:
+        done = train(request, reporter)
     if done is None:
         return
     output.document(done.to_dict() | {"wall_seconds": seconds_since_start()})
+    _show(output, done)
+    for line in _next_steps(ctx, done):
+        reporter.say(line)
+
+
+def _show(output: Output, done: "TrainResult") -> None:
     result, config = done.result, done.config
     if result.validation:
         held_out = result.validation
@@ -161,3 +208,15 @@ def train_command(
         f" ({result.images_per_second:,.0f} images/s) on {config.dataset}"
     )
     output.line(f"Checkpoint: {done.checkpoint}")
+
+
+def _next_steps(ctx: typer.Context, done: "TrainResult") -> list[str]:
+    """The two commands that one would type next, with what was said of places on the way here."""
+    store = ["--store", str(done.directory.parent)]
+    data = ["--data-dir", str(ctx.params["data_dir"])]
+    model = ["-c", done.directory.name, *(store if options.typed(ctx, "store") else [])]
+    data = data if options.typed(ctx, "data_dir") else []
+    return [
+        f"Next: {shlex.join(['mnistctl', 'predict', 'photo.jpg', *model])}",
+        f"      {shlex.join(['mnistctl', 'visualize', 'errors', *model, *data])}",
+    ]

@@ -6,16 +6,18 @@ here. Kinds are imported when a command or help needs them, their libraries when
 
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import fields
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from mnistctl.cli import options
-from mnistctl.cli.output import MistypedError, Output, is_terminal, start_output
+from mnistctl.cli.command import Command, Group, examples
+from mnistctl.cli.output import Output, start_output
+from mnistctl.cli.streams import is_terminal, show_line
 from mnistctl.errors import UsageError, unknown
 from mnistctl.visualize.registry import DEFAULT_KIND, Frame, Kind, View, all_kinds
 from mnistctl.visualize.sources import Source
@@ -33,9 +35,11 @@ SHARED: dict[str, tuple[Any, Any]] = {
 }
 Out = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Save a figure: .png, .svg or .pdf."),
+    options.output_option(
+        "--output", "-o", metavar="FILE", help="Save a figure: .png, .svg or .pdf."
+    ),
 ]
-Show = Annotated[bool, typer.Option("--show", help="Open the figure in a window.")]
+Show = Annotated[bool, options.output_option("--show", help="Open the figure in a window.")]
 OUTPUT: dict[str, tuple[Any, Any]] = {
     "output": (Out, None),
     "show": (Show, False),
@@ -45,24 +49,7 @@ OUTPUT: dict[str, tuple[Any, Any]] = {
 }
 
 
-class KindCommand(TyperCommand):
-    """A kind, which says that an option is none of its own."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """What is left of `args`. Raises UsageError on an option that it does not accept."""
-        try:
-            return super().parse_args(ctx, args)
-        except MistypedError as error:
-            if not hasattr(error, "possibilities"):
-                raise
-            guess = f"did you mean {error.possibilities[0]}? " if error.possibilities else ""
-            raise UsageError(
-                f"'{self.name}' does not accept {error.option_name}",
-                f"{guess}see {ctx.command_path} --help",
-            ) from error
-
-
-class KindGroup(TyperGroup):
+class KindGroup(Group):
     """The kinds as commands; without one `prediction` is meant."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -97,8 +84,13 @@ class KindGroup(TyperGroup):
 
 visualize_app = typer.Typer(
     cls=KindGroup,
-    help="See the data, the network, and where it fails.",
-    epilog=f"Without a KIND: {DEFAULT_KIND}. mnistctl visualize KIND --help shows its options.",
+    help="See the data, the network, and where it fails.\n\nWithout a KIND: the prediction for an"
+    " image. mnistctl visualize KIND --help shows a kind's options.",
+    epilog=examples(
+        "mnistctl visualize --index 7",
+        "mnistctl visualize errors --output errors.png",
+        "mnistctl visualize saliency --image photo.jpg",
+    ),
     subcommand_metavar="[KIND] [OPTIONS]",
     options_metavar="",
     rich_markup_mode=None,
@@ -126,10 +118,9 @@ def command_of(kind: Kind) -> Any:
     command.__signature__ = Signature(every)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in every}
     command.__doc__ = kind.function.__doc__
-    examples = [f"  mnistctl visualize {kind.name} {words}".rstrip() for words in kind.examples]
+    shown = (f"mnistctl visualize {kind.name} {words}".rstrip() for words in kind.examples)
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    epilog = "\n".join(["\b", "Examples:", *examples])
-    app.command(kind.name, cls=KindCommand, epilog=epilog)(command)
+    app.command(kind.name, cls=Command, epilog=examples(*shown))(command)
     return typer.main.get_command(app)
 
 
@@ -175,7 +166,7 @@ def _run(
 
         problem = show_window(view.figure(), view.title)
         if problem is not None:
-            print(f"no window: {problem}; --output FILE saves a file", file=sys.stderr)
+            show_line(f"no window: {problem}; --output FILE saves a file", sys.stderr)
 
 
 def _is_typed(ctx: typer.Context, name: str) -> bool:
@@ -185,23 +176,19 @@ def _is_typed(ctx: typer.Context, name: str) -> bool:
 
 def _follow(frames: Iterator[Frame], output: Output) -> View:
     """The last of the frames; they are drawn on a terminal, else their news are printed."""
-    frame = next(frames)
-    if not output.quiet and is_terminal(sys.stdout):
-        from rich.live import Live
+    from rich.live import Live
 
-        console = output.console()
-        with Live(frame.panel(console), console=console, auto_refresh=False) as live:
-            for frame in frames:
+    console = output.console()
+    live = Live(console=console, auto_refresh=False)
+    drawn = not output.quiet and is_terminal(sys.stdout)
+    with live if drawn else nullcontext():
+        for frame in frames:
+            if drawn:
                 live.update(frame.panel(console), refresh=True)
-        return frame
-    while True:
-        for line in [] if output.quiet else frame.news:
-            output.line(line)
-        sys.stdout.flush()
-        following = next(frames, None)
-        if following is None:
-            return frame
-        frame = following
+            elif not output.quiet:
+                for line in frame.news:
+                    output.line(line)
+    return frame
 
 
 def _show(kind: Kind, view: View, output: Output, out: Path | None, panel: bool) -> None:
@@ -212,10 +199,11 @@ def _show(kind: Kind, view: View, output: Output, out: Path | None, panel: bool)
         save_figure(view.figure(), out)
     output.document({"kind": kind.name} | view.to_dict() | {"output": str(out) if out else None})
     if output.human:
-        console = output.console()
         if panel:
-            console.print(view.panel(console))
-        # In a terminal broken between words; in a pipe one line.
-        console.print(view.title, markup=False, soft_wrap=not console.is_terminal)
+            output.show(view.panel(output.console()))
+        if is_terminal(sys.stdout):
+            output.show(view.title)  # broken between words
+        else:
+            output.line(view.title)
         if out is not None:
             output.line(f"Saved to {out}")

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from mnistctl.data.corrupt import corrupt
+from mnistctl.imaging.normalize import SIDE
 from mnistctl.recipes import Augmentation
 
-SIDE = 28
 BEND_POINTS = 5
 """Control points of the elastic displacement, per axis: seven pixels apart."""
 
@@ -17,8 +17,8 @@ BEND_POINTS = 5
 def draw_maps(augmentation: Augmentation, count: int, generator: torch.Generator) -> Tensor:
     """`count` random affine maps, float32 (count, 2, 3), as `affine_grid` takes them.
 
-    Uniform rotation, scale, horizontal shear, shift and stretch within the given ranges, drawn on
-    the CPU so that every device sees the same maps.
+    Uniform rotation, scale, horizontal shear, shift and stretch within the given ranges, and
+    horizontal flips, drawn on the CPU so that every device sees the same maps.
     """
     uniform = torch.rand(5, count, generator=generator) * 2.0 - 1.0
     angle = uniform[0] * math.radians(augmentation.rotate)
@@ -40,6 +40,9 @@ def draw_maps(augmentation: Augmentation, count: int, generator: torch.Generator
         spread = (torch.rand(count, 1, generator=generator) * 2.0 - 1.0) * augmentation.stretch
         maps[:, :, 0] *= 1.0 + spread
         maps[:, :, 1] *= 1.0 - spread
+    if augmentation.flip:
+        mirrored = torch.rand(count, 1, generator=generator) < augmentation.flip
+        maps[:, :, 0] *= 1.0 - 2.0 * mirrored
     return maps
 
 

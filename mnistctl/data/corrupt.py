@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-SIDE = 28
+from mnistctl.imaging.normalize import SIDE
+
 KINDS = 5
 MAX_NOISE = 70.0
 """Standard deviation of added noise, grey levels."""

@@ -1,36 +1,47 @@
-"""Getting MNIST from mirrors, a URL or a directory into torchvision's layout, verified."""
+"""Getting data sets from mirrors, a URL or a directory into torchvision's layout, verified."""
 
 import contextlib
+import hashlib
+import io
 import os
 import urllib.request
-from dataclasses import dataclass
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from mnistctl.data.fetch import FetchError, fetch
-from mnistctl.data.mnist import FILES, Blob, MnistFile, decompress, folders, read_blob
-from mnistctl.errors import DataError
-from mnistctl.events import NullReporter, Reporter
-from mnistctl.files import reason, replacing, sweep_temporary
-
-# The live one first; the last is the original home, which often answers 403 or 404.
-MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    "http://yann.lecun.com/exdb/mnist/",
+from mnistctl.data.images import SPLITS, Blob, Dataset, IdxFile
+from mnistctl.data.mnist import (
+    SUMS_NAME,
+    Copy,
+    check_header,
+    checksum,
+    decompress,
+    find_copy,
+    folders,
+    read_blob,
+    read_sums,
 )
+from mnistctl.errors import DataError, UsageError
+from mnistctl.events import NullReporter, Reporter
+from mnistctl.files import open_regular, reason, replacing, sweep_temporary, write_atomic
+
 STALE_SECONDS = 3600.0
 """Younger temporary files may belong to a download that is running."""
 SILENT = NullReporter()
-FROM_HINT = "mnistctl download --from DIR_OR_URL, where the four MNIST .gz files are"
+FROM_HINT = "mnistctl download --from DIR_OR_URL, where the published files are"
 
-Status = Literal["downloaded", "present", "repaired"]
+Status = Literal["downloaded", "present", "extracted", "repaired"]
 Location = Path | str
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True)
 class FileResult:
-    """One published file. `bytes` and `sha256` are the .gz's; `source` is where it came from."""
+    """A published file, the .gz where there is one. `source` is where it came from."""
 
     name: str
     bytes: int
@@ -41,42 +52,186 @@ class FileResult:
 
 @dataclass(frozen=True)
 class DownloadResult:
-    """What `download` did for each of the four files."""
+    """What `download` did for each file of a data set."""
 
     dataset: str
     data_dir: str
     files: tuple[FileResult, ...]
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A file from some location: decompressed, as .gz where the location had that, and its path."""
-
-    raw: bytearray
-    gz: bytearray | None
-    source: str
-
-
-def download(
-    data_dir: Path, source: str | None = None, force: bool = False, reporter: Reporter = SILENT
+def download_files(
+    row: Dataset, data_dir: Path, source: str | None, force: bool, reporter: Reporter
 ) -> DownloadResult:
-    """Put the four MNIST files, verified, into `data_dir`/MNIST/raw, as .gz and decompressed.
+    """Put the files of a data set, verified, where torchvision looks for them in `data_dir`.
 
-    What is there and intact stays as it is (`present`) unless `force`; what is damaged, or was
-    never decompressed, is `repaired`. `source` is a directory or a base URL (http, https, file);
-    without one, copies lying flat in `data_dir` and then the public mirrors are tried in turn.
+    What is there and intact stays as it is (`present`) unless `force`; an intact .gz that was
+    never decompressed is `extracted`, what is damaged is `repaired`. `source` is a directory or a
+    base URL (http, https, file); without one, copies lying flat in `data_dir` and then the public
+    mirrors are tried in turn.
     Each file is replaced in one step, so downloads into one directory don't disturb each other.
-    Raises DataError where no location has an intact file or `data_dir` can't be written.
+    Raises DataError where no location has an intact file or `data_dir` can't be written, and
+    UsageError for a data set that has no files.
     """
-    folder = folders(data_dir)[0]
-    locations: list[Location] = [data_dir, *MIRRORS] if source is None else [_parse(source)]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        sweep_temporary(folder, STALE_SECONDS)
-    except OSError as error:
-        raise _write_error(folder, error) from error
-    files = tuple(_provide(file, folder, locations, force, reporter) for file in FILES)
-    return DownloadResult("mnist", str(data_dir), files)
+    if row.published is None:
+        raise UsageError(f"'{row.name}' needs no download: {row.summary}")
+    return _Download(row, data_dir, source, force, reporter).run()
+
+
+class _Download:
+    """A data set on the way into its folder."""
+
+    def __init__(
+        self, row: Dataset, data_dir: Path, source: str | None, force: bool, reporter: Reporter
+    ) -> None:
+        assert row.published is not None
+        self.row, self.published = row, row.published
+        self.data_dir, self.force, self.reporter = data_dir, force, reporter
+        self.folder = data_dir / self.published.folder
+        self.locations: list[Location] = [data_dir, *self.published.mirrors]
+        if source is not None:
+            self.locations = [_parse(source)]
+        self.known = read_sums(self.folder)
+        self.sums = dict(self.known)
+        """Name -> SHA-256 of what is in the folder in the end."""
+        self.verified: set[Path] = set()
+        """Archives."""
+
+    def run(self) -> DownloadResult:
+        """Provide every file. Raises DataError."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            sweep_temporary(self.folder, STALE_SECONDS)
+        except OSError as error:
+            raise _write_error(self.folder, error) from error
+        files = [self._provide(file) for split in SPLITS for file in self.published.files[split]]
+        if self.sums != self.known:
+            lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(self.sums.items())]
+            path = self.folder / SUMS_NAME
+            try:
+                write_atomic(path, "".join(lines).encode())
+            except OSError as error:
+                raise _write_error(path, error) from error
+        return DownloadResult(self.row.name, str(self.data_dir), tuple(files))
+
+    def _provide(self, file: IdxFile) -> FileResult:
+        gz_path, raw_path = self.folder / file.gz.name, self.folder / file.raw.name
+        gz, gz_damaged = self._inspect(gz_path, file.gz)
+        raw, raw_damaged = self._inspect(raw_path, file.raw)
+        if raw and not self._knows(file.raw):
+            # Decompressed by another program, which left no sum.
+            raw_damaged = not _fits(raw, gz, file, raw_path)
+        status: Status
+        if raw and not raw_damaged and not gz_damaged and not self.force:
+            # A good decompressed copy is enough: people clear away the .gz.
+            copy, status = Copy(raw, gz, str(gz_path if gz else raw_path)), "present"
+        elif gz and not self.force:
+            copy = Copy(decompress(gz, file, gz_path), gz, str(gz_path))
+            status = "repaired" if raw_damaged else "extracted"
+            self._write(raw_path, copy.raw, file.raw)
+        else:
+            copy = self._obtain(file)
+            if copy.gz:
+                self._write(gz_path, copy.gz, file.gz)
+            elif gz_damaged:
+                with contextlib.suppress(OSError):
+                    gz_path.unlink()
+            self._write(raw_path, copy.raw, file.raw)
+            status = "extracted" if copy.source.endswith(".zip") else "downloaded"
+            status = "repaired" if gz_damaged or raw_damaged else status
+        return self._result(file, copy, status)
+
+    def _result(self, file: IdxFile, copy: Copy, status: Status) -> FileResult:
+        for blob, content in ((file.raw, copy.raw), (file.gz, copy.gz)):
+            if content and not blob.sha256:
+                self.sums[blob.name] = hashlib.sha256(content).hexdigest()
+        shown, size = file.raw, len(copy.raw)
+        if copy.gz or file.gz.sha256:
+            shown, size = file.gz, len(copy.gz or b"") or file.gz.bytes
+        sha256 = shown.sha256 or self.sums[shown.name]
+        return FileResult(shown.name, size, sha256, copy.source, status)
+
+    def _knows(self, blob: Blob) -> str:
+        """The SHA-256 of a file, from the data set's row or from when it was downloaded."""
+        return blob.sha256 or self.known.get(blob.name, "")
+
+    def _inspect(self, path: Path, blob: Blob) -> tuple[bytearray | None, bool]:
+        """The content of `path` if it is intact, and whether something else is there."""
+        known = replace(blob, sha256=self._knows(blob))
+        try:
+            return read_blob(path, known), False
+        except DataError:
+            return None, True
+
+    def _obtain(self, file: IdxFile) -> Copy:
+        """`file` from the first location that has it, which then moves to the front of the list."""
+        problems = []
+        for location in list(self.locations):
+            try:
+                copy = self._take(file, location)
+            except FetchError as error:
+                problems.append(f"{location} ({error})")
+                continue
+            # The next file starts here and not at mirrors that just failed.
+            self.locations.remove(location)
+            self.locations.insert(0, location)
+            return copy
+        hint = FROM_HINT
+        if len(self.locations) > 1:
+            hint = (
+                "mnistctl download --from DIR_OR_URL takes the files from elsewhere; "
+                "mnistctl train --dataset synthetic needs none"
+            )
+        name = self.published.archive.name if self.published.archive else file.gz.name
+        raise DataError(f"can't get {name}; tried {', '.join(problems)}", hint)
+
+    def _take(self, file: IdxFile, location: Location) -> Copy:
+        archive = self.published.archive
+        if isinstance(location, str):
+            if archive:
+                return self._extract(self._fetch_archive(location, archive), archive, file)
+            content = io.BytesIO()
+            fetch(location + file.gz.name, file.gz, content, self.reporter)
+            gz = bytearray(content.getbuffer())
+            return Copy(decompress(gz, file, location + file.gz.name), gz, location + file.gz.name)
+        copy, problems = find_copy(self.published, file, location, gz_first=True)
+        if copy:
+            return copy
+        for folder in folders(self.published, location) if archive else ():
+            assert archive is not None
+            if (folder / archive.name).exists():
+                return self._extract(folder / archive.name, archive, file)
+        raise FetchError("damaged: not the published file" if problems else "not there")
+
+    def _fetch_archive(self, location: str, archive: Blob) -> Path:
+        """Where the archive is in the data set's folder, fetched once."""
+        path = self.folder / archive.name
+        if path not in self.verified:
+            with _replacing(path) as target:
+                fetch(location + archive.name, archive, target, self.reporter)
+            self.verified.add(path)
+        return path
+
+    def _extract(self, path: Path, archive: Blob, file: IdxFile) -> Copy:
+        """A member of the archive, which is verified first. Raises FetchError."""
+        try:
+            with open_regular(path, archive.limit) as stream:
+                if path not in self.verified:
+                    _verify(stream, archive)
+                    self.verified.add(path)
+                raw = _read_member(stream, file, path)
+        except (DataError, OSError, *_ZIP_ERRORS) as error:
+            raise FetchError(f"{path.name} is damaged: {error}") from error
+        return Copy(raw, None, str(path))
+
+    def _write(self, path: Path, content: bytearray, blob: Blob) -> None:
+        try:
+            with _replacing(path) as stream:
+                stream.write(content)
+        except DataError as error:
+            # Windows refuses while somebody reads `path`. If a twin put the file there: fine.
+            refused = isinstance(error.__cause__, PermissionError)
+            if not refused or self._inspect(path, blob)[0] != content:
+                raise
 
 
 def _parse(source: str) -> Location:
@@ -90,87 +245,45 @@ def _parse(source: str) -> Location:
     return path
 
 
-def _provide(
-    file: MnistFile, folder: Path, locations: list[Location], force: bool, reporter: Reporter
-) -> FileResult:
-    gz_path, raw_path = folder / file.gz.name, folder / file.raw.name
-    gz, gz_damaged = _inspect(gz_path, file.gz)
-    raw, raw_damaged = _inspect(raw_path, file.raw)
-    status: Status
-    if raw and not gz_damaged and not force:
-        # A good decompressed copy is enough: people clear away the .gz.
-        source, status = str(gz_path if gz else raw_path), "present"
-    elif gz and not force:
-        _write(raw_path, decompress(gz), file.raw)
-        source, status = str(gz_path), "repaired"
-    else:
-        found = _obtain(file, locations, reporter)
-        if found.gz:
-            _write(gz_path, found.gz, file.gz)
-        elif gz_damaged:
-            with contextlib.suppress(OSError):
-                gz_path.unlink()
-        _write(raw_path, found.raw, file.raw)
-        source, status = found.source, "repaired" if gz_damaged or raw_damaged else "downloaded"
-    return FileResult(file.gz.name, file.gz.bytes, file.gz.sha256, source, status)
-
-
-def _inspect(path: Path, blob: Blob) -> tuple[bytearray | None, bool]:
-    """The content of `path` if it is intact, and whether something else is there."""
+def _fits(raw: bytearray, gz: bytearray | None, file: IdxFile, path: Path) -> bool:
+    """Whether a decompressed copy without a sum is what it should be, as far as one can tell."""
     try:
-        return read_blob(path, blob), False
+        check_header(raw, file, path)
+        return gz is None or raw == decompress(gz, file, path)
     except DataError:
-        return None, True
+        return False
 
 
-def _obtain(file: MnistFile, locations: list[Location], reporter: Reporter) -> _Found:
-    """`file` from the first location that has it, which then moves to the front of the list."""
-    problems = []
-    for location in list(locations):
-        try:
-            found = _take(file, location, reporter)
-        except FetchError as error:
-            problems.append(f"{location} ({error})")
-            continue
-        # The next file starts here and not at mirrors that just failed.
-        locations.remove(location)
-        locations.insert(0, location)
-        return found
-    hint = FROM_HINT
-    if len(locations) > 1:
-        hint = (
-            "mnistctl download --from DIR_OR_URL takes the files from elsewhere; "
-            "mnistctl train --dataset synthetic needs none"
-        )
-    raise DataError(f"can't get {file.gz.name}; tried {', '.join(problems)}", hint=hint)
+def _verify(stream: BinaryIO, archive: Blob) -> None:
+    digest, expected = checksum(archive)
+    while chunk := stream.read(1 << 20):
+        digest.update(chunk)
+    if digest.hexdigest() != expected:
+        raise DataError("not the published file")
 
 
-def _take(file: MnistFile, location: Location, reporter: Reporter) -> _Found:
-    if isinstance(location, str):
-        url = location + file.gz.name
-        gz = fetch(url, file.gz, reporter)
-        return _Found(decompress(gz), gz, url)
-    any_damaged = False
-    for folder in folders(location):
-        gz_path, raw_path = folder / file.gz.name, folder / file.raw.name
-        copy, gz_damaged = _inspect(gz_path, file.gz)
-        if copy:
-            return _Found(decompress(copy), copy, str(gz_path))
-        raw, raw_damaged = _inspect(raw_path, file.raw)
-        if raw:
-            return _Found(raw, None, str(raw_path))
-        any_damaged |= gz_damaged or raw_damaged
-    raise FetchError("damaged: not the published file" if any_damaged else "not there")
+def _read_member(stream: BinaryIO, file: IdxFile, path: Path) -> bytearray:
+    """The IDX bytes of `file` from a zip that holds it as .gz, in a folder or not.
+
+    Nothing is written, so no name in the zip reaches the file system; what is read is bounded.
+    """
+    with zipfile.ZipFile(stream) as archive:
+        names = [name for name in archive.namelist() if name.split("/")[-1] == file.gz.name]
+        if not names:
+            raise DataError(f"no {file.gz.name} in it")
+        with archive.open(names[0]) as member:
+            content = member.read(file.gz.limit + 1)
+    raw = decompress(content, file, path)
+    check_header(raw, file, path)
+    return raw
 
 
-def _write(path: Path, content: bytearray, blob: Blob) -> None:
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """`replacing`, its OSErrors as a DataError with a way on."""
     try:
         with replacing(path) as stream:
-            stream.write(content)
-    except PermissionError as error:
-        # Windows refuses while somebody reads `path`. If a twin put the file there: fine.
-        if not _inspect(path, blob)[0]:
-            raise _write_error(path, error) from error
+            yield stream
     except OSError as error:
         raise _write_error(path, error) from error
 

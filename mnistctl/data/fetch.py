@@ -9,12 +9,15 @@ import urllib.error
 import urllib.request
 from email.message import Message
 from functools import partial
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from mnistctl import __version__
-from mnistctl.data.mnist import Blob, matches
+from mnistctl.data.images import Blob
+from mnistctl.data.mnist import checksum
+from mnistctl.errors import DataError
 from mnistctl.events import Reporter
+from mnistctl.files import reason
 
 ATTEMPTS = 3
 BACKOFF_SECONDS = 0.5
@@ -36,17 +39,18 @@ class FetchError(Exception):
         self.transient = transient
 
 
-def fetch(url: str, blob: Blob, reporter: Reporter) -> bytearray:
-    """The bytes of `blob` from `url`, verified by SHA-256. Progress is reported in bytes.
+def fetch(url: str, blob: Blob, target: BinaryIO, reporter: Reporter) -> None:
+    """Write `blob` from `url` to `target`, verified by its sum. Progress is reported in bytes.
 
     A server that is busy or breaks off is asked up to `ATTEMPTS` times with growing pauses; one
-    that can't be reached, or sends something else, only once. Raises FetchError with the reason.
+    that can't be reached, or sends something else, only once. Raises FetchError with the reason,
+    and DataError where `target` can't be written.
     """
     attempt = 1
     while True:
         reporter.begin(f"Downloading {blob.name}", blob.bytes, "bytes")
         try:
-            return _request(url, blob, reporter)
+            return _request(url, blob, target, reporter)
         except FetchError as error:
             if not error.transient or attempt == ATTEMPTS:
                 raise
@@ -57,17 +61,22 @@ def fetch(url: str, blob: Blob, reporter: Reporter) -> bytearray:
         attempt += 1
 
 
-def _request(url: str, blob: Blob, reporter: Reporter) -> bytearray:
-    content = bytearray()
+def _request(url: str, blob: Blob, target: BinaryIO, reporter: Reporter) -> None:
+    digest, expected = checksum(blob)
+    received = 0
+    target.seek(0)
+    target.truncate()
     try:
         request = urllib.request.Request(url, headers={"User-Agent": f"mnistctl/{__version__}"})
-        opener = _opener(2 * blob.bytes + OVERHEAD_BYTES)
+        opener = _opener(2 * blob.limit + OVERHEAD_BYTES)
         with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
             length = response.headers.get("Content-Length", "")
-            # One byte over the published size shows that a file is too long; more is never read.
-            while chunk := response.read(min(CHUNK_BYTES, blob.bytes + 1 - len(content))):
-                content += chunk
-                reporter.advance(min(len(content), blob.bytes))
+            # One byte over the limit shows that a file is too long; more is never read.
+            while chunk := response.read(min(CHUNK_BYTES, blob.limit + 1 - received)):
+                received += len(chunk)
+                digest.update(chunk)
+                _write(target, chunk)
+                reporter.advance(min(received, blob.bytes))
     except urllib.error.HTTPError as error:
         error.close()
         if error.code // 100 == 3:
@@ -81,12 +90,23 @@ def _request(url: str, blob: Blob, reporter: Reporter) -> bytearray:
         raise FetchError(f"not a usable address: {error}") from error
     except (OSError, http.client.HTTPException) as error:
         raise FetchError(_reason(error), transient=True) from error
-    promised = int(length) if length.isdecimal() and len(length) < 16 else blob.bytes
-    if len(content) < min(promised, blob.bytes):
-        raise FetchError(f"broke off after {len(content):,} of {blob.bytes:,} bytes", True)
-    if not matches(content, blob):
+    whole = blob.bytes if blob.sha256 else 0
+    promised = int(length) if length.isdecimal() and len(length) < 16 else whole
+    if received < min(promised, blob.limit):
+        raise FetchError(f"broke off after {received:,} of {whole or promised:,} bytes", True)
+    if digest.hexdigest() != expected:
         raise FetchError("sent something other than the published file")
-    return content
+
+
+def _write(target: BinaryIO, chunk: bytes) -> None:
+    """A full disk is not the server's fault, and no reason to ask it again."""
+    try:
+        target.write(chunk)
+    except OSError as error:
+        raise DataError(
+            f"can't write the download: {reason(error)}",
+            "make room there, or choose another place: mnistctl download --data-dir DIR",
+        ) from error
 
 
 class _Watched(io.RawIOBase):

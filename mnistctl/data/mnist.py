@@ -1,119 +1,114 @@
-"""The four published MNIST files: what they are, and reading them, verified, from a directory."""
+"""The IDX family: reading published files, verified, from a directory in torchvision's layout."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
+import re
 import shlex
 import sys
-from dataclasses import dataclass
+import zlib
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from mnistctl.data.images import LabelledImages
+from mnistctl.data.images import Blob, Dataset, IdxFile, LabelledImages, Published
 from mnistctl.errors import DataError
-from mnistctl.files import open_regular, reason
+from mnistctl.files import open_regular, read_regular, reason
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
+    from numpy.typing import NDArray
+
+SUMS_NAME = "SHA256SUMS"
+"""Beside files whose SHA-256 was not known before they were first had."""
+_SUM_LINE = re.compile(r"([0-9a-f]{64})  ([^/\0]+)")
+_GZIP = 16 + zlib.MAX_WBITS
+_TYPE_CODES = {"u1": 8, ">i4": 12}
 
 
-@dataclass(frozen=True)
-class Blob:
-    """A file whose every byte is known: its name, size in bytes and SHA-256."""
+class Copy(NamedTuple):
+    """A good copy of a file: its IDX bytes, its `.gz` where that was read, and its path."""
 
-    name: str
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class MnistFile:
-    """A published file in both of its forms: as downloaded and decompressed (the IDX format)."""
-
-    gz: Blob
-    raw: Blob
-    shape: tuple[int, ...]
+    raw: bytearray
+    gz: bytearray | None
+    source: str
 
 
-TRAIN_IMAGES = MnistFile(
-    gz=Blob(
-        "train-images-idx3-ubyte.gz",
-        9_912_422,
-        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-    ),
-    raw=Blob(
-        "train-images-idx3-ubyte",
-        47_040_016,
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    ),
-    shape=(60_000, 28, 28),
-)
-TRAIN_LABELS = MnistFile(
-    gz=Blob(
-        "train-labels-idx1-ubyte.gz",
-        28_881,
-        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-    ),
-    raw=Blob(
-        "train-labels-idx1-ubyte",
-        60_008,
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    ),
-    shape=(60_000,),
-)
-TEST_IMAGES = MnistFile(
-    gz=Blob(
-        "t10k-images-idx3-ubyte.gz",
-        1_648_877,
-        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-    ),
-    raw=Blob(
-        "t10k-images-idx3-ubyte",
-        7_840_016,
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    ),
-    shape=(10_000, 28, 28),
-)
-TEST_LABELS = MnistFile(
-    gz=Blob(
-        "t10k-labels-idx1-ubyte.gz",
-        4_542,
-        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-    ),
-    raw=Blob(
-        "t10k-labels-idx1-ubyte",
-        10_008,
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    ),
-    shape=(10_000,),
-)
-FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
-SPLIT_FILES: dict[str, tuple[MnistFile, MnistFile]] = {
-    "train": (TRAIN_IMAGES, TRAIN_LABELS),
-    "test": (TEST_IMAGES, TEST_LABELS),
-}
-
-
-def load(data_dir: Path, split: str) -> LabelledImages:
+def load(dataset: Dataset, split: str, data_dir: Path) -> LabelledImages:
     """A split as published.
 
-    Every load verifies the SHA-256 of what it read (a tenth of a second), so a file that changed
-    since it was downloaded is never used. Raises DataError where a file is missing or damaged.
+    Every load verifies what it read (of MNIST's size in a tenth of a second), so a file that
+    changed since it was downloaded is never used. What torchvision has put there, which nobody
+    has a SHA-256 of, must have the right size, header and labels.
+    Raises DataError where a file is missing or damaged.
     """
-    images, labels = (_load_file(data_dir, file) for file in SPLIT_FILES[split])
-    return LabelledImages(images, labels.long())
+    import torch
+
+    source = dataset.published
+    assert source is not None
+    images, labels = (_array(dataset, data_dir, file) for file in source.files[split])
+    if source.transposed:
+        images = images.transpose(0, 2, 1).copy()
+    if labels.ndim > 1:
+        labels = labels[:, 0]
+    classes = torch.from_numpy(labels.astype("i8")) - source.first_label
+    if not 0 <= int(classes.min()) <= int(classes.max()) < len(dataset.classes):
+        name = source.files[split][1].raw.name
+        raise DataError(f"{name} holds labels of no class", _hint(dataset, data_dir))
+    return LabelledImages(torch.from_numpy(images), classes)
 
 
-def fingerprint() -> str:
-    """SHA-256 over those of the published files."""
-    published = "".join(file.raw.sha256 for file in FILES)
-    return hashlib.sha256(published.encode()).hexdigest()
-
-
-def folders(directory: Path) -> tuple[Path, Path]:
+def folders(source: Published, directory: Path) -> tuple[Path, Path]:
     """Where the files may lie in `directory`: in torchvision's layout, or flat."""
-    return directory / "MNIST" / "raw", directory
+    return directory / source.folder, directory
+
+
+def find_copy(
+    source: Published, file: IdxFile, directory: Path, gz_first: bool = False
+) -> tuple[Copy | None, list[str]]:
+    """The first good copy of `file` in `directory`, and what was wrong with others.
+
+    Several data sets call their files alike: where they lie flat, only sums tell them apart.
+    """
+    problems = []
+    for folder in folders(source, directory):
+        sums = read_sums(folder)
+        for blob in (file.gz, file.raw) if gz_first else (file.raw, file.gz):
+            known = replace(blob, sha256=blob.sha256 or sums.get(blob.name, ""))
+            in_layout = blob is file.raw and folder != directory
+            if not (known.sha256 or known.md5 or in_layout):
+                continue
+            path = folder / blob.name
+            try:
+                content = read_blob(path, known)
+                if content is None:
+                    continue
+                raw = content if blob is file.raw else decompress(content, file, path)
+                check_header(raw, file, path)
+            except DataError as error:
+                problems.append(error.message)
+                continue
+            return Copy(raw, None if blob is file.raw else content, str(path)), problems
+    return None, problems
+
+
+def state(source: Published, data_dir: Path) -> str:
+    """`verified`, `missing`, or `damaged`: whether all files are in `data_dir` and intact."""
+    files = [file for pair in source.files.values() for file in pair]
+    found = [find_copy(source, file, data_dir) for file in files]
+    if all(copy for copy, _ in found):
+        return "verified"
+    return "damaged" if any(copy or problems for copy, problems in found) else "missing"
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """Name -> SHA-256 of the files in `folder` that were verified when they were downloaded."""
+    try:
+        text = read_regular(folder / SUMS_NAME, 1 << 20).decode()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    matches = map(_SUM_LINE.fullmatch, text.splitlines())
+    return {match[2]: match[1] for match in matches if match}
 
 
 def read_blob(path: Path, blob: Blob) -> bytearray | None:
@@ -124,47 +119,61 @@ def read_blob(path: Path, blob: Blob) -> bytearray | None:
     try:
         with open_regular(path, sys.maxsize) as stream:
             # One byte more shows that a file is too long; the rest of it is never read.
-            content = bytearray(stream.read(blob.bytes + 1) or b"")
+            content = bytearray(stream.read(blob.limit + 1) or b"")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise DataError(f"{path} can't be read: {reason(error)}") from error
-    if not matches(content, blob):
-        raise DataError(f"{path} is damaged: not the published file (its SHA-256 differs)")
+    digest, expected = checksum(blob)
+    digest.update(content)
+    if expected and digest.hexdigest() != expected:
+        kind = "SHA-256" if blob.sha256 else "MD5 sum"
+        raise DataError(f"{path} is damaged: not the published file (its {kind} differs)")
     return content
 
 
-def matches(content: bytes | bytearray, blob: Blob) -> bool:
-    """Whether `content` is the published one, by SHA-256."""
-    return hashlib.sha256(content).hexdigest() == blob.sha256
+def checksum(blob: Blob) -> tuple[hashlib._Hash, str]:
+    """A hash to feed with a blob's content, and what its hexdigest should then be ("": unknown)."""
+    if blob.sha256:
+        return hashlib.sha256(), blob.sha256
+    return hashlib.md5(usedforsecurity=False), blob.md5
 
 
-def decompress(content: bytes | bytearray) -> bytearray:
-    """The IDX bytes in the verified content of a `.gz` file."""
-    return bytearray(gzip.decompress(content))
+def decompress(content: bytes | bytearray, file: IdxFile, path: Path | str) -> bytearray:
+    """The IDX bytes in the content of a `.gz` file, `path` in errors. Raises DataError."""
+    stream = zlib.decompressobj(_GZIP)
+    try:
+        raw = bytearray(stream.decompress(content, file.raw.bytes + 1))
+    except zlib.error as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    return raw
 
 
-def _load_file(data_dir: Path, file: MnistFile) -> Tensor:
-    import torch
+def check_header(content: bytearray, file: IdxFile, path: Path) -> None:
+    """Raise DataError unless `content` says that it holds what `file` does, and has its size."""
+    said = bytes([0, 0, _TYPE_CODES[file.dtype], len(file.shape)])
+    said += b"".join(length.to_bytes(4) for length in file.shape)
+    if content[: len(said)] == said and len(content) == file.raw.bytes:
+        return
+    wanted = " x ".join(map(str, file.shape))
+    raise DataError(f"{path} is damaged: not an IDX file of {wanted} and {file.raw.bytes:,} bytes")
 
-    content = _read_any_copy(data_dir, file)
-    # IDX: a magic number of 4 bytes, then 4 bytes for the length of each dimension.
+
+def _array(dataset: Dataset, data_dir: Path, file: IdxFile) -> NDArray[np.generic]:
+    """The content of `file`, from the first good copy in `data_dir`."""
+    import numpy as np
+
+    assert dataset.published is not None
+    source = dataset.published
+    copy, problems = find_copy(source, file, data_dir)
+    if copy is None:
+        name = file.raw.name if source.archive else file.gz.name
+        problems.append(f"no {name} in {data_dir / source.folder} or {data_dir}")
+        raise DataError(problems[0], _hint(dataset, data_dir))
     header_bytes = 4 + 4 * len(file.shape)
-    return torch.frombuffer(content, dtype=torch.uint8, offset=header_bytes).reshape(file.shape)
+    return np.frombuffer(copy.raw, file.dtype, offset=header_bytes).reshape(file.shape)
 
 
-def _read_any_copy(data_dir: Path, file: MnistFile) -> bytearray:
-    """The IDX bytes of `file` from the first good copy in `data_dir`."""
-    problems = []
-    for folder in folders(data_dir):
-        for blob in (file.raw, file.gz):
-            try:
-                content = read_blob(folder / blob.name, blob)
-            except DataError as error:
-                problems.append(error.message)
-                continue
-            if content is not None:
-                return content if blob is file.raw else decompress(content)
-    problems.append(f"no {file.gz.name} in {folders(data_dir)[0]} or {data_dir}")
-    hint = f"mnistctl download --data-dir {shlex.quote(str(data_dir))}"
-    raise DataError(problems[0], hint=hint)
+def _hint(dataset: Dataset, data_dir: Path) -> str:
+    chosen = "" if dataset.name == "mnist" else f" --dataset {dataset.name}"
+    return f"mnistctl download{chosen} --data-dir {shlex.quote(str(data_dir))}"

@@ -16,7 +16,9 @@ from torch import Generator, Tensor
 
 from mnistctl.data.images import MNIST_SIZES, SPLITS, LabelledImages
 from mnistctl.data.strokes import WAYS
+from mnistctl.events import NullReporter, Reporter
 
+SILENT = NullReporter()
 CHUNK = 250
 SAMPLES = 64
 BOX = 20.0
@@ -38,14 +40,21 @@ class Pen(NamedTuple):
     """(10,): how many it has."""
 
 
-def load(split: str, seed: int = 0) -> LabelledImages:
+def load(split: str, seed: int = 0, reporter: Reporter = SILENT) -> LabelledImages:
     """A split of MNIST's size.
 
     The same seed gives the same bits on one machine; another processor or release of PyTorch may
     round some pixels differently. `train` and `test` share no random numbers. Classes are
     balanced exactly.
     """
-    chunks = list(_chunks(split, seed))
+    reporter.begin(f"drawing {split} digits", MNIST_SIZES[split], "images")
+    chunks = []
+    try:
+        for chunk in _chunks(split, seed):
+            chunks.append(chunk)
+            reporter.advance(CHUNK * len(chunks))
+    finally:
+        reporter.end()
     images, labels = (torch.cat(parts) for parts in zip(*chunks, strict=True))
     return LabelledImages(images, labels.long())
 

@@ -61,15 +61,19 @@ def chart(
             column = _place(x, left, right, columns)
             cells[height - 1 - _place(y, low, high, height)][column] = (mark, colour)
     labels = {height - 1 - _place(y, low, high, height): y for y in round_ticks(low, high, 4)}
-    text = Text(f"{title}\n", no_wrap=True, overflow="crop")
+    text = Text(f"{title} over {x_label}\n", no_wrap=True, overflow="crop")
     for row, line in enumerate(cells):
         label = f"{labels[row]:.6g}" if row in labels else ""
         text.append(f"{label:>{LABEL_WIDTH}} {'│' if blocks else '|'}")
         for mark, colour in line:
             text.append(mark, Style(color=colour) if colour else None)
         text.append("\n")
-    indent = " " * (LABEL_WIDTH + 2)
-    text.append(f"{indent}{_x_axis(left, right, columns, x_label)}\n")
+    indent, axis = " " * (LABEL_WIDTH + 2), [" "] * columns
+    for x in round_ticks(left, right, 5):
+        written = f"{x:.6g}"
+        start = min(_place(x, left, right, columns), columns - len(written))
+        axis[start : start + len(written)] = written
+    text.append(f"{indent}{''.join(axis)}\n")
     for number, own in enumerate(series):
         style = Style(color=COLOURS[number % len(COLOURS)])
         text.append(indent + marks[number % len(marks)], style)
@@ -88,21 +92,6 @@ def round_ticks(low: float, high: float, number: int) -> list[float]:
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     # Multiplied, not added up: 3 * 0.1 rounded is 0.3.
     return [round(k * step, 12) for k in range(first, last + 1)]
-
-
-def _x_axis(left: float, right: float, columns: int, label: str) -> str:
-    """A line with round numbers below their columns, and `label` where there is room."""
-    line = [" "] * columns
-    for x in round_ticks(left, right, 5):
-        written = f"{x:.6g}"
-        start = min(_place(x, left, right, columns), columns - len(written))
-        line[start : start + len(written)] = written
-    middle = f"  {label}  "
-    for start in sorted(range(columns - len(middle)), key=lambda k: abs(2 * k - columns)):
-        if not "".join(line[start : start + len(middle)]).strip():
-            line[start : start + len(middle)] = middle
-            break
-    return "".join(line).rstrip()
 
 
 def scatter(
@@ -142,6 +131,7 @@ def scatter(
             else:
                 text.append(" ")
         text.append("\n")
+    text.right_crop(1)
     return text
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnistctl.draw.style import show_names_as_text
 from mnistctl.errors import MnistctlError, UsageError
 from mnistctl.files import reason, replacing, try_place
 
@@ -36,6 +37,7 @@ def save_figure(figure: "Figure", path: Path) -> Path:
     from matplotlib import rc_context
 
     ending = _ending(path)
+    show_names_as_text(figure)
     with _naming(path), replacing(path) as file, warnings.catch_warnings():
         # A file's name may have letters that the font lacks: it is drawn with boxes for them.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
@@ -48,7 +50,7 @@ def _ending(path: Path) -> str:
     ending = path.suffix.lower()
     if ending not in FORMATS:
         raise UsageError(
-            f"can't tell the picture format of '{path}'",
+            f"can't tell the figure's format from '{path}'",
             f"end the name in one of: {', '.join(FORMATS)}",
         )
     return ending

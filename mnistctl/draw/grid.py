@@ -9,7 +9,15 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mnistctl.draw.style import GREYS, SIGNED, SMALL, SMALL_LETTER, bare, colours_of, new_figure
+from mnistctl.draw.style import (
+    GREYS,
+    SIGNED,
+    SMALL,
+    SMALL_LETTER,
+    bare,
+    colours_of,
+    new_figure,
+)
 from mnistctl.draw.terminal import has_colours, image_text
 from mnistctl.draw.types import Axes, Figure, Pixels, Values
 
@@ -26,8 +34,8 @@ class ImageGrid:
     """Images (height, width) with a caption, of one line or more, beneath each.
 
     They are uint8 pixels, RGB too, or where `colour_map` is no grey values of any size in one
-    scale. A figure has `columns` to a row, each at least `inches` wide. A terminal shows the rows
-    that `fit` on its screen, or all.
+    scale. A figure has `columns` to a row, each at least `inches` wide. A terminal shows all, or
+    the rows that `fit` on its screen, of the first images or, to `spread`, of evenly spaced ones.
     """
 
     images: Any
@@ -36,6 +44,7 @@ class ImageGrid:
     columns: int = 8
     inches: float = 0.95
     fit: bool = False
+    spread: bool = False
 
     @cached_property
     def _lines(self) -> int:
@@ -64,7 +73,9 @@ class ImageGrid:
     def figure(self, title: str, scale: str = "") -> Figure:
         """The grid alone; beside it a bar of its colours, if `scale` names them."""
         width, height = self.size
-        figure = new_figure(max(4.5, width + (1.0 if scale else 0.0)), height, title)
+        if scale:
+            width, height = width + 1.0, max(2.4, height)
+        figure = new_figure(max(4.5, width), height, title)
         axes = figure.subplots()
         self.draw(axes)
         if scale:
@@ -116,10 +127,12 @@ class ImageGrid:
             each = max(-(-len(own) // 2) for own in small) + self._lines + 1
             rows = max(1, (console.height - ROWS_BENEATH - beneath) // each)
             shown = min(shown, rows * columns)
-        grid = tiles(small[:shown], self.captions[:shown], console, columns, width)
+        kept = [k * len(small) // shown if self.spread else k for k in range(shown)]
+        captions = [self.captions[k] for k in kept]
+        grid = tiles([small[k] for k in kept], captions, console, columns, width)
         if shown == len(small):
             return grid
-        return Group(grid, Text(f"{len(small) - shown} more with --count {len(small)}"))
+        return Group(grid, Text("The screen is full: more with --count N, or with --output FILE"))
 
 
 def tiles(
@@ -130,7 +143,7 @@ def tiles(
     for _ in range(min(columns, len(images))):
         grid.add_column(width=width, no_wrap=True, overflow="crop")
     cells = [
-        Text.assemble(image_text(image, console), caption + "\n", overflow="crop", no_wrap=True)
+        Text.assemble(image_text(image, console), f"\n{caption}\n", overflow="crop", no_wrap=True)
         for image, caption in zip(images, captions, strict=True)
     ]
     for first in range(0, len(cells), columns):

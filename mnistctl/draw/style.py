@@ -1,6 +1,9 @@
 """What all figures share: margins, fonts, colours that people of any colour vision tell apart."""
 
+import re
+from collections.abc import Callable
 from textwrap import fill
+from typing import Any
 
 from mnistctl.draw.types import Axes, Figure, Pixels, Values
 from mnistctl.text import escaped
@@ -34,14 +37,36 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     figure = Figure(figsize=(width, height))
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN))
     lines = fill(escaped(title), int((width - 2 * MARGIN) * _LETTERS_PER_INCH))
-    # A dollar sign in a file's name would start a formula.
-    figure.suptitle(lines.replace("$", r"\$"), fontsize=TITLE_SIZE)
+    figure.suptitle(lines, fontsize=TITLE_SIZE)
     return figure
 
 
-def drawn(text: str) -> str:
-    """A name from elsewhere as matplotlib draws it: nothing that breaks an SVG, no formula."""
-    return escaped(text).replace("$", r"\$")
+def drawn(text: str, keep: str = "") -> str:
+    """A name as matplotlib draws it: nothing that breaks an SVG, and no formula."""
+    return re.sub(r"(?<!\\)\$", r"\\$", escaped(text, keep))
+
+
+def show_names_as_text(figure: Figure) -> None:
+    """Draw names of files, runs and classes as they are, in titles, legends, labels and ticks.
+
+    To be called last: whatever is to be seen is in `figure` by then.
+    """
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+    ticks: set[int] = set()
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        named = axis.get_major_formatter()
+        if isinstance(named, FixedFormatter | FuncFormatter):  # of names; others write numbers
+            axis.set_major_formatter(_drawn_by(named))
+        ticks |= {id(text) for text in axis.get_ticklabels(which="both")}
+    for text in figure.findobj(Text):
+        if id(text) not in ticks:
+            text.set_text(drawn(text.get_text(), keep="\n"))
+
+
+def _drawn_by(formatter: Callable[[float, Any], str]) -> Callable[[float, Any], str]:
+    return lambda x, place: drawn(formatter(x, place), keep="\n")
 
 
 def bare(axes: Axes) -> None:

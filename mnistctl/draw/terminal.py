@@ -98,6 +98,7 @@ def image_text(pixels: Pixels, console: Console) -> Text:
             levels = (top.mean(1) + bottom.mean(1)) * (len(shades) - 1) / 510
             text.append("".join(shades[round(level)] for level in levels))
         text.append("\n")
+    text.right_crop(1)
     return text
 
 

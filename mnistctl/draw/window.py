@@ -5,6 +5,9 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mnistctl.draw.style import show_names_as_text
+from mnistctl.text import escaped
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -26,7 +29,8 @@ def show_window(figure: "Figure", title: str) -> str | None:
         root = tkinter.Tk(className="mnistctl")
     except tkinter.TclError as error:
         return f"the display can't be used ({error})"
-    root.title(title)
+    root.title(escaped(title))
+    show_names_as_text(figure)
     canvas = backend.FigureCanvasTkAgg(figure, master=root)
     backend.NavigationToolbar2Tk(canvas, root).update()
     canvas.get_tk_widget().pack(fill="both", expand=True)

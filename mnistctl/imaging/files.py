@@ -55,6 +55,8 @@ def expand(argument: str) -> list[str]:
     expanded gives what it matches; anything else gives itself, whether it is there or not.
     Raises ImageError when a directory has none or can't be read, or a pattern matches nothing.
     """
+    if "://" in argument:
+        raise ImageError(f"{argument}: URLs are not supported, download the picture first")
     path = Path(argument)
     if argument == STDIN or os.path.isfile(argument):
         return [argument]

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from math import ceil, floor
+from typing import Literal
 
 import numpy as np
+from PIL import Image
 
 from mnistctl.imaging.digits import TWO_DIGITS, Piece, digit_pieces, main_piece
 from mnistctl.imaging.files import Picture
@@ -60,6 +62,37 @@ def prepare(picture: Picture, invert: Invert = "auto", keep_steps: bool = False)
     piece = main_piece(page)
     steps = _steps(picture, ink, page) if keep_steps else ()
     return _prepared(picture, ink, piece, _doubt(ink, page, piece), steps)
+
+
+def prepared_as(
+    how: Literal["ink", "resize"],
+    picture: Picture,
+    invert: Invert = "auto",
+    keep_steps: bool = False,
+) -> Prepared:
+    """A picture as networks see it: its ink in MNIST's form, or the whole of it, scaled."""
+    if how == "resize":
+        return resize(picture, invert)
+    return prepare(picture, invert, keep_steps)
+
+
+def resize(picture: Picture, invert: Invert = "auto") -> Prepared:
+    """The whole picture in grey, scaled to 28x28 with antialiasing, whatever its proportions.
+
+    Dark and light stay as they are, unless `invert` is "yes".
+    """
+    import torch
+    from torchvision.transforms.v2.functional import resize as scale
+
+    grey = picture.pixels
+    if grey.ndim == 3:
+        grey = np.asarray(Image.fromarray(grey).convert("L"))
+    if grey.shape != (SIDE, SIDE):
+        scaled = scale(torch.from_numpy(grey.copy()).unsqueeze(0), [SIDE, SIDE], antialias=True)
+        grey = scaled[0].numpy()
+    pixels = 255 - grey if invert == "yes" else grey
+    box = (0, 0, picture.width, picture.height)
+    return Prepared(pixels, box, steps=(("image", picture.pixels),))
 
 
 def find_digits(picture: Picture, invert: Invert = "auto") -> list[Prepared]:

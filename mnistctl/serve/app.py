@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from mnistctl import __version__
+from mnistctl.data.images import Preparation
 from mnistctl.engine.inference.predict import Predictions, Unreadable, prepare_digits
 from mnistctl.errors import ImageError, MnistctlError, UsageError, unknown
 from mnistctl.imaging.files import Picture, read_image
@@ -134,7 +135,10 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         network = await service.network(question.checkpoint)
         contents = [(await upload.read(), upload.filename or "image") for upload in image]
         found = await asyncio.gather(
-            *(in_thread(service.preparing, _prepared, *c, question) for c in contents)
+            *(
+                in_thread(service.preparing, _prepared, *c, question, network.model.prepare)
+                for c in contents
+            )
         )
         errors = [own for own in found if isinstance(own, Unreadable)]
         if len(errors) == len(found):
@@ -227,9 +231,11 @@ def _add_collection(app: FastAPI, service: Service, collection: Collection) -> N
         return {"removed": name}
 
 
-def _prepared(content: bytes, name: str, question: Question) -> Sequence[Prepared] | Unreadable:
+def _prepared(
+    content: bytes, name: str, question: Question, how: Preparation
+) -> Sequence[Prepared] | Unreadable:
     try:
-        return prepare_digits(read_image(content, name), question.invert, question.multi)
+        return prepare_digits(read_image(content, name), question.invert, question.multi, how)
     except ImageError as error:
         return Unreadable(name, error.message)
 

@@ -23,7 +23,7 @@ from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.errors import UsageError, unknown
 from mnistctl.imaging.files import Picture
 from mnistctl.imaging.ink import Invert
-from mnistctl.imaging.prepare import prepare
+from mnistctl.imaging.prepare import prepared_as
 from mnistctl.serve.networks import Network
 
 NUM_STEPS = 64
@@ -47,7 +47,7 @@ def explain(
     Raises UsageError for a class or number that there isn't, CheckpointError.
     """
     predictor = network.explained.predictor
-    whole = prepare(picture, invert, keep_steps=True)
+    whole = prepared_as(network.model.prepare, picture, invert, keep_steps=True)
     found = prepare_digits(picture, invert, multi) if multi else [whole]
     if not 0 <= number < len(found):
         raise UsageError(f"number {number}: the picture has {len(found)}, from 0")

@@ -52,12 +52,7 @@ def read_archive(path: Path) -> Archive:
 
     Raises CheckpointError, naming the file, when it is missing, damaged or hostile.
     """
-    try:
-        raw = read_regular(path, MAX_BYTES)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} does not exist") from error
-    except OSError as error:
-        raise CheckpointError(f"can't read {path}: {reason(error)}") from error
+    raw = read_model_file(path)
     sealed = _check_seal(path, raw)
     records = _records(path, raw)
     if records.get(_BYTE_ORDER, b"little") != sys.byteorder.encode():
@@ -71,6 +66,16 @@ def read_archive(path: Path) -> Archive:
     if not isinstance(claimed, dict) or not all(isinstance(key, str) for key in claimed):
         raise CheckpointError(f"{path} holds no dict of names to tensors", EXPECTED)
     return Archive(claimed, storages, sealed)
+
+
+def read_model_file(path: Path) -> bytes:
+    """The content of a file of at most MAX_BYTES. Raises CheckpointError, naming it."""
+    try:
+        return read_regular(path, MAX_BYTES)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} does not exist") from error
+    except OSError as error:
+        raise CheckpointError(f"can't read {path}: {reason(error)}") from error
 
 
 def seal(archive: bytes) -> bytes:

@@ -8,6 +8,24 @@ from mnistctl.recipes import Recipe, check_fields
 MAX_MEMBERS = 100
 
 
+def program_words(world_size: int) -> list[str]:
+    """The words that start this program as so many processes that train together."""
+    if world_size == 1:
+        return ["mnistctl"]
+    return ["torchrun", "--standalone", f"--nproc-per-node={world_size}", "-m", "mnistctl"]
+
+
+@dataclass(frozen=True)
+class Init:
+    """The checkpoint whose weights a run begins with."""
+
+    checkpoint: str
+    """Path of the file."""
+    sha256: str
+    member: int = 0
+    """Which of its networks, where it is an ensemble."""
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """What a run computes (recipe to precision), what it reports, and where it came from."""
@@ -36,6 +54,8 @@ class RunConfig:
     versions: dict[str, str]
     ensemble: int = 1
     """Networks trained, of this and the following seeds, to answer as one."""
+    init: Init | None = None
+    """None: the initial weights are drawn from the seed."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` is its inverse."""
@@ -45,7 +65,8 @@ class RunConfig:
     def from_dict(cls, data: dict[str, Any]) -> "RunConfig":
         """Rebuild from `to_dict`. Raises TypeError, KeyError or ValueError on another shape."""
         recipe, classes = Recipe.from_dict(data["recipe"]), tuple(data["classes"])
-        config = cls(**{**data, "recipe": recipe, "classes": classes})
+        init = Init(**data["init"]) if data.get("init") else None
+        config = cls(**{**data, "recipe": recipe, "classes": classes, "init": init})
         check_fields(config)
         counts = min(
             config.log_every, len(classes), config.ensemble, MAX_MEMBERS + 1 - config.ensemble
@@ -65,4 +86,5 @@ class RunConfig:
             "classes": self.classes,
             "seed": self.seed,
             "validation": self.validation,
+            "init": self.init,
         }

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from mnistctl.errors import CheckpointError
 from mnistctl.store.checkpoint import Checkpoint, load
+from mnistctl.store.find import REAL_PATH, match_run, typed_path
 from mnistctl.store.rotation import is_ensemble, load_best, load_newest
 from mnistctl.store.runs import (
     BEST_NAME,
+    CHECKPOINT_NAMES,
     LAST_NAME,
-    PREVIOUS_NAME,
     RunInfo,
     describe,
     is_run,
@@ -19,7 +20,6 @@ from mnistctl.store.runs import (
 )
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "shipped.pt"
-_REAL_PATH = "give the real path"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def resolve(argument: str | None, store: Path) -> ResolvedCheckpoint:
         return _latest(store)
     if argument == "best":
         return _of_run(_best(store).directory, " (best validation accuracy)")
-    path = _path(argument)
+    path = typed_path(argument)
     if len(path.parts) == 1 and is_run(store / argument):
         return _of_run(match_run(argument, store).directory)
     if os.path.isdir(path):
@@ -55,55 +55,6 @@ def resolve(argument: str | None, store: Path) -> ResolvedCheckpoint:
     if os.path.exists(path) or path.suffix in (".pt", ".pth") or len(path.parts) > 1:
         return _of_file(path)
     return _of_run(match_run(argument, store).directory)
-
-
-def find_run(argument: str, store: Path) -> RunInfo:
-    """The run to continue: its directory, its name, the beginning of it, or `latest` of any state.
-
-    Raises CheckpointError that lists the candidates.
-    """
-    path = _path(argument)
-    if ".." in path.parts:
-        raise CheckpointError(f"'{argument}' can't name a run", "give its name, and its --store")
-    if argument == "latest":
-        runs = list_runs(store)
-        if not runs:
-            raise CheckpointError(f"no run in the store {store}", "start one: mnistctl train")
-        return runs[-1]
-    if len(path.parts) == 1:
-        return match_run(argument, store)
-    if os.path.islink(path):
-        raise CheckpointError(f"run {path} is a symbolic link: refused", _REAL_PATH)
-    if not os.path.isdir(path) or not is_run(path):
-        raise CheckpointError(f"{path} is no run's directory", "see mnistctl train --list-runs")
-    return describe(path)
-
-
-def match_run(name: str, store: Path) -> RunInfo:
-    """The run called `name`, or the only one whose name begins so.
-
-    Raises CheckpointError that lists the candidates.
-    """
-    runs = list_runs(store)
-    matches = [run for run in runs if run.name == name]
-    matches = matches or [run for run in runs if run.name.startswith(name)]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        names = ", ".join(run.name for run in matches)
-        raise CheckpointError(f"'{name}' is the beginning of several runs: {names}", "name one")
-    if os.path.islink(store / name):
-        raise CheckpointError(f"run '{name}' is a symbolic link: refused", _REAL_PATH)
-    known = ", ".join(run.name for run in runs[-8:]) or "none yet"
-    raise CheckpointError(
-        f"no checkpoint file and no run called '{name}' in the store {store}", f"runs: {known}"
-    )
-
-
-def _path(argument: str) -> Path:
-    if not argument or "\0" in argument:
-        raise CheckpointError(f"{argument!r} can't name a checkpoint", "give a file or a run")
-    return Path(argument)
 
 
 def _finished(store: Path) -> list[RunInfo]:
@@ -145,7 +96,7 @@ def _best(store: Path) -> RunInfo:
 
 def _of_file(path: Path) -> ResolvedCheckpoint:
     name = path.name
-    if name in (LAST_NAME, PREVIOUS_NAME, BEST_NAME):  # as those of every run are called
+    if name in CHECKPOINT_NAMES:  # as those of every run are called
         name = f"{path.resolve().parent.name}/{name}"
     return ResolvedCheckpoint(path, load(path), name, str(path))
 
@@ -153,7 +104,7 @@ def _of_file(path: Path) -> ResolvedCheckpoint:
 def _of_run(directory: Path, how: str = "") -> ResolvedCheckpoint:
     """A run's model: best.pt where validation images were held out, else last.pt."""
     if directory.is_symlink():
-        raise CheckpointError(f"run {directory} is a symbolic link: refused", _REAL_PATH)
+        raise CheckpointError(f"run {directory} is a symbolic link: refused", REAL_PATH)
     name = directory.resolve().name
     label = f"run {name}{how}"
     if is_ensemble(directory):

@@ -107,5 +107,6 @@ class TrainResult:
             "test": result["test"],
             "validation": result["validation"],
             "settings": config.recipe.to_dict(),
+            "init": config.init.checkpoint if config.init else None,
             **members,
         }

@@ -28,6 +28,7 @@ from mnistctl.text import parse_json, to_json
 
 CONFIG_NAME, RESULT_NAME = "config.json", "result.json"
 LAST_NAME, PREVIOUS_NAME, BEST_NAME = "last.pt", "previous.pt", "best.pt"
+CHECKPOINT_NAMES = (LAST_NAME, PREVIOUS_NAME, BEST_NAME)
 MEMBERS_NAME = "members"
 """Within the directory of an ensemble: the store of its members' runs."""
 STAGING_NAME = ".staging"
@@ -61,12 +62,16 @@ def check_name(name: str) -> str:
 
     Refused: separators, `..`, reserved words, what looks like a file, Windows devices.
     """
-    fits = _NAME.fullmatch(name) and ".." not in name and not name.endswith((".", ".pt", ".pth"))
+    fits = (
+        _NAME.fullmatch(name)
+        and ".." not in name
+        and not name.endswith((".", ".pt", ".pth", ".onnx"))
+    )
     if not fits or name in RESERVED_NAMES or _WINDOWS_DEVICE.fullmatch(name):
         raise UsageError(
             f"'{name}' can't name a run",
             "use letters, digits, '.', '_', '-', at most 100, beginning with a letter or digit"
-            f" (and not {', '.join(RESERVED_NAMES)}, *.pt or a device of Windows)",
+            f" (and not {', '.join(RESERVED_NAMES)}, *.pt, *.onnx or a device of Windows)",
         )
     return name
 
@@ -178,14 +183,19 @@ def writing(directory: Path) -> Iterator[None]:
         except OSError as error:
             raise CheckpointError(f"can't write to {directory}: {reason(error)}") from error
         if not free:
-            raise CheckpointError(
-                f"run '{directory.name}' is being trained by another process",
-                "wait for it, or start another run",
-            )
+            raise being_trained(directory)
         with contextlib.suppress(OSError):
             sweep_temporary(directory)
             (directory / STAGING_NAME).unlink(missing_ok=True)
         yield
+
+
+def being_trained(directory: Path) -> CheckpointError:
+    """The error for a run that another process writes."""
+    return CheckpointError(
+        f"run '{directory.name}' is being trained by another process",
+        "wait for it, or start another run",
+    )
 
 
 def write_json(directory: Path, name: str, document: dict[str, Any]) -> None:
@@ -220,8 +230,8 @@ def is_run(directory: Path) -> bool:
     return any(os.path.exists(directory / name) for name in (CONFIG_NAME, LAST_NAME, PREVIOUS_NAME))
 
 
-def list_runs(store: Path) -> list[RunInfo]:
-    """All runs of a store, oldest first. Symbolic links and plain files are passed over.
+def run_directories(store: Path) -> list[Path]:
+    """The directory of each run of a store. Symbolic links and plain files are passed over.
 
     Raises CheckpointError when the store can't be read.
     """
@@ -232,7 +242,12 @@ def list_runs(store: Path) -> list[RunInfo]:
             entries = [Path(e) for e in found if e.is_dir(follow_symlinks=False)]
     except OSError as error:
         raise CheckpointError(f"can't read the store {store}: {reason(error)}") from error
-    runs = [describe(path) for path in entries if path.name[0] != "." and is_run(path)]
+    return [path for path in entries if path.name[0] != "." and is_run(path)]
+
+
+def list_runs(store: Path) -> list[RunInfo]:
+    """All runs of a store, oldest first. Raises CheckpointError when the store can't be read."""
+    runs = [describe(path) for path in run_directories(store)]
     return sorted(runs, key=lambda run: (run.modified, run.name))
 
 

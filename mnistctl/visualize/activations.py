@@ -10,16 +10,8 @@ from mnistctl.draw.grid import GAP, LINE, ImageGrid
 from mnistctl.draw.style import MAGNITUDES, draw_image, new_figure
 from mnistctl.draw.terminal import image_text
 from mnistctl.draw.types import Figure, Values
+from mnistctl.visualize import sources
 from mnistctl.visualize.registry import kind
-from mnistctl.visualize.sources import (
-    Count,
-    ImageSource,
-    LoadedModel,
-    ModelSource,
-    OneImage,
-    load_image,
-    model_document,
-)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,11 +21,13 @@ COLUMNS, INCHES = 16, 0.62
 
 
 @kind("activations", "--index 7", "--image photo.png --count 8 --output activations.png")
-def activations(model: ModelSource, image: ImageSource, count: Count = None) -> "ActivationsView":
+def activations(
+    model: sources.Model, image: sources.Image, count: sources.Count = None
+) -> "ActivationsView":
     """The feature maps of every convolutional layer for one image, the strongest first."""
     from mnistctl.engine.inference.activations import feature_maps, need_conv_layers
 
-    loaded, shown = load_image(model, image)
+    loaded, shown = image.load_with(model)
     network = model.network_of(loaded)
     layers = need_conv_layers(network, "activations", "see its first layer: visualize filters")
     maps = feature_maps(layers, network, loaded.predictor.inputs(shown.tensor))
@@ -78,8 +72,8 @@ def _strongest(name: str, maps: "Tensor", count: int) -> LayerMaps:
 class ActivationsView:
     """An image and every layer's feature maps."""
 
-    model: LoadedModel
-    shown: OneImage
+    model: sources.LoadedModel
+    shown: sources.OneImage
     layers: list[LayerMaps]
 
     @property
@@ -88,7 +82,7 @@ class ActivationsView:
 
     def to_dict(self) -> dict[str, Any]:
         layers = [layer.to_dict() for layer in self.layers]
-        return {**model_document(self.model), **self.shown.origin, "layers": layers}
+        return {**sources.model_document(self.model), **self.shown.origin, "layers": layers}
 
     def figure(self) -> Figure:
         """The image above rows of feature maps for each layer, brighter = stronger."""

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mnistctl.draw.text import accuracy_text
-from mnistctl.visualize.sources import LoadedModel, ModelSource, SplitSource, model_document
+from mnistctl.text import accuracy_text
+from mnistctl.visualize import sources
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mnistctl.data.registry import LabelledImages
+    from mnistctl.data.images import LabelledImages
     from mnistctl.engine.inference.scores import Scores
 
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Answers:
     """Logits float32 (n, classes) of a network on the images of a split."""
 
-    model: LoadedModel
+    model: sources.LoadedModel
     dataset: str
     split: str
     data: "LabelledImages"
@@ -62,10 +62,10 @@ class Answers:
     def document(self) -> dict[str, Any]:
         """The part of a JSON document that `evaluate` shares."""
         where = {"dataset": self.dataset, "split": self.split}
-        return {**model_document(self.model), **where, **self.scores.brief()}
+        return {**sources.model_document(self.model), **where, **self.scores.brief()}
 
 
-def ask(models: list[LoadedModel], source: SplitSource) -> list[Answers]:
+def ask(models: list[sources.LoadedModel], source: sources.Split) -> list[Answers]:
     """The answers of every model to the same images. Raises UsageError or DataError."""
     name = source.name_for(*models)
     data = source.load(name)
@@ -75,6 +75,6 @@ def ask(models: list[LoadedModel], source: SplitSource) -> list[Answers]:
     ]
 
 
-def ask_one(model: ModelSource, source: SplitSource) -> Answers:
+def ask_one(model: sources.Model, source: sources.Split) -> Answers:
     """The answers of one. Raises UsageError, CheckpointError, DataError or DeviceError."""
     return ask([model.load()], source)[0]

@@ -9,18 +9,17 @@ from rich.table import Table
 
 from mnistctl.draw.style import BLUE, GREY, ORANGE, new_figure, open_frame
 from mnistctl.draw.terminal import has_blocks
-from mnistctl.draw.text import percent
 from mnistctl.draw.types import Figure
+from mnistctl.text import percent
+from mnistctl.visualize import sources
 from mnistctl.visualize.answers import Answers, ask_one
 from mnistctl.visualize.registry import kind
-from mnistctl.visualize.sources import ModelSource, SplitSource
 
 LEAST_BAR, MAX_BAR = 8, 40
-TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1]
 
 
 @kind("calibration", "", "-c best --output calibration.png")
-def calibration(model: ModelSource, data: SplitSource) -> "CalibrationView":
+def calibration(model: sources.Model, data: sources.Split) -> "CalibrationView":
     """Accuracy against confidence, and the expected calibration error."""
     return CalibrationView(ask_one(model, data))
 
@@ -88,8 +87,6 @@ class CalibrationView:
         diagram.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfect calibration")
         diagram.set_ylim(0, 1.02)
         diagram.set_xlim(0, 1)
-        diagram.set_xticks(TICKS, [f"{own:g}" for own in TICKS])
-        diagram.set_yticks(TICKS, [f"{own:g}" for own in TICKS])
         diagram.set_ylabel("accuracy")
         diagram.legend(loc="upper left", frameon=False)
         histogram.bar([own["low"] + step / 2 for own in self.bins], counts, 0.94 * step, color=BLUE)

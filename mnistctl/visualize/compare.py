@@ -10,11 +10,11 @@ from rich.text import Text
 
 from mnistctl.draw.grid import ImageGrid
 from mnistctl.draw.style import BLUE, GREY, VERMILLION, bare, new_figure
-from mnistctl.draw.text import counted, percent
 from mnistctl.draw.types import Axes, Figure
+from mnistctl.text import counted, percent
+from mnistctl.visualize import sources
 from mnistctl.visualize.answers import Answers, ask
 from mnistctl.visualize.registry import kind
-from mnistctl.visualize.sources import Count, ModelPair, SplitSource
 
 DEFAULT_COUNT = 24
 LEAST_P = 1e-12
@@ -24,7 +24,9 @@ COLOURS = {"only_a": BLUE, "only_b": VERMILLION}
 
 
 @kind("compare", "-c best -c shipped", "-c fast-1 -c standard-1 --output compare.png")
-def compare(models: ModelPair, data: SplitSource, count: Count = None) -> "CompareView":
+def compare(
+    models: sources.Pair, data: sources.Split, count: sources.Count = None
+) -> "CompareView":
     """Two networks: where they disagree, and whether the difference is significant."""
     a, b = ask(models.load_all(), data)
     return CompareView(a, b, count)

@@ -12,9 +12,9 @@ from rich.text import Text
 from mnistctl.draw import terminal
 from mnistctl.draw.style import SMALL, new_figure
 from mnistctl.draw.types import Figure
+from mnistctl.visualize import sources
 from mnistctl.visualize.answers import Answers, ask_one
 from mnistctl.visualize.registry import kind
-from mnistctl.visualize.sources import ModelSource, SplitSource
 
 if TYPE_CHECKING:
     from mnistctl.engine.inference.scores import Scores
@@ -27,7 +27,7 @@ MAX_NUMBERED = 20
 
 
 @kind("confusion", "", "-c best --output confusion.png", "--split train --json")
-def confusion(model: ModelSource, data: SplitSource) -> "ConfusionView":
+def confusion(model: sources.Model, data: sources.Split) -> "ConfusionView":
     """The confusion matrix of a network on a split."""
     return ConfusionView(ask_one(model, data))
 

@@ -15,26 +15,33 @@ from rich.text import Text
 from mnistctl.data.registry import DATASETS
 from mnistctl.draw.chart import HEIGHT, LEAST_HEIGHT, Series, chart
 from mnistctl.draw.style import LINES, SMALL, new_figure, open_frame
-from mnistctl.draw.text import percent
-from mnistctl.draw.types import Axes, Figure
+from mnistctl.draw.types import Figure
 from mnistctl.errors import CheckpointError
 from mnistctl.store.metrics import read_metrics
 from mnistctl.store.runs import MEMBERS_NAME, RunInfo, describe, list_runs
+from mnistctl.text import brief, percent
+from mnistctl.visualize import sources
 from mnistctl.visualize.registry import kind
-from mnistctl.visualize.sources import RunsSource
 
 Points = Sequence[tuple[float, float]]
-X_LABEL = "epochs"
 LEGEND_INCHES = 0.42
 """Height of a run's two lines in the legend."""
+LEGEND_LETTERS = 30
+"""Of a run's name."""
 POLL_SECONDS = 0.5
 PATIENCE = 3.0
 """Seconds that a run may be between being made and being trained, or between two trainings."""
+LOOKS: dict[str, dict[str, Any]] = {
+    "batch loss": {"linewidth": 0.8, "alpha": 0.55},
+    "mean of epoch": {"marker": "o"},
+    "validation": {"marker": "o"},
+    "test": {"marker": "D", "linestyle": "--"},
+}
 
 
 @kind("curves", "", "--follow", "-c fast-1 -c fast-2 --output curves.png")
 def curves(
-    runs: RunsSource,
+    runs: sources.Runs,
     follow: Annotated[
         bool, typer.Option("--follow", help="Redraw until the run is no longer being trained.")
     ] = False,
@@ -62,16 +69,24 @@ class Curves:
     test_accuracy: Points
     """After epochs with `--test-every-epoch`; of a finished run always, at the epoch kept."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
-        return vars(self) | {"directory": str(self.directory)}
-
     @property
     def progress(self) -> str:
         """How far it is."""
         done = max((x for x, _ in [*self.batch_loss, *self.epoch_loss]), default=0.0)
         epochs = f"epoch {done:.3g}" + (f" of {self.epochs}" if self.epochs else "")
         return self.state if self.state == "finished" else f"{self.state}, {epochs}"
+
+    @property
+    def losses(self) -> list[tuple[str, Points]]:
+        """Those that were logged, by name."""
+        both = (("batch loss", self.batch_loss), ("mean of epoch", self.epoch_loss))
+        return [own for own in both if own[1]]
+
+    @property
+    def accuracies(self) -> list[tuple[str, Points]]:
+        """Those that were measured, in percent, by name."""
+        both = (("validation", self.validation_accuracy), ("test", self.test_accuracy))
+        return [(name, [(x, 100 * y) for x, y in points]) for name, points in both if points]
 
     @property
     def lines(self) -> list[str]:
@@ -93,77 +108,57 @@ class CurvesView:
         return f"curves of {', '.join(f'{run.name} ({run.progress})' for run in self.runs)}"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"runs": [run.to_dict() for run in self.runs]}
+        return {"runs": [vars(run) | {"directory": str(run.directory)} for run in self.runs]}
 
     @property
-    def _measured(self) -> bool:
-        """Whether some accuracy was measured more than once."""
-        accuracies = [[run.validation_accuracy, run.test_accuracy] for run in self.runs]
-        return any(len(points) > 1 for own in accuracies for points in own)
+    def _charts(self) -> list[str]:
+        """What is drawn: the loss, and the accuracy where it was measured more than once."""
+        measured = any(len(points) > 1 for run in self.runs for _, points in run.accuracies)
+        return ["loss", "accuracy, %"] if measured else ["loss"]
 
     def figure(self) -> Figure:
-        """Loss, and beneath it accuracy where it was measured after epochs; a colour for a run."""
-        legend = LEGEND_INCHES * len(self.runs)
-        height = max(6.6, 2 * legend) if self._measured else max(4.2, legend)
-        figure = new_figure(8.0, height, self.title)
-        panels = figure.subplots(2 if self._measured else 1, 1, sharex=True, squeeze=False)[:, 0]
+        """A panel for each chart, a colour for each run."""
+        number, legend = len(self._charts), LEGEND_INCHES * len(self.runs)
+        figure = new_figure(8.0, max(2.4 * number + 1.8, number * legend), self.title)
+        panels = figure.subplots(number, 1, sharex=True, squeeze=False)[:, 0]
         for run, colour in zip(self.runs, cycle(LINES)):
-            thin = {"linewidth": 0.8, "alpha": 0.55}
-            _line(panels[0], run.batch_loss, colour, f"{run.name}: batch loss", **thin)
-            _line(panels[0], run.epoch_loss, colour, f"{run.name}: mean of epoch", marker="o")
-            if self._measured:
-                tested = {"linestyle": "--", "marker": "D"}
-                validated, test = _percent(run.validation_accuracy), _percent(run.test_accuracy)
-                _line(panels[1], validated, colour, f"{run.name}: validation", marker="o")
-                _line(panels[1], test, colour, f"{run.name}: test", **tested)
-        panels[0].set_ylabel("loss")
-        if self._measured:
-            panels[1].set_ylabel("accuracy, %")
-            panels[1].ticklabel_format(axis="y", useOffset=False)
-            panels[1].margins(y=0.15)
-        panels[-1].set_xlabel(X_LABEL)
-        for axes in panels:
+            for axes, lines in zip(panels, (run.losses, run.accuracies), strict=False):
+                for name, points in lines:
+                    x, y = zip(*sorted(points), strict=True)
+                    label = f"{brief(run.name, LEGEND_LETTERS)}: {name}"
+                    axes.plot(x, y, color=colour, label=label, **LOOKS[name])
+        for axes, name in zip(panels, self._charts, strict=True):
+            axes.set_ylabel(name)
+            axes.ticklabel_format(axis="y", useOffset=False)
+            axes.margins(y=0.1)
             open_frame(axes)
             axes.set_xlim(left=0)
-            place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-            axes.legend(frameon=False, fontsize=SMALL, **place)
+            beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+            axes.legend(frameon=False, fontsize=SMALL, **beside)
+        panels[-1].set_xlabel("epochs")
         return figure
 
     def panel(self, console: Console) -> RenderableType:
         """The same in characters, on one screen, so that it can be redrawn in place."""
-        loss = [Series(run.name, run.batch_loss or run.epoch_loss) for run in self.runs]
+        loss = [Series(run.name, run.losses[0][1]) for run in self.runs if run.losses]
         accuracy = [
-            Series(f"{run.name}, {part}", _percent(points))
+            Series(f"{run.name}, {name}", points)
             for run in self.runs
-            for part, points in (
-                ("validation", run.validation_accuracy),
-                ("test", run.test_accuracy),
-            )
-            if points
+            for name, points in run.accuracies
         ]
-        charts = [
-            ("loss", [own for own in loss if own.points]),
-            ("accuracy, %", accuracy if self._measured else []),
-        ]
-        used = 3 + sum(2 + len(series) for _, series in charts if series) + len(accuracy)
-        room = (console.height - used) // (2 if self._measured else 1)
-        height = max(LEAST_HEIGHT, min(HEIGHT, room)) if console.is_terminal else HEIGHT
+        charts = [own for own in zip(self._charts, (loss, accuracy), strict=False) if own[1]]
+        used = 3 + sum(2 + len(series) for _, series in charts) + len(accuracy)
+        height = HEIGHT
+        if console.is_terminal:
+            room = (console.height - used) // max(1, len(charts))
+            height = max(LEAST_HEIGHT, min(HEIGHT, room))
         parts: list[RenderableType] = [
-            chart(title, series, X_LABEL, console, height) for title, series in charts if series
+            chart(title, series, "epochs", console, height) for title, series in charts
         ]
         parts += [
             Text(f"{own.name} accuracy {percent(own.points[-1][1] / 100)}") for own in accuracy
         ]
-        return Group(*parts or [Text("nothing is logged yet")])
-
-
-def _percent(points: Points) -> Points:
-    return [(x, 100 * y) for x, y in points]
-
-
-def _line(axes: Axes, points: Points, colour: str, label: str, **look: Any) -> None:
-    if points:
-        axes.plot(*zip(*sorted(points), strict=True), color=colour, label=label, **look)
+        return Group(*parts)
 
 
 def logged_curves(directories: list[Path]) -> CurvesView:
@@ -173,7 +168,7 @@ def logged_curves(directories: list[Path]) -> CurvesView:
         if not run.batch_loss and not run.epoch_loss:
             raise CheckpointError(
                 f"run '{run.name}' has no metrics: nothing was logged in {run.directory}",
-                "runs that have: mnistctl train --list-runs",
+                "runs that have: mnistctl runs",
             )
     return view
 
@@ -193,11 +188,9 @@ def followed_curves(directories: list[Path]) -> Iterator[CurvesView]:
         printed = {run.name: len(run.lines) for run in runs}
         yield CurvesView(runs, news)
         states = {run.state for run in runs}
-        if not busy and states <= {"finished", "damaged"}:
-            break
         if busy or "running" in states:
             last_running = time.monotonic()
-        elif time.monotonic() - last_running > PATIENCE:
+        elif states <= {"finished", "damaged"} or time.monotonic() - last_running > PATIENCE:
             break
         time.sleep(POLL_SECONDS)
     yield logged_curves(directories)
@@ -215,7 +208,6 @@ def _read(directories: list[Path]) -> list[Curves]:
 def _curves(run: RunInfo) -> Curves:
     records = [r for r in read_metrics(run.directory) if _is_number(r.get("loss", 0.0))]
     steps = _steps_per_epoch(run, records)
-    batches = [r for r in records if "step" in r and "loss" in r]
     epochs = [r for r in records if "step" not in r]
 
     def column(key: str) -> list[tuple[float, float]]:
@@ -233,7 +225,11 @@ def _curves(run: RunInfo) -> Curves:
         directory=run.directory,
         state=run.state,
         epochs=run.config.recipe.epochs if run.config else None,
-        batch_loss=[(r["epoch"] - 1 + r["step"] / steps, r["loss"]) for r in batches],
+        batch_loss=[
+            (r["epoch"] - 1 + r["step"] / steps, r["loss"])
+            for r in records
+            if "step" in r and "loss" in r
+        ],
         epoch_loss=column("train_loss"),
         validation_accuracy=column("validation_accuracy"),
         test_accuracy=test,

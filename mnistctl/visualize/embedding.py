@@ -10,9 +10,9 @@ from mnistctl.draw.chart import scatter
 from mnistctl.draw.style import CLASSES, new_figure, open_frame
 from mnistctl.draw.terminal import has_blocks
 from mnistctl.draw.types import Axes, Figure, Values
+from mnistctl.visualize import sources
 from mnistctl.visualize.answers import Answers, ask
 from mnistctl.visualize.registry import kind
-from mnistctl.visualize.sources import ModelSource, SplitSource
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ MARKS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @kind("embedding", "", "-c best --output embedding.png")
-def embedding(model: ModelSource, data: SplitSource) -> "EmbeddingView":
+def embedding(model: sources.Model, data: sources.Split) -> "EmbeddingView":
     """All images in two dimensions, by the features of the network's last layer."""
     import torch
 
@@ -73,7 +73,7 @@ class EmbeddingView:
         members = len(self.answers.model.predictor.members)
         layer = "last layer" + (f" of the first of {members} members" if members > 1 else "")
         wrong, total = int((~self.answers.correct).sum()), self.answers.scores.total
-        what = f"{total:,} images by the features of the {layer}, {wrong} misclassified"
+        what = f"{total:,} images by features of the {layer}, {wrong} misclassified"
         return f"{self.answers.where}: {what}"
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,29 +7,25 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from mnistctl.draw.grid import ImageGrid
-from mnistctl.draw.text import counted, percent
 from mnistctl.draw.types import Figure
+from mnistctl.text import counted, percent
+from mnistctl.visualize import sources
 from mnistctl.visualize.answers import Answers, ask_one
 from mnistctl.visualize.registry import kind
-from mnistctl.visualize.sources import (
-    ClassName,
-    Count,
-    ModelSource,
-    SplitSource,
-    class_document,
-    class_index,
-)
 
 DEFAULT_COUNT = 24
 
 
 @kind("errors", "", "--class 4 --count 40", "-c best --output errors.png")
 def errors(
-    model: ModelSource, data: SplitSource, count: Count = None, class_name: ClassName = None
+    model: sources.Model,
+    data: sources.Split,
+    count: sources.Count = None,
+    class_name: sources.ClassName = None,
 ) -> "ErrorsView":
     """The images that a network misclassifies, the most confident first."""
     answers = ask_one(model, data)
-    label = None if class_name is None else class_index(class_name, answers.classes)
+    label = None if class_name is None else sources.class_index(class_name, answers.classes)
     return ErrorsView(answers, label, count)
 
 
@@ -74,7 +70,7 @@ class ErrorsView:
     def to_dict(self) -> dict[str, Any]:
         return {
             **self.answers.document(),
-            **class_document(self.label, self.answers.classes),
+            **sources.class_document(self.label, self.answers.classes),
             "num_errors": len(self.errors),
             "errors": self.shown,
         }

@@ -8,14 +8,15 @@ from rich.console import Console, RenderableType
 from mnistctl.draw.grid import ImageGrid
 from mnistctl.draw.style import SIGNED
 from mnistctl.draw.types import Figure, Values
+from mnistctl.text import counted
+from mnistctl.visualize import sources
 from mnistctl.visualize.registry import kind
-from mnistctl.visualize.sources import Count, LoadedModel, ModelSource, model_document
 
 DEFAULT_COUNT = 32
 
 
 @kind("filters", "", "-c best --count 16 --output filters.png")
-def filters(model: ModelSource, count: Count = None) -> "FiltersView":
+def filters(model: sources.Model, count: sources.Count = None) -> "FiltersView":
     """The weights of a network's first layer."""
     from mnistctl.engine.inference.activations import first_filters
 
@@ -28,7 +29,7 @@ def filters(model: ModelSource, count: Count = None) -> "FiltersView":
 class FiltersView:
     """Filters of a layer, float32 (n, height, width), signed; `count` are shown, None: 32."""
 
-    model: LoadedModel
+    model: sources.LoadedModel
     layer: str
     filters: Values
     count: int | None = None
@@ -41,12 +42,13 @@ class FiltersView:
     @property
     def title(self) -> str:
         shown, number = len(self.shown), len(self.filters)
-        which = f"{shown} of {number}" if shown < number else str(shown)
-        return f"{self.model.predictor.name}: {which} filters of the first layer, {self.layer}"
+        of = f"{shown} of " if shown < number else ""
+        which = f"{of}{counted(number, 'filter')}"
+        return f"{self.model.predictor.name}: {which} of the first layer, {self.layer}"
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            **model_document(self.model),
+            **sources.model_document(self.model),
             "layer": self.layer,
             "num_filters": len(self.filters),
             "filters": self.shown.tolist(),

@@ -7,18 +7,19 @@ from rich.console import Console, Group, RenderableType
 
 from mnistctl.draw import terminal
 from mnistctl.draw.grid import TILE_GAP, thumbnail, tiles
-from mnistctl.draw.style import OTHER, RIGHT, SMALL, WRONG, draw_image, new_figure, open_frame
-from mnistctl.draw.text import percent
-from mnistctl.draw.types import Axes, Figure, Pixels
-from mnistctl.visualize.registry import kind
-from mnistctl.visualize.sources import (
-    ImageSource,
-    LoadedModel,
-    ModelSource,
-    OneImage,
-    load_image,
-    model_document,
+from mnistctl.draw.style import (
+    OTHER,
+    RIGHT,
+    SMALL,
+    WRONG,
+    draw_image,
+    new_figure,
+    open_frame,
 )
+from mnistctl.draw.types import Axes, Figure, Pixels
+from mnistctl.text import percent
+from mnistctl.visualize import sources
+from mnistctl.visualize.registry import kind
 
 if TYPE_CHECKING:
     from mnistctl.engine.inference.predict import Prediction
@@ -27,20 +28,15 @@ STEP_SIDE, LEAST_STEP = 28, 10
 """Largest and least side of a step's image in the terminal, columns."""
 
 
-@kind(
-    "prediction",
-    "--index 7",
-    "--image photo.png --output steps.png",
-    "-c best --split train --index 3",
-)
-def prediction(model: ModelSource, image: ImageSource) -> "PredictionView":
+@kind("prediction", "--index 7", "--image photo.png -o steps.png", "-c best --split train")
+def prediction(model: sources.Model, image: sources.Image) -> "PredictionView":
     """One image, its prediction, and every class's probability.
 
     Of an image file also each step from the file to what the network sees.
     """
     from mnistctl.engine.inference.predict import predict_prepared
 
-    loaded, shown = load_image(model, image)
+    loaded, shown = image.load_with(model)
     (answer,) = predict_prepared(loaded.predictor, [(0, shown.name, shown.prepared)])
     return PredictionView(loaded, shown, answer)
 
@@ -49,8 +45,8 @@ def prediction(model: ModelSource, image: ImageSource) -> "PredictionView":
 class PredictionView:
     """An image and what `predict` says of it."""
 
-    model: LoadedModel
-    shown: OneImage
+    model: sources.LoadedModel
+    shown: sources.OneImage
     answer: "Prediction"
 
     @property
@@ -81,7 +77,7 @@ class PredictionView:
         """Of a file also what `predict` says."""
         answer = self.answer
         document = {
-            **model_document(self.model),
+            **sources.model_document(self.model),
             **self.shown.origin,
             "prediction": answer.class_index,
             "class_name": answer.class_name,
@@ -122,7 +118,7 @@ class PredictionView:
         hit = WRONG if self.verdict in ("wrong", "rejected") else RIGHT
         colours = [hit if k == self.answer.class_index else OTHER for k in shown]
         axes.barh(range(len(shown)), values, color=colours)
-        names = [f"{classes[k]} (label)" if k == label else classes[k] for k in shown]
+        names = [classes[k] + (" (label)" if k == label else "") for k in shown]
         axes.set_yticks(range(len(shown)), names)
         axes.invert_yaxis()
         axes.set_xlim(0, 1.18)

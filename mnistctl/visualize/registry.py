@@ -6,10 +6,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Protocol, TypeVar
 
-from rich.console import Console, RenderableType
-
 import mnistctl.visualize
-from mnistctl.draw.types import Figure
+from mnistctl.draw.types import Console, Figure, RenderableType
 
 DEFAULT_KIND = "prediction"
 

@@ -11,21 +11,11 @@ from rich.text import Text
 from mnistctl.draw.grid import heat_pixels
 from mnistctl.draw.style import MAGNITUDES, SIGNED, bare, draw_image, new_figure
 from mnistctl.draw.terminal import image_text
-from mnistctl.draw.text import percent
 from mnistctl.draw.types import Figure, Values
 from mnistctl.errors import unknown
+from mnistctl.text import percent
+from mnistctl.visualize import sources
 from mnistctl.visualize.registry import kind
-from mnistctl.visualize.sources import (
-    ClassName,
-    ImageSource,
-    LoadedModel,
-    ModelSource,
-    OneImage,
-    class_document,
-    class_index,
-    load_image,
-    model_document,
-)
 
 if TYPE_CHECKING:
     from mnistctl.engine.inference.attribution import Attribution
@@ -33,16 +23,11 @@ if TYPE_CHECKING:
 METHODS = {"integrated-gradients": "integrated gradients", "gradcam": "Grad-CAM"}
 
 
-@kind(
-    "saliency",
-    "--index 7",
-    "--image photo.png --class 3 --output why.png",
-    "--method gradcam",
-)
+@kind("saliency", "--index 7", "--image photo.png --class 3 -o why.png", "--method gradcam")
 def saliency(
-    model: ModelSource,
-    image: ImageSource,
-    class_name: ClassName = None,
+    model: sources.Model,
+    image: sources.Image,
+    class_name: sources.ClassName = None,
     method: Annotated[
         str, typer.Option("--method", metavar="NAME", help=f"One of: {', '.join(METHODS)}.")
     ] = "integrated-gradients",
@@ -52,43 +37,36 @@ def saliency(
     Integrated gradients are those of the logit, of an ensemble's logarithm of the mean
     probability, for the image as it is; Grad-CAM looks into an ensemble's first member.
     """
-    if method not in METHODS:
-        raise unknown("method", method, tuple(METHODS))
-    loaded, shown = load_image(model, image)
-    predictor = loaded.predictor
-    probabilities = predictor.probabilities(shown.tensor)[0]
-    prediction = int(probabilities.argmax())
-    index = prediction if class_name is None else class_index(class_name, predictor.classes)
-    found = _attribution(model, loaded, shown, method, index)
-    confidence = float(probabilities[index])
-    return SaliencyView(loaded, shown, method, index, prediction, confidence, found)
-
-
-def _attribution(
-    model: ModelSource, loaded: LoadedModel, shown: OneImage, method: str, index: int
-) -> "Attribution":
-    """In float32. Raises MnistctlError where Grad-CAM finds no convolution."""
     import torch
 
     from mnistctl.engine.inference.activations import need_conv_layers
     from mnistctl.engine.inference.attribution import grad_cam, integrated_gradients
 
+    if method not in METHODS:
+        raise unknown("method", method, tuple(METHODS))
+    loaded, shown = image.load_with(model)
     predictor = loaded.predictor
+    probabilities = predictor.probabilities(shown.tensor)[0]
+    prediction = int(probabilities.argmax())
+    index = prediction if class_name is None else sources.class_index(class_name, predictor.classes)
+    confidence = float(probabilities[index])
     inputs = predictor.inputs(shown.tensor)
-    if method == "integrated-gradients":
+    if method == "gradcam":
+        network = model.network_of(loaded)
+        last = need_conv_layers(network, "Grad-CAM", "use --method integrated-gradients")[-1]
+        found = grad_cam(network, last.conv, last.norm, inputs, index)
+    else:
         empty = predictor.inputs(torch.zeros_like(shown.tensor))
-        return integrated_gradients(predictor.network, inputs, empty, index)
-    network = model.network_of(loaded)
-    last = need_conv_layers(network, "Grad-CAM", "use --method integrated-gradients")[-1]
-    return grad_cam(network, last.conv, last.norm, inputs, index)
+        found = integrated_gradients(predictor.network, inputs, empty, index)
+    return SaliencyView(loaded, shown, method, index, prediction, confidence, found)
 
 
 @dataclass(frozen=True)
 class SaliencyView:
     """Each pixel's part in the score of the class `index`, whose probability is `confidence`."""
 
-    model: LoadedModel
-    shown: OneImage
+    model: sources.LoadedModel
+    shown: sources.OneImage
     method: str
     index: int
     prediction: int
@@ -103,10 +81,10 @@ class SaliencyView:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            **model_document(self.model),
+            **sources.model_document(self.model),
             **self.shown.origin,
             "method": self.method,
-            **class_document(self.index, self.model.predictor.classes),
+            **sources.class_document(self.index, self.model.predictor.classes),
             "prediction": self.prediction,
             "confidence": self.confidence,
             "score": self.attribution.score,

@@ -12,8 +12,8 @@ from mnistctl.draw.grid import TILE, TILE_GAP, ImageGrid
 from mnistctl.draw.types import Figure, Pixels
 from mnistctl.errors import MnistctlError, UsageError
 from mnistctl.recipes import RECIPES, Augmentation, get_recipe
+from mnistctl.visualize import sources
 from mnistctl.visualize.registry import kind
-from mnistctl.visualize.sources import MAX_COUNT, ClassName, Count, SplitSource, class_index
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,19 +23,14 @@ NUM_VARIANTS = 7
 """Augmented versions beside each original."""
 
 
-@kind(
-    "samples",
-    "",
-    "--class 7 --split train --count 40 --output sevens.png",
-    "--augmented standard --seed 1",
-)
+@kind("samples", "", "--class 7 --count 40 -o sevens.png", "--augmented standard --seed 1")
 def samples(
-    data: SplitSource,
-    count: Count = None,
-    class_name: ClassName = None,
+    data: sources.Split,
+    count: sources.Count = None,
+    class_name: sources.ClassName = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="N", min=0, help="Random images, not each class's first."),
+        typer.Option("--seed", metavar="N", help="Random images, not each class's first."),
     ] = None,
     augmented: Annotated[
         str | None,
@@ -45,13 +40,19 @@ def samples(
     ] = None,
 ) -> "SamplesView":
     """Images of a data set, as they are or augmented."""
+    if seed is not None and not 0 <= seed < 1 << 63:
+        raise UsageError(f"--seed {seed}: must be between 0 and 2**63 - 1")
     augmentation = _augmentation(augmented) if augmented else None
     if augmentation and (count or 0) > MAX_ORIGINALS:
-        raise UsageError(f"--count {count}: at most {MAX_ORIGINALS} with --augmented")
+        raise UsageError(f"--count {count}: must be between 1 and {MAX_ORIGINALS} with --augmented")
     name = data.name_for()
     classes = get_dataset(name).classes
-    chosen = range(len(classes)) if class_name is None else [class_index(class_name, classes)]
-    number = count or (NUM_ORIGINALS if augmented else min(MAX_COUNT, PER_CLASS * len(classes)))
+    chosen = (
+        range(len(classes)) if class_name is None else [sources.class_index(class_name, classes)]
+    )
+    number = count or (
+        NUM_ORIGINALS if augmented else min(sources.MAX_COUNT, PER_CLASS * len(classes))
+    )
     split = data.load(name)
     indexes = _chosen(split.labels, number, chosen, seed)
     images = split.images[indexes]
@@ -150,7 +151,7 @@ class SamplesView:
         pairs = zip(self.labels, self.indexes, strict=True)
         captions = [f"{self.classes[label]}  #{index}" for label, index in pairs]
         if self.variants is None:
-            return ImageGrid(self.images, captions, fit=self.fit)
+            return ImageGrid(self.images, captions, fit=self.fit, spread=True)
         rows = zip(self.images, self.variants, strict=True)
         images = [image for first, others in rows for image in (first, *others[:variants])]
         texts = [text for caption in captions for text in (caption, *[beneath] * variants)]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mnistctl.data.registry import DEFAULT_DATASET, DIGITS, check_split, get_dataset
+from mnistctl.data.images import DIGITS
+from mnistctl.data.registry import DEFAULT_DATASET, check_split, get_dataset
 from mnistctl.draw.types import Pixels
 from mnistctl.errors import UsageError, unknown
 from mnistctl.events import NullReporter, Reporter
@@ -19,8 +20,9 @@ from mnistctl.events import NullReporter, Reporter
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from mnistctl.data.registry import LabelledImages
+    from mnistctl.data.images import LabelledImages, Preparation
     from mnistctl.engine.inference.loading import LoadedModel as LoadedModel
+    from mnistctl.imaging.files import Picture
     from mnistctl.imaging.ink import Invert
     from mnistctl.imaging.prepare import Prepared
 else:
@@ -28,9 +30,17 @@ else:
 
 MAX_COUNT = 400
 """Images in one figure; more would be too small to see."""
+
+
+def _checked_count(value: int | None) -> int | None:
+    if value is not None and not 1 <= value <= MAX_COUNT:
+        raise UsageError(f"--count {value}: must be between 1 and {MAX_COUNT}")
+    return value
+
+
 Count = Annotated[
     int | None,
-    typer.Option("--count", metavar="N", help="How many to show.", min=1, max=MAX_COUNT),
+    typer.Option("--count", metavar="N", help="How many to show.", callback=_checked_count),
 ]
 ClassName = Annotated[
     str | None, typer.Option("--class", "--digit", metavar="CLASS", help="A class, name or index.")
@@ -39,30 +49,24 @@ ClassName = Annotated[
 
 def class_index(name: str, classes: Sequence[str]) -> int:
     """The class that `name` means: its name, or its index. Raises UsageError on no such class."""
-    if name in classes:
-        return classes.index(name)
-    if name.isdecimal() and int(name) < len(classes):
+    if name not in classes and name.isdecimal() and int(name) < len(classes):
         return int(name)
-    raise unknown("class", name, tuple(classes))
+    if name not in classes:
+        raise unknown("class", name, tuple(classes))
+    return classes.index(name)
 
 
 def class_document(index: int | None, classes: tuple[str, ...]) -> dict[str, Any]:
     """A class in a JSON document: `digit` is None where the classes are no digits."""
-    return {
-        "digit": index if classes == DIGITS else None,
-        "class_index": index,
-        "class_name": None if index is None else classes[index],
-    }
+    name = None if index is None else classes[index]
+    digit = index if classes == DIGITS else None
+    return {"digit": digit, "class_index": index, "class_name": name}
 
 
 def model_document(model: LoadedModel) -> dict[str, Any]:
     """A network in a JSON document."""
-    predictor = model.predictor
-    return {
-        "checkpoint": str(model.path),
-        "recipe": predictor.recipe.name,
-        "classes": list(predictor.classes),
-    }
+    recipe, classes = model.predictor.recipe.name, list(model.predictor.classes)
+    return {"checkpoint": str(model.path), "recipe": recipe, "classes": classes}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +80,8 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSource(Source):
-    """One network."""
+class Model(Source):
+    """One network, of the latest run if no checkpoint is named."""
 
     checkpoint: Sequence[str] | None = None
     store: Path
@@ -87,14 +91,10 @@ class ModelSource(Source):
     def check(self, typed: Set[str]) -> None:
         """Raise UsageError on a second checkpoint."""
         if self.checkpoint and len(self.checkpoint) > 1:
-            raise UsageError(f"one --checkpoint is needed, not {len(self.checkpoint)}")
-
-    def load(self) -> LoadedModel:
-        """Raises UsageError, CheckpointError or DeviceError."""
-        return self.load_all()[0]
+            raise UsageError(f"one checkpoint is needed, not {len(self.checkpoint)}")
 
     def load_all(self) -> list[LoadedModel]:
-        """All that are named, or the latest."""
+        """Raises UsageError, CheckpointError or DeviceError."""
         from mnistctl.distributed import Ranks
         from mnistctl.engine.inference.loading import load_models
 
@@ -103,6 +103,10 @@ class ModelSource(Source):
         for model in models:
             self.reporter.say(f"Model: {model.label}")
         return models
+
+    def load(self) -> LoadedModel:
+        """The first."""
+        return self.load_all()[0]
 
     def network_of(self, model: LoadedModel) -> "nn.Module":
         """One network in evaluation mode whose layers can be looked at, an ensemble's first."""
@@ -113,20 +117,21 @@ class ModelSource(Source):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelPair(ModelSource):
+class Pair(Model):
     """Two networks."""
 
     def check(self, typed: Set[str]) -> None:
         """Raise UsageError unless there are two checkpoints."""
-        number = len(self.checkpoint or ())
-        if number != 2:
-            example = "mnistctl visualize compare -c RUN -c OTHER"
-            raise UsageError(f"two checkpoints are needed, not {number}", f"name both: {example}")
+        if len(self.checkpoint or ()) != 2:
+            raise UsageError(
+                f"two checkpoints are needed, not {len(self.checkpoint or ())}",
+                "name both: mnistctl visualize compare -c RUN -c OTHER",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitSource(Source):
-    """A split of a data set."""
+class Split(Source):
+    """A split of a data set, by default of the one that the network was trained on."""
 
     split: str = "test"
     dataset: str | None = None
@@ -139,9 +144,9 @@ class SplitSource(Source):
             get_dataset(self.dataset)
 
     def name_for(self, *models: LoadedModel) -> str:
-        """The data set: the one given, else the one that the models were trained on.
+        """Name of the data set.
 
-        Raises UsageError where they were trained on different ones or have other classes.
+        Raises UsageError where the models were trained on different ones or have other classes.
         """
         from mnistctl.engine.inference.evaluate import check_classes
 
@@ -154,7 +159,7 @@ class SplitSource(Source):
             )
         name = self.dataset or next(iter(trained), DEFAULT_DATASET)
         for model in models:
-            check_classes(model, name)
+            check_classes(model, name, self.reporter)
         return name
 
     def load(self, name: str) -> "LabelledImages":
@@ -188,11 +193,11 @@ class OneImage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageSource(SplitSource):
+class Image(Split):
     """One image: of a split by its index, or from a file."""
 
     index: Annotated[
-        int, typer.Option("--index", metavar="N", min=0, help="Which image of the split, from 0.")
+        int, typer.Option("--index", metavar="N", help="Which image of the split, from 0.")
     ] = 0
     image: Annotated[
         str | None,
@@ -208,48 +213,56 @@ class ImageSource(SplitSource):
         for name in ("index", "split", "dataset", "data_dir"):
             if self.image is not None and name in typed:
                 raise UsageError(f"--{name.replace('_', '-')} does not go with --image FILE")
+        if self.image is None and (self.dataset is not None or self.index < 0):
+            self._check_index(self.dataset or DEFAULT_DATASET)
 
-    def of_split(self, model: LoadedModel) -> OneImage:
-        """The image of the index. Raises UsageError or DataError."""
-        from mnistctl.imaging.prepare import Prepared
-
-        name = self.name_for(model)
-        dataset = get_dataset(name)
-        size = dataset.sizes[self.split]
-        if self.index >= size:
+    def _check_index(self, dataset: str) -> None:
+        size = get_dataset(dataset).sizes[self.split]
+        if not 0 <= self.index < size:
             raise UsageError(
                 f"--index {self.index}: the {self.split} split has images 0 to {size - 1}"
             )
+
+    def load_with(self, models: Model) -> tuple[LoadedModel, OneImage]:
+        """The network, and the image that it is to see; a file is read before all else.
+
+        Raises UsageError, ImageError, CheckpointError, DataError or DeviceError.
+        """
+        if self.image is None:
+            model = models.load()
+            return model, self._of_split(self.name_for(model))
+        from mnistctl.imaging.files import read_argument
+
+        picture = read_argument(self.image)
+        model = models.load()
+        return model, self._of_file(self.image, picture, model.prepare)
+
+    def _of_split(self, name: str) -> OneImage:
+        from mnistctl.imaging.prepare import Prepared
+
+        self._check_index(name)
         data = self.load(name)
+        if self.index >= len(data.images):  # some can't be read, and are left out
+            raise UsageError(f"--index {self.index}: only {len(data.images)} images can be read")
         pixels, label = data.images[self.index].numpy(), int(data.labels[self.index])
         what = f"{name} {self.split} image {self.index}"
+        caption = f"{what}, label {get_dataset(name).classes[label]}"
         origin = {"dataset": name, "split": self.split, "index": self.index, "label": label}
-        prepared = Prepared(pixels, (0, 0, *pixels.shape[::-1]))
-        return OneImage(what, prepared, f"{what}, label {dataset.classes[label]}", origin, label)
+        return OneImage(what, Prepared(pixels, (0, 0, *pixels.shape)), caption, origin, label)
 
-    def of_file(self, file: str) -> OneImage:
-        """What `file` shows, read as `predict` does, with every step. Raises ImageError."""
-        from mnistctl.imaging.files import STDIN, read_argument
-        from mnistctl.imaging.prepare import prepare
+    def _of_file(self, file: str, picture: "Picture", how: "Preparation") -> OneImage:
+        """Read as `predict` does, with every step."""
+        from mnistctl.imaging.files import STDIN
+        from mnistctl.imaging.prepare import prepared_as
 
-        found = prepare(read_argument(file), cast("Invert", self.invert), keep_steps=True)
+        found = prepared_as(how, picture, cast("Invert", self.invert), keep_steps=True)
         name = "standard input" if file == STDIN else Path(file).name
         return OneImage(name, found, name, {"image": file})
 
 
-def load_image(models: ModelSource, source: ImageSource) -> tuple[LoadedModel, OneImage]:
-    """A network and the image that it is to see; a file is read before hardware is chosen.
-
-    Raises UsageError, ImageError, CheckpointError, DataError or DeviceError.
-    """
-    shown = None if source.image is None else source.of_file(source.image)
-    model = models.load()
-    return model, shown or source.of_split(model)
-
-
 @dataclass(frozen=True, kw_only=True)
-class RunsSource(Source):
-    """Runs, finished or not."""
+class Runs(Source):
+    """Runs, finished or not; by default the latest."""
 
     checkpoint: Sequence[str] | None = None
     store: Path
@@ -259,12 +272,6 @@ class RunsSource(Source):
 
         Raises CheckpointError.
         """
-        from mnistctl.store.resolve import find_run
-        from mnistctl.store.runs import is_run
+        from mnistctl.store.find import find_run
 
-        found = []
-        for name in self.checkpoint or ("latest",):
-            path = Path(name)
-            inside = path.suffix == ".pt" and path.is_file() and is_run(path.parent)
-            found.append(path.parent if inside else find_run(name, self.store).directory)
-        return found
+        return [find_run(name, self.store).directory for name in self.checkpoint or ("latest",)]

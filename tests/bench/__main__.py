@@ -92,6 +92,21 @@ def photos(
 
 
 @app.command()
+def export(
+    checkpoint: Annotated[
+        list[str], typer.Option("--checkpoint", "-c", help="As for mnistctl export; repeatable.")
+    ],
+    runs: Annotated[int, typer.Option(help="Repetitions of each figure.")] = 5,
+    store: Store = Path("runs"),
+    data_dir: DataDir = Path("data"),
+) -> None:
+    """Exported files: agreement without torch, speed and size; to results/export.jsonl."""
+    from tests.bench.export import measure
+
+    measure(checkpoint, store, data_dir, runs)
+
+
+@app.command()
 def serve(
     data_dir: DataDir = Path("data"),
     requests: Annotated[int, typer.Option(help="Small pictures a figure; photographs 1/10.")] = 400,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mnistctl.data.registry import LabelledImages, get_dataset
+from mnistctl.data.images import LabelledImages
+from mnistctl.data.registry import get_dataset
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.loading import load_models
 from mnistctl.engine.inference.predictor import Predictor

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import torch
 
-from mnistctl.data.registry import LabelledImages, get_dataset
+from mnistctl.data.images import LabelledImages
+from mnistctl.data.registry import get_dataset
 from mnistctl.device import synchronize
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.predictor import Predictor

@@ -15,7 +15,8 @@ from PIL import Image
 from rich.console import Console
 
 from mnistctl.cli.progress import BarReporter
-from mnistctl.data.registry import LabelledImages, get_dataset
+from mnistctl.data.images import LabelledImages
+from mnistctl.data.registry import get_dataset
 from mnistctl.device import choose_precision
 from mnistctl.events import NullReporter
 from mnistctl.recipes import RECIPES

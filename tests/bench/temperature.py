@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from mnistctl.data.registry import LabelledImages, get_dataset
+from mnistctl.data.images import LabelledImages
+from mnistctl.data.registry import get_dataset
 from mnistctl.device import choose_precision
 from mnistctl.engine.inference.calibration import calibration_error, reliability
 from mnistctl.events import NullReporter

@@ -19,6 +19,8 @@ TOPICS = {
     "devices",
     "distributed",
     "exit-codes",
+    "export-formats",
+    "http",
     "json",
     "photographs",
     "python",

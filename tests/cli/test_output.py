@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 
 from mnistctl.cli import output as module
 from mnistctl.cli.app import app
-from mnistctl.cli.output import Output, console_for, show_line
+from mnistctl.cli.output import Output
 from mnistctl.cli.progress import BarReporter, LineReporter
+from mnistctl.cli.streams import console_for, show_line
 from mnistctl.errors import MnistctlError
 from mnistctl.store import checkpoint, runs
 
@@ -103,12 +104,12 @@ def hostile_store(store: Path) -> None:
 
 def test_a_listing_of_hostile_runs() -> None:
     hostile_store(Path("runs"))
-    result = run("train", "--list-runs")
+    result = run("runs")
     assert result.exit_code == 0, result.stderr
     assert_harmless(result.stdout)
     assert len(result.stdout.splitlines()) >= 3
-    rows = json.loads(run("train", "--list-runs", "--json").stdout)["runs"]
-    assert {row["name"] for row in rows} == {"good", EVIL.replace("/", "-")}
+    rows = json.loads(run("runs", "--json").stdout)["runs"]
+    assert {row["run"] for row in rows} == {"good", EVIL.replace("/", "-")}
 
 
 def test_a_listing_verifies_checkpoints_without_torch() -> None:
@@ -116,12 +117,12 @@ def test_a_listing_verifies_checkpoints_without_torch() -> None:
     (Path("runs") / "good" / "last.pt").write_bytes(b"PK\x03\x04")
     code = (
         "import sys; from mnistctl.cli.app import app\n"
-        "try:\n    app(['train', '--list-runs', '--json'])\n"
+        "try:\n    app(['runs', '--json'])\n"
         "except SystemExit:\n    sys.exit('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    good = next(row for row in json.loads(done.stdout)["runs"] if row["name"] == "good")
+    good = next(row for row in json.loads(done.stdout)["runs"] if row["run"] == "good")
     assert (good["state"], good["epochs_done"]) == ("damaged", 0)
 
 
@@ -130,7 +131,7 @@ def test_a_run_from_the_future_is_new() -> None:
     save_run(Path("runs") / "x")
     for path in (Path("runs") / "x").iterdir():
         os.utime(path, (4e9, 4e9))
-    assert json.loads(run("train", "--list-runs", "--json").stdout)["runs"][0]["age_seconds"] == 0
+    assert json.loads(run("runs", "--json").stdout)["runs"][0]["run"] == "x"
 
 
 @pytest.mark.parametrize("made", ["key of nested tuples", "key of 290,000 tuples"])
@@ -144,8 +145,8 @@ def test_a_hostile_checkpoint_stops_no_listing(made: str) -> None:
     runs.write_json(evil, runs.CONFIG_NAME, CONFIG.to_dict())
     (evil / "last.pt").write_bytes(HOSTILE[made])
     finish(evil)
-    rows = json.loads(run("train", "--list-runs", "--json").stdout)["runs"]
-    assert {row["name"]: row["state"] for row in rows} == {"good": "finished", "evil": "damaged"}
+    rows = json.loads(run("runs", "--json").stdout)["runs"]
+    assert {row["run"]: row["state"] for row in rows} == {"good": "finished", "evil": "damaged"}
 
 
 def test_names_of_images_that_are_none() -> None:
@@ -183,12 +184,12 @@ def test_errors_hints_and_tracebacks(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise MnistctlError(EVIL, EVIL)
 
-    monkeypatch.setattr("mnistctl.cli.train.show_runs", fail)
+    monkeypatch.setattr("mnistctl.store.runs.list_runs", fail)
     for words in (("--debug",), ()):
-        result = run("train", "--list-runs", *words)
+        result = run("runs", *words)
         assert_harmless(result.stderr)
         assert result.stderr.endswith(f"error: {SHOWN}\n  {SHOWN}\n")
-    document = json.loads(run("train", "--list-runs", "--json").stdout)
+    document = json.loads(run("runs", "--json").stdout)
     assert document == {"error": EVIL, "hint": EVIL, "exit_code": 1}
 
 
@@ -212,7 +213,7 @@ def test_what_was_typed() -> None:
         ("evaluate", "x" * 300 + ".pt"),
         ("evaluate", "--store", "x" * 300, "latest"),
         ("train", "--store", "x" * 300, "--recipe", "mlp", "--epochs", "1"),
-        ("train", "--list-runs", "--store", "x" * 300),
+        ("runs", "--store", "x" * 300),
         ("download", "--from", "x" * 300),
         ("download", "--data-dir", "x" * 300),
         ("evaluate", "--data-dir", "x" * 300),

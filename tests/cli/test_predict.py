@@ -14,8 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
-from mnistctl.data import mnist
-from mnistctl.data.registry import LabelledImages
+from mnistctl.data.images import LabelledImages
+from mnistctl.data.registry import get_dataset
 from mnistctl.engine.inference.loading import load_model
 from mnistctl.events import NullReporter
 
@@ -34,7 +34,7 @@ def store(mnist_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="module")
 def digits(mnist_data_dir: Path) -> LabelledImages:
-    return mnist.load(mnist_data_dir, "test")
+    return get_dataset("mnist").load("test", mnist_data_dir, NullReporter())
 
 
 def invoke(store: Path, *words: str, code: int = 0, stdin: bytes | None = None) -> Any:
@@ -94,7 +94,7 @@ def test_top_three_directory_and_stdin(store: Path, digits: LabelledImages) -> N
     assert lines[0].count("%") == 3
     piped = invoke(store, "-", stdin=Path("some/0.png").read_bytes())
     assert piped.stdout.startswith("-: 7 (")
-    assert "Model: run fast-1 (latest)" in piped.stderr
+    assert "fast-1 (latest)" in piped.stderr
 
 
 def test_bad_files_are_named_and_the_rest_are_predicted(
@@ -169,7 +169,7 @@ def test_multi_keeps_pictures_apart_and_names_blank_ones(
 
 def test_unreadable_image_is_not_hidden_by_save_input(store: Path) -> None:
     result = invoke(store, "missing.png", "--save-input", "seen.png", code=1)
-    assert "can't open missing.png" in result.stderr
+    assert "can't read missing.png" in result.stderr
     assert not Path("seen.png").exists()
 
 

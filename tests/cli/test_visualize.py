@@ -4,27 +4,35 @@ import io
 import json
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
 import small_data
-from mnistctl.cli.visualize_kinds import KINDS
+import typer
+from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-from mnistctl.cli import visualize_follow
+from mnistctl.cli import visualize as cli_visualize
 from mnistctl.cli.app import app
 from mnistctl.cli.output import Output
-from mnistctl.cli.visualize import USES
+from mnistctl.data.registry import DATASETS
+from mnistctl.draw.style import new_figure
+from mnistctl.events import NullReporter
 from mnistctl.store.lock import locked
 from mnistctl.store.metrics import METRICS_NAME
+from mnistctl.visualize import curves, registry, sources
+from mnistctl.visualize.registry import all_kinds
 
 KEYS = {
     "prediction": {"checkpoint", "index", "label", "prediction", "confidence", "probabilities"},
@@ -47,9 +55,11 @@ WORDS |= {"samples": ["samples"], "compare": ["compare", "-c", "wide", "-c", "fl
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A store with a run of `fast` called wide and one of `mlp`, the latest, called flat."""
     store = tmp_path_factory.mktemp("store")
+    rows = dict(DATASETS)
+    small_data.install(rows)
     with pytest.MonkeyPatch.context() as patch:
-        for name in small_data.USERS:
-            patch.setattr(f"{name}.load_split", small_data.load_small_split)
+        for row in rows.values():
+            patch.setitem(DATASETS, row.name, row)
         for recipe, name, rate in (("fast", "wide", "0.001"), ("mlp", "flat", "0.001")):
             words = ["train", "--recipe", recipe, "--epochs", "1", "--lr", rate, "--quiet"]
             result = CliRunner().invoke(app, [*words, "--store", str(store), "--name", name])
@@ -75,8 +85,11 @@ def document(*words: str) -> dict[str, Any]:
     return found
 
 
-def test_every_kind_has_its_row() -> None:
-    assert list(USES) == list(KINDS) == list(KEYS)
+def test_every_kind_is_here() -> None:
+    first, *others = all_kinds()
+    assert first == "prediction"
+    assert others == sorted(others)
+    assert {first, *others} == KEYS.keys()
 
 
 @pytest.mark.parametrize("kind", KEYS)
@@ -94,8 +107,9 @@ def test_every_kind_in_a_pipe(kind: str, store: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setenv("FORCE_COLOR", "1")
     shown = run(*WORDS[kind]).stdout
-    title, *drawing = shown.splitlines()
+    *drawing, title = shown.splitlines()
     assert len(drawing) > 1
+    assert [line for line in shown.splitlines() if line != line.rstrip()] == []
     assert max(map(len, drawing)) <= 60
     assert "\x1b" not in shown
     assert run(*WORDS[kind], "--quiet").stdout == title + "\n"
@@ -105,7 +119,7 @@ def test_prediction_is_the_kind_without_a_name(store: Path) -> None:
     assert document("--index", "3") == document("prediction", "--index", "3")
     assert document()["index"] == 0
     shown = run("--index", "0").stdout
-    assert shown.startswith("mnist test image 0: label ")
+    assert shown.splitlines()[-1].startswith("mnist test image 0, label ")
     assert "<- label" in shown
 
 
@@ -145,6 +159,8 @@ def test_errors_are_most_confident_first_and_really_wrong(store: Path) -> None:
         assert own["label"] != own["prediction"]
     digit = errors[0]["label"]
     only = document("errors", "-c", "flat", "--digit", str(digit))
+    assert only == document("errors", "-c", "flat", "--class", str(digit))
+    assert (only["digit"], only["class_name"]) == (digit, str(digit))
     assert {own["label"] for own in only["errors"]} == {digit}
     assert only["num_errors"] < document("errors", "-c", "flat")["num_errors"]
 
@@ -158,17 +174,19 @@ def test_comparing_counts_every_image_once(store: Path) -> None:
     assert len(found["disagreements"]) == 3
     assert all(own["prediction_a"] != own["prediction_b"] for own in found["disagreements"])
     better = "A" if found["better"] == "a" else "B"
-    assert f"{better} is right more often than" in run("compare", "-c", "wide", "-c", "flat").stdout
+    assert f"{better} is more accurate than" in run("compare", "-c", "wide", "-c", "flat").stdout
     same = document("compare", "-c", "wide", "-c", "wide")
     assert (same["p_value"], same["better"], same["num_disagreements"]) == (1.0, None, 0)
-    assert "chance alone could do that" in run("compare", "-c", "wide", "-c", "wide").stdout
+    assert (
+        "is not significant (McNemar, p = 1)" in run("compare", "-c", "wide", "-c", "wide").stdout
+    )
 
 
 def test_samples_by_class_random_and_augmented() -> None:
     by_class = document("samples", "--count", "23")["samples"]
     assert [own["label"] for own in by_class[:4]] == [0, 0, 0, 1]
     assert len(by_class) == 23
-    data = small_data.load_small_split("mnist", "test", Path(), None)  # type: ignore[arg-type]
+    data = small_data.load_small_split("test", Path(), NullReporter())
     assert all(int(data.labels[own["index"]]) == own["label"] for own in by_class)
     one, other = document("samples", "--seed", "1"), document("samples", "--seed", "2")
     assert one == document("samples", "--seed", "1") != other
@@ -176,7 +194,7 @@ def test_samples_by_class_random_and_augmented() -> None:
     assert {own["label"] for own in sevens["samples"]} == {7}
     assert len(document("samples", "--augmented", "standard")["samples"]) == 10
     shown = run("samples", "--augmented", "standard", "--count", "2").stdout
-    assert shown.count("augmented") == 2 * 4  # at 80 columns beside each original
+    assert shown.count(" augmented") == 2 * 4 + 1
     assert not Path("runs").exists()
 
 
@@ -210,10 +228,10 @@ def test_a_file_with_each_step_to_the_network(store: Path) -> None:
         for key in ("probabilities", "verdict", "warnings", "box"):
             assert shown[key] == answer[key]
     shown = run("--image", "one.png").stdout
-    assert shown.startswith("one.png: ")
+    assert shown.splitlines()[-1].startswith("one.png: ")
     assert "strokes" in shown
     blank = run("--image", "blank.png").stdout
-    assert blank.startswith("blank.png: not a digit: no ink found")
+    assert blank.splitlines()[-1].startswith("blank.png: not a digit: no ink found")
     for kind in ("activations", "saliency"):
         assert document(kind, "--image", "one.png", "-c", "wide")["image"] == "one.png"
 
@@ -251,8 +269,8 @@ def test_curves_of_an_ensemble_are_its_members(store: Path) -> None:
 @pytest.fixture
 def growing(store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """The run `wide` as if it were being trained; called, it logs a loss and ends."""
-    monkeypatch.setattr(visualize_follow, "POLL_SECONDS", 0.02)
-    monkeypatch.setattr(visualize_follow, "PATIENCE", 0.2)
+    monkeypatch.setattr(curves, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(curves, "PATIENCE", 0.2)
     directory = store / "wide"
     result = (directory / "result.json").read_bytes()
     (directory / "result.json").unlink()
@@ -297,7 +315,7 @@ def test_following_redraws_in_a_terminal(
 ) -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=70, highlight=False)
-    monkeypatch.setattr(visualize_follow, "is_terminal", lambda stream: True)
+    monkeypatch.setattr(cli_visualize, "is_terminal", lambda stream: True)
     monkeypatch.setattr(Output, "console", lambda self: console)
     timer = threading.Timer(0.2, growing)
     timer.start()
@@ -314,7 +332,7 @@ def test_ctrl_c_ends_following(
     pausing = SimpleNamespace(
         monotonic=time.monotonic, sleep=lambda seconds: signal.raise_signal(signal.SIGINT)
     )
-    monkeypatch.setattr(visualize_follow, "time", pausing)
+    monkeypatch.setattr(curves, "time", pausing)
     assert "interrupted" in run("curves", "-c", "wide", "--follow", code=130).stderr
 
 
@@ -324,12 +342,100 @@ def test_following_a_run_that_stopped_ends(store: Path, growing: Callable[[], No
     assert "left (interrupted" in result.stdout
 
 
+def test_help_of_a_kind_has_its_own_options_and_examples() -> None:
+    shown = run("confusion", "--help").stdout
+    assert "--checkpoint" in shown
+    assert "--split" in shown
+    assert "--output" in shown
+    for foreign in ("--index", "--count", "--method", "--follow", "--class", "--augmented"):
+        assert foreign not in shown
+    examples = shown.partition("Examples:\n")[2].splitlines()
+    assert examples[0].strip() == "mnistctl visualize confusion"
+    assert 2 <= len(examples) <= 3
+    for kind, own in all_kinds().items():
+        assert 2 <= len(own.examples) <= 3
+        assert run(kind, "--help").stdout.startswith(f"Usage: root visualize {kind} [OPTIONS]")
+
+
+def test_help_of_the_group_lists_the_kinds() -> None:
+    for flag in ("--help", "-h"):
+        shown = run(flag).stdout
+        assert all(f"\n  {kind} " in shown for kind in KEYS)
+        assert "--device" not in shown
+
+
+@pytest.mark.parametrize("words", [("--help",), ("saliency", "--help"), ("erors",), ("compare",)])
+def test_nothing_heavy_is_imported_before_a_kind_runs(words: tuple[str, ...]) -> None:
+    heavy = ("torch", "torchvision", "matplotlib", "numpy", "skimage", "scipy", "PIL")
+    code = (
+        "import sys; from typer.testing import CliRunner; from mnistctl.cli.app import app\n"
+        f"CliRunner().invoke(app, ['visualize', *{words}])\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@dataclass(frozen=True)
+class Brightness:
+    """A view of the kind that the next test adds."""
+
+    index: int
+    mean: float
+
+    @property
+    def title(self) -> str:
+        return f"image {self.index}: mean {self.mean:.1f}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"mean": self.mean}
+
+    def figure(self) -> Figure:
+        figure = new_figure(4, 3, self.title)
+        figure.subplots().bar([0], [self.mean])
+        return figure
+
+    def panel(self, console: Console) -> str:
+        return "#" * round(self.mean / 10)
+
+
+def test_a_kind_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And has a command, help, JSON, a drawing and a figure at once."""
+    monkeypatch.setattr(registry, "KINDS", dict(all_kinds()))
+
+    @registry.kind("brightness", "", "--index 3 --scale 2")
+    def brightness(
+        data: sources.Split,
+        index: Annotated[int, typer.Option("--index", help="Which image.")] = 0,
+        scale: Annotated[float, typer.Option("--scale", help="A factor.")] = 1.0,
+    ) -> Brightness:
+        """How bright an image is."""
+        images = data.load(data.name_for()).images
+        return Brightness(index, scale * float(images[index].float().mean()))
+
+    assert "brightness   How bright an image is." in run("--help").stdout
+    shown = run("brightness", "--help").stdout
+    assert "--scale" in shown
+    assert "--dataset" in shown
+    assert "mnistctl visualize brightness --index 3 --scale 2" in shown
+    found = document("brightness", "--index", "3", "-o", "mean.png")
+    mean = small_data.load_small_split("test", Path(), NullReporter()).images[3].float().mean()
+    assert found == {"kind": "brightness", "mean": pytest.approx(float(mean)), "output": "mean.png"}
+    with Image.open("mean.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 3
+    twice = run("brightness", "--index", "3", "--scale", "2").stdout.splitlines()
+    assert twice == ["#" * round(float(mean) / 5), f"image 3: mean {2 * float(mean):.1f}"]
+    assert "did you mean 'brightness'" in run("brightnes", code=2).stderr
+    error = run("brightness", "--method", "x", code=2).stderr
+    assert "'brightness' does not accept --method" in error
+
+
 def test_show_says_that_there_is_no_display(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.setattr("sys.platform", "linux")
     result = run("filters", "-c", "wide", "--show", "--quiet")
     assert result.stderr == (
-        "no window: there is no display here (DISPLAY is not set); --output FILE draws a file\n"
+        "no window: there is no display here (DISPLAY is not set); --output FILE saves a file\n"
     )
 
 
@@ -344,28 +450,32 @@ def test_a_display_that_does_not_answer(store: Path, monkeypatch: pytest.MonkeyP
 
 BAD = {
     ("erors",): (2, "unknown kind 'erors'; did you mean 'errors'?"),
-    ("samples", "--method", "gradcam"): (2, "'samples' has no use for --method"),
-    ("confusion", "--index", "0"): (2, "'confusion' has no use for --index"),
-    ("samples", "-c", "wide"): (2, "'samples' has no use for --checkpoint"),
-    ("filters", "--split", "test"): (2, "'filters' has no use for --split"),
-    ("--follow",): (2, "'prediction' has no use for --follow"),
-    ("compare", "-c", "wide"): (2, "takes two checkpoints, not 1"),
-    ("compare",): (2, "takes two checkpoints, not 0"),
-    ("errors", "-c", "wide", "-c", "flat"): (2, "takes one checkpoint, not 2"),
+    ("7",): (2, "to see that image: mnistctl visualize --index 7"),
+    ("samples", "--method", "gradcam"): (2, "'samples' does not accept --method"),
+    ("confusion", "--index", "0"): (2, "'confusion' does not accept --index"),
+    ("samples", "-c", "wide"): (2, "'samples' does not accept -c"),
+    ("filters", "--split", "test"): (2, "'filters' does not accept --split"),
+    ("samples", "--coutn", "3"): (2, "did you mean --count?"),
+    ("--follow",): (2, "'prediction' does not accept --follow"),
+    ("compare", "-c", "wide"): (2, "two checkpoints are needed, not 1"),
+    ("compare",): (2, "two checkpoints are needed, not 0"),
+    ("errors", "-c", "wide", "-c", "flat"): (2, "one checkpoint is needed, not 2"),
     ("curves", "--follow", "--json"): (2, "--json is one document"),
-    ("samples", "--count", "0"): (2, "--count 0: 1 to 400"),
-    ("samples", "--digit", "10"): (2, "--digit 10: 0 to 9"),
-    ("samples", "--seed", "-1"): (2, "--seed -1"),
+    ("samples", "--count", "0"): (2, "--count 0: must be between 1 and 400"),
+    ("samples", "--count", "many"): (2, "'--count'"),
+    ("samples", "--digit", "10"): (2, "unknown class '10'"),
+    ("errors", "--class", "seven", "-c", "wide"): (2, "unknown class 'seven'"),
+    ("samples", "--seed", "-1"): (2, "--seed -1: must be between 0 and 2**63 - 1"),
     ("samples", "--augmented", "fast"): (2, "recipes that augment: standard"),
     ("samples", "--augmented", "standart"): (2, "did you mean 'standard'"),
     ("samples", "--dataset", "mnits"): (2, "did you mean 'mnist'"),
     ("saliency", "--method", "grad-cam"): (2, "did you mean 'gradcam'"),
     ("saliency", "--index", "10000"): (2, "images 0 to 9999"),
     ("errors", "-o", "x.bmp"): (2, ".png, .svg, .pdf"),
-    ("--image", "x.png", "--index", "3"): (2, "--index is out of place"),
+    ("--image", "x.png", "--index", "3"): (2, "--index does not go with --image"),
     ("--invert", "yes"): (2, "give --image FILE"),
     ("--image", "x.png", "--invert", "yess"): (2, "did you mean 'yes'"),
-    ("--image", "missing.png"): (1, "can't open missing.png"),
+    ("--image", "missing.png"): (1, "can't read missing.png: No such file"),
     ("curves", "-c", "nothing"): (1, "no run called 'nothing'"),
     ("errors", "-c", "missing.pt"): (1, "missing.pt does not exist"),
     # Seen before the checkpoint is looked for.

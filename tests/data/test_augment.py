@@ -74,3 +74,14 @@ def test_a_share_of_a_batch_gets_its_part() -> None:
 def test_same_seed_same_maps() -> None:
     everything = Augmentation(10, 0.1, 0.1, 2)
     assert torch.equal(maps_of(everything), maps_of(everything))
+
+
+def test_flips_mirror_a_share_of_the_images() -> None:
+    images = torch.randint(256, (400, 28, 28), generator=torch.Generator().manual_seed(0))
+    images = images.to(torch.uint8)
+    generator = torch.Generator().manual_seed(1)
+    seen = augment(images, Augmentation(flip=0.25), generator)[:, 0].round()
+    mirrored = (seen == images.flip(2)).flatten(1).all(1)
+    same = (seen == images).flatten(1).all(1)
+    assert (mirrored | same).all()
+    assert 70 <= int(mirrored.sum()) <= 130

@@ -13,16 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from idx_made import FILES as ALL_FILES
+from idx_made import TEST_IMAGES, TEST_LABELS, only, published, with_mirrors
 
 from mnistctl.data import download as module
 from mnistctl.data import fetch, mnist
-from mnistctl.data.download import download
+from mnistctl.data.registry import DATASETS, download, get_dataset
 from mnistctl.errors import DataError
 from mnistctl.events import NullReporter
 
 pytestmark = pytest.mark.mnist
 RAW = Path("MNIST") / "raw"
-IMAGES, LABELS = FILES = mnist.TEST_IMAGES, mnist.TEST_LABELS
+WHOLE = DATASETS["mnist"]
+IMAGES, LABELS = FILES = TEST_IMAGES, TEST_LABELS
 
 
 @dataclass
@@ -91,7 +94,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the test split, a sixth of the bytes, where a test doesn't ask for all four files."""
-    monkeypatch.setattr(module, "FILES", FILES)
+    only(monkeypatch, *FILES)
 
 
 class Listener(NullReporter):
@@ -124,21 +127,25 @@ def leftovers(data_dir: Path) -> list[str]:
 
 def only_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Faults are the same for every file; the smallest keeps these tests quick."""
-    monkeypatch.setattr(module, "FILES", (LABELS,))
+    only(monkeypatch, LABELS)
 
 
 # From where
 
 
 def test_all_four_files(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FILES", mnist.FILES)
+    monkeypatch.setitem(DATASETS, "mnist", WHOLE)
     result = download(tmp_path, source=server.url)
     assert result.dataset == "mnist"
     assert result.data_dir == str(tmp_path)
     assert [(f.name, f.bytes, f.sha256, f.status) for f in result.files] == [
-        (file.gz.name, file.gz.bytes, file.gz.sha256, "downloaded") for file in mnist.FILES
+        (file.gz.name, file.gz.bytes, file.gz.sha256, "downloaded") for file in ALL_FILES
     ]
-    assert mnist.load(tmp_path, "train").labels[:3].tolist() == [5, 0, 4]
+    assert get_dataset("mnist").load("train", tmp_path, NullReporter()).labels[:3].tolist() == [
+        5,
+        0,
+        4,
+    ]
 
 
 @pytest.mark.parametrize("form", ["path", "torchvision layout", "raw files", "file URL"])
@@ -158,7 +165,9 @@ def test_from_a_directory(mnist_dir: Path, mnist_data_dir: Path, tmp_path: Path,
     assert statuses(result) == ["downloaded"] * 2
     assert [file.name for file in result.files] == [file.gz.name for file in FILES]
     assert [file.sha256 for file in result.files] == [file.gz.sha256 for file in FILES]
-    assert mnist.load(tmp_path / "data", "test").labels[:3].tolist() == [7, 2, 1]
+    assert get_dataset("mnist").load("test", tmp_path / "data", NullReporter()).labels[
+        :3
+    ].tolist() == [7, 2, 1]
     for file in FILES:
         assert mnist.read_blob(tmp_path / "data" / RAW / file.raw.name, file.raw)
         assert (tmp_path / "data" / RAW / file.gz.name).exists() == (form != "raw files")
@@ -194,7 +203,7 @@ def test_flat_files_in_the_data_dir_are_used_offline(mnist_dir: Path, tmp_path: 
 
 
 def test_mirrors_in_turn(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MIRRORS", ("http://127.0.0.1:9/", f"{server.url}/"))
+    with_mirrors(monkeypatch, "http://127.0.0.1:9/", f"{server.url}/")
     attempts: list[str] = []
     real = fetch._request
 
@@ -235,7 +244,7 @@ def test_a_missing_decompressed_copy_needs_no_network(own_data_dir: Path) -> Non
     path = own_data_dir / RAW / IMAGES.raw.name
     path.unlink()
     result = download(own_data_dir)
-    assert statuses(result) == ["repaired", "present"]
+    assert statuses(result) == ["extracted", "present"]
     assert result.files[0].source == f"{path}.gz"
     assert mnist.read_blob(path, IMAGES.raw)
 
@@ -361,7 +370,7 @@ def test_offline_names_the_mirrors_and_both_ways_on(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         download(tmp_path)
     assert time.monotonic() - started < 2
-    for mirror in module.MIRRORS:
+    for mirror in published().mirrors:
         assert f"{mirror} (Name or service not known)" in caught.value.message
     assert "\n" not in caught.value.message + caught.value.hint
     assert "mnistctl download --from DIR_OR_URL" in caught.value.hint
@@ -446,9 +455,10 @@ def test_a_twin_that_holds_the_file_open_as_on_windows(
 
 def test_two_downloads_at_once(server: Server, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from mnistctl.data import download as module; "
-        "module.FILES = module.FILES[2:]; "
-        "module.download(Path(sys.argv[1]), source=sys.argv[2], force=True)"
+        "import sys; from pathlib import Path; from mnistctl.data.download import download; "
+        "from mnistctl.data.registry import DATASETS; "
+        "DATASETS['mnist'].published.files['train'] = (); "
+        "download(Path(sys.argv[1]), source=sys.argv[2], force=True)"
     )
     data_dir = tmp_path / "data"
     command = [sys.executable, "-c", code, str(data_dir), server.url]

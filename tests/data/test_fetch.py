@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import hashlib
+import io
 import socket
 import threading
 import time
@@ -13,12 +14,14 @@ from itertools import repeat
 from typing import Any
 
 import pytest
+from idx_made import TEST_LABELS, only, with_mirrors
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
 from mnistctl.data import fetch as module
 from mnistctl.data.fetch import FetchError, fetch
-from mnistctl.data.mnist import Blob
+from mnistctl.data.images import Blob
+from mnistctl.data.registry import download
 from mnistctl.events import NullReporter
 
 CONTENT = bytes(range(256)) * 20
@@ -79,9 +82,15 @@ def refused(mirror: Mirror) -> str:
     """The reason with which the mirror is given up, within seconds."""
     started = time.monotonic()
     with pytest.raises(FetchError) as caught:
-        fetch(mirror.url, BLOB, NullReporter())
+        fetched(mirror.url)
     assert time.monotonic() - started < 5
     return str(caught.value)
+
+
+def fetched(url: str) -> bytes:
+    target = io.BytesIO()
+    fetch(url, BLOB, target, NullReporter())
+    return target.getvalue()
 
 
 def in_pieces(content: bytes, size: int) -> Iterator[bytes]:
@@ -97,7 +106,7 @@ def redirect(to: str) -> bytes:
 
 
 def test_a_server_that_means_well(mirror: Callable[..., Mirror]) -> None:
-    assert fetch(mirror(good).url, BLOB, NullReporter()) == CONTENT
+    assert fetched(mirror(good).url) == CONTENT
 
 
 def slow_body(path: str) -> Iterator[bytes]:
@@ -129,7 +138,7 @@ def test_a_slow_line_may_take_its_time(mirror: Callable[..., Mirror]) -> None:
         yield from in_pieces(CONTENT, 200)
 
     started = time.monotonic()
-    assert fetch(mirror(steady, pause=0.05).url, BLOB, NullReporter()) == CONTENT
+    assert fetched(mirror(steady, pause=0.05).url) == CONTENT
     assert time.monotonic() - started > 3 * module.SLOW_SECONDS
 
 
@@ -179,7 +188,7 @@ def test_absurd_content_lengths(length: bytes, mirror: Callable[..., Mirror]) ->
     def script(path: str) -> Iterator[bytes]:
         yield HEADER + b"Content-Length: " + length + b"\r\n\r\n" + CONTENT
 
-    assert fetch(mirror(script).url, BLOB, NullReporter()) == CONTENT
+    assert fetched(mirror(script).url) == CONTENT
 
 
 @pytest.mark.parametrize(
@@ -209,7 +218,7 @@ def test_redirects_are_followed(mirror: Callable[..., Mirror]) -> None:
     def script(path: str) -> Iterator[bytes]:
         return good() if path == "/moved" else iter([redirect("/moved")])
 
-    assert fetch(mirror(script).url, BLOB, NullReporter()) == CONTENT
+    assert fetched(mirror(script).url) == CONTENT
 
 
 def test_redirects_in_a_circle_end(mirror: Callable[..., Mirror]) -> None:
@@ -279,15 +288,12 @@ def test_a_gzip_bomb_is_never_unpacked(
 def test_another_mirror_stands_in_for_a_slow_one(
     mirror: Callable[..., Mirror], monkeypatch: pytest.MonkeyPatch, mnist_dir: Any, tmp_path: Any
 ) -> None:
-    from mnistctl.data import download
-    from mnistctl.data.mnist import TEST_LABELS
-
     content = (mnist_dir / TEST_LABELS.gz.name).read_bytes()
     fast = mirror(lambda path: iter([HEADER + b"\r\n" + content]))
     slow = mirror(slow_body, pause=0.02)
     urls = tuple(own.url.rpartition("/")[0] + "/" for own in (slow, fast))
-    monkeypatch.setattr(download, "MIRRORS", urls)
-    monkeypatch.setattr(download, "FILES", (TEST_LABELS,))
-    result = download.download(tmp_path)
+    with_mirrors(monkeypatch, *urls)
+    only(monkeypatch, TEST_LABELS)
+    result = download(tmp_path)
     assert result.files[0].source.startswith(urls[1])
     assert (slow.requests, fast.requests) == (1, 1)

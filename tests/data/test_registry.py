@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from idx_made import TEST_IMAGES, TEST_LABELS, only, with_mirrors
 
-from mnistctl.data import mnist
-from mnistctl.data.registry import DATASETS, DIGITS, check_split, get_dataset
+from mnistctl.data.images import DIGITS
+from mnistctl.data.registry import DATASETS, check_split, get_dataset
 from mnistctl.errors import DataError, UsageError
 from mnistctl.events import NullReporter
 
@@ -41,21 +42,21 @@ def test_mnist_is_loaded_as_it_lies(mnist_data_dir: Path) -> None:
 
 @pytest.mark.mnist
 def test_damaged_mnist_is_repaired_on_the_way(
-    own_data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    own_data_dir: Path, mnist_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(NullReporter, "say", lambda self, text: said.append(text))
-    monkeypatch.setattr("mnistctl.data.download.FILES", mnist.SPLIT_FILES["test"])
-    raw = own_data_dir / "MNIST" / "raw" / mnist.TEST_LABELS.raw.name
+    with_mirrors(monkeypatch, f"{mnist_dir.as_uri()}/")
+    only(monkeypatch, TEST_IMAGES, TEST_LABELS)
+    raw = own_data_dir / "MNIST" / "raw" / TEST_LABELS.raw.name
     raw.write_bytes(b"half")
-    (raw.parent / mnist.TEST_LABELS.gz.name).replace(own_data_dir / mnist.TEST_LABELS.gz.name)
-    monkeypatch.setattr(mnist, "folders", lambda directory: (directory / "MNIST" / "raw",))
+    (raw.parent / TEST_LABELS.gz.name).unlink()
     split = get_dataset("mnist").load("test", own_data_dir, NullReporter())
     assert split.labels[:3].tolist() == [7, 2, 1]
     assert said == [
-        f"{raw} is damaged: not the published file (its SHA-256 differs); getting MNIST"
+        f"{raw} is damaged: not the published file (its SHA-256 differs); getting mnist"
     ]
-    assert raw.stat().st_size == mnist.TEST_LABELS.raw.bytes
+    assert raw.stat().st_size == TEST_LABELS.raw.bytes
 
 
 def test_missing_mnist_offline_names_the_ways_on(tmp_path: Path) -> None:

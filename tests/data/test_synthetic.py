@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mnistctl.data import synthetic
-from mnistctl.data.registry import LabelledImages
+from mnistctl.data.images import LabelledImages
 from mnistctl.data.strokes import WAYS
 
 

@@ -1,6 +1,5 @@
 """The command as a process: it says when it answers, and ends when told to."""
 
-import importlib.util
 import json
 import signal
 import socket
@@ -101,10 +100,7 @@ def test_what_cannot_be_is_refused_at_the_start(words: list[str], code: int, err
 
 
 def test_without_the_extra_it_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "uvicorn" else found(name)
-    )
+    monkeypatch.setattr("mnistctl.errors.find_spec", lambda name: name != "uvicorn" or None)
     done = CliRunner().invoke(app, ["serve"])
     assert done.exit_code == 1
-    assert done.stderr == "error: serve needs more packages: pip install 'mnistctl[serve]'\n"
+    assert done.stderr == ("error: this needs uvicorn\n  install with: pip install '.[serve]'\n")

@@ -10,7 +10,8 @@ from runs_made import finish, save_run, saved
 from mnistctl.errors import CheckpointError
 from mnistctl.store import checkpoint
 from mnistctl.store import resolve as resolve_module
-from mnistctl.store.resolve import find_run, match_run, resolve
+from mnistctl.store.find import find_run, match_run
+from mnistctl.store.resolve import resolve
 
 
 @pytest.fixture

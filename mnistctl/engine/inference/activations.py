@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, relu
 
 from mnistctl.errors import MnistctlError
-
-SIDE = 28
+from mnistctl.imaging.normalize import SIDE
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def evaluate(
     _warn_of_unlike(models, reporter)
     name = dataset or _common_dataset(models)
     for model in models:
-        check_classes(model, name)
+        check_classes(model, name, reporter)
     with joined(ranks, models[0].predictor.device):
         data = get_dataset(name).load(split, data_dir, reporter)
         evaluations = []
@@ -77,14 +77,31 @@ def evaluate(
     return evaluations
 
 
-def check_classes(model: LoadedModel, dataset: str) -> None:
-    """Raise UsageError unless `model` and `dataset` have as many classes."""
-    own, other = len(model.predictor.classes), len(get_dataset(dataset).classes)
-    if own != other:
+def check_classes(model: LoadedModel, dataset: str, reporter: Reporter | None = None) -> None:
+    """Raise UsageError unless `model` tells the classes of `dataset` apart.
+
+    A bare state dict doesn't name its classes: their number must agree. `reporter` is told where
+    it was trained on another data set, or on pictures that were prepared in another way.
+    """
+    row, own = get_dataset(dataset), model.predictor.classes
+    trained = model.dataset or "another data set"
+    if own != row.classes if model.dataset else len(own) != len(row.classes):
         raise UsageError(
-            f"{model.label} has {own} classes, the data set '{dataset}' has {other}",
-            f"it was trained on {model.dataset or 'another data set'}: choose with --dataset",
+            f"{model.label} knows other classes than the data set '{row.name}':"
+            f" {_outline(own)}; {_outline(row.classes)}",
+            f"it was trained on {trained}: choose with --dataset",
         )
+    if reporter is None or model.dataset in (None, row.name):
+        return
+    reporter.warn(f"{model.label}: trained on {trained}, asked about {row.name}")
+    if model.prepare != row.prepare:
+        reporter.warn(f"its pictures were prepared in another way: --prepare {model.prepare}")
+
+
+def _outline(classes: Sequence[str]) -> str:
+    """The first classes, and how many there are."""
+    more = ", ..." if len(classes) > 4 else ""
+    return f"{', '.join(classes[:4])}{more} ({len(classes)})"
 
 
 def _check_different(models: Sequence[LoadedModel]) -> None:
@@ -103,7 +120,7 @@ def _check_different(models: Sequence[LoadedModel]) -> None:
 def _warn_of_unlike(models: Sequence[LoadedModel], reporter: Reporter) -> None:
     """A mean with its interval takes its values for repetitions of one experiment."""
     predictors = [model.predictor for model in models]
-    kinds = {(own.recipe.label, own.recipe.network, len(own.members)) for own in predictors}
+    kinds = {(own.recipe.label, own.recipe.network, own.num_members) for own in predictors}
     if len(kinds) > 1:
         reporter.warn("these are not runs of one recipe: their spread is not that of its seeds")
 

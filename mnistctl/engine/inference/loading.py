@@ -7,16 +7,19 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mnistctl.data.registry import DIGITS
+from mnistctl.data.images import DIGITS, Preparation
+from mnistctl.data.registry import preparation
 from mnistctl.device import choose_hardware
 from mnistctl.distributed import Ranks
+from mnistctl.engine.inference.onnx_model import SUFFIX, load_onnx
 from mnistctl.engine.inference.predictor import Predictor
-from mnistctl.errors import CheckpointError
-from mnistctl.events import Reporter
+from mnistctl.errors import CheckpointError, UsageError
+from mnistctl.events import NullReporter, Reporter
 from mnistctl.models.ensemble import Ensemble, split_members
 from mnistctl.models.layers import prepare_layout
 from mnistctl.models.registry import build, expected_shapes, recognise, shapes
 from mnistctl.recipes import Recipe, recipe_of_network
+from mnistctl.store.config import RunConfig
 from mnistctl.store.resolve import ResolvedCheckpoint, resolve
 
 
@@ -30,6 +33,13 @@ class LoadedModel:
     path: Path
     label: str
     """In a sentence, e.g. `run standard-1 (latest)`."""
+    config: RunConfig | None = None
+    """Of the run that trained it; None where the file doesn't say."""
+
+    @property
+    def prepare(self) -> Preparation:
+        """How pictures are brought to the form of the images it was trained on."""
+        return preparation(self.dataset)
 
 
 def load_model(
@@ -39,11 +49,13 @@ def load_model(
     precision: str | None,
     reporter: Reporter,
 ) -> LoadedModel:
-    """Find, verify and build what `argument` means (see `store.resolve.resolve`).
+    """Find, verify and build what `argument` means: an ONNX file, or see `store.resolve.resolve`.
 
-    `device` and `precision` as typed, None: auto. Raises UsageError, CheckpointError, DeviceError.
+    `device` and `precision` as typed, None: auto, and not worth a line for a few answers.
+    Raises UsageError, CheckpointError, DeviceError.
     """
-    return load_models([argument], store, device, precision, Ranks(), reporter)[0]
+    asked = device is not None or precision is not None
+    return load_models([argument], store, device, precision, Ranks(), reporter, asked)[0]
 
 
 def load_models(
@@ -53,11 +65,35 @@ def load_models(
     precision: str | None,
     ranks: Ranks,
     reporter: Reporter,
+    announce: bool = True,
 ) -> list[LoadedModel]:
-    """Several models on one device; everything is found before hardware is chosen."""
-    found = [resolve(argument, store) for argument in arguments]
-    chosen, number_format = choose_hardware(device, precision, ranks.local_rank, reporter)
-    return [_loaded(own, chosen, number_format, reporter) for own in found]
+    """Several models on one device; everything is found before hardware is chosen.
+
+    `announce`: say which hardware that is.
+    """
+    hardware_reporter = reporter if announce else NullReporter()
+    found = [_find(argument, store) for argument in arguments]
+    exported = [own for own in found if isinstance(own, LoadedModel)]
+    if exported and ({device, precision} - {None, "auto", "cpu", "fp32"}):
+        raise UsageError(
+            f"{exported[0].label} does not accept --device or --precision",
+            "an ONNX file is run on the CPU in fp32",
+        )
+    if len(exported) == len(found):
+        hardware_reporter.say("Device: cpu, precision fp32 (onnxruntime)")
+        return exported
+    chosen, number_format = choose_hardware(device, precision, ranks.local_rank, hardware_reporter)
+    return [
+        own if isinstance(own, LoadedModel) else _loaded(own, chosen, number_format, reporter)
+        for own in found
+    ]
+
+
+def _find(argument: str | None, store: Path) -> ResolvedCheckpoint | LoadedModel:
+    if argument is None or not argument.endswith(SUFFIX):
+        return resolve(argument, store)
+    predictor, description = load_onnx(Path(argument))
+    return LoadedModel(predictor, description.dataset, Path(argument), argument)
 
 
 def _loaded(
@@ -79,7 +115,7 @@ def _loaded(
         )
     model = network_with(recipe, len(classes), weights, found.path, members).to(device)
     predictor = Predictor(model, recipe, classes, device, precision, found.name)
-    return LoadedModel(predictor, dataset, found.path, found.label)
+    return LoadedModel(predictor, dataset, found.path, found.label, config)
 
 
 def network_with(

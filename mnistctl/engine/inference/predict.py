@@ -1,6 +1,6 @@
 """`predict`: which class an image shows, how confident that is, and whether it shows one at all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mnistctl.data.registry import DIGITS
+from mnistctl.data.images import DIGITS, Preparation
 from mnistctl.engine.inference.loading import LoadedModel
 from mnistctl.engine.inference.predictor import Predictor
-from mnistctl.errors import ImageError
+from mnistctl.errors import ImageError, UsageError
 from mnistctl.events import Reporter
 from mnistctl.imaging.files import Picture, expand, read_argument
 from mnistctl.imaging.ink import Invert
-from mnistctl.imaging.prepare import Prepared, find_digits, prepare
+from mnistctl.imaging.prepare import Prepared, find_digits, prepared_as
 
-BATCH = 256
+MAX_BATCH = 32
 CONFIDENT = 0.9
 """Confidence from which an answer is no longer uncertain."""
 REJECT = 0.7
@@ -94,35 +94,60 @@ class Predictions:
 
 
 def predict(
-    arguments: Sequence[str], model: LoadedModel, invert: Invert, multi: bool, reporter: Reporter
+    arguments: Sequence[str],
+    model: LoadedModel,
+    invert: Invert,
+    multi: bool,
+    reporter: Reporter,
+    show: Callable[[list[Prediction] | Unreadable], None] = lambda found: None,
 ) -> Predictions:
     """Predict every image that `arguments` name (see `imaging.files.expand`).
 
     With `multi` every digit found in an image is predicted, in reading order. An image that
-    can't be read becomes an `Unreadable`, and the rest are predicted. Raises CheckpointError.
+    can't be read becomes an `Unreadable`, and the rest are predicted. `show` is called with what
+    is found, as soon as it is. Raises CheckpointError, and UsageError for `multi` with a network
+    of whole pictures.
     """
+    if multi and model.prepare != "ink":
+        raise UsageError(
+            f"--multi looks for digits; {model.label} was trained on whole pictures",
+            "leave out --multi",
+        )
     if model.dataset == "synthetic":
         reporter.warn(
             f"{model.label} was trained on synthetic digits; weights trained on MNIST"
             " (mnistctl train) are more accurate on handwriting"
         )
     images, errors = _expand_all(arguments)
+    for unreadable in errors:
+        show(unreadable)
     predictions: list[Prediction] = []
     reporter.begin("predicting", len(images), "images")
     try:
-        for first in range(0, len(images), BATCH):
+        for first, end in _batches(len(images)):
             batch: list[tuple[int, str, Prepared]] = []
-            for number, image in enumerate(images[first : first + BATCH], first):
+            for number, image in enumerate(images[first:end], first):
                 try:
-                    found = prepare_digits(read_argument(image), invert, multi)
+                    found = prepare_digits(read_argument(image), invert, multi, model.prepare)
                     batch += [(number, image, own) for own in found]
                 except ImageError as error:
                     errors.append(Unreadable(image, error.message))
+                    show(errors[-1])
                 reporter.advance(number + 1)
-            predictions += predict_prepared(model.predictor, batch, multi)
+            answers = list(predict_prepared(model.predictor, batch, multi))
+            show(answers)
+            predictions += answers
     finally:
         reporter.end()
     return Predictions(model, predictions, errors)
+
+
+def _batches(count: int) -> Iterator[tuple[int, int]]:
+    """First and end of each batch: one image, so that an answer comes at once, then ever more."""
+    first, size = 0, 1
+    while first < count:
+        yield first, min(first + size, count)
+        first, size = first + size, min(2 * size, MAX_BATCH)
 
 
 def _expand_all(arguments: Sequence[str]) -> tuple[list[str], list[Unreadable]]:
@@ -136,10 +161,12 @@ def _expand_all(arguments: Sequence[str]) -> tuple[list[str], list[Unreadable]]:
     return images, errors
 
 
-def prepare_digits(picture: Picture, invert: Invert, multi: bool) -> list[Prepared]:
+def prepare_digits(
+    picture: Picture, invert: Invert, multi: bool, how: Preparation = "ink"
+) -> list[Prepared]:
     """The digit of a picture, or with `multi` all of them, at least one, as networks see them."""
     found = find_digits(picture, invert) if multi else []
-    return found or [prepare(picture, invert)]
+    return found or [prepared_as(how, picture, invert)]
 
 
 def predict_prepared(

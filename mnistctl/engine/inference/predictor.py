@@ -1,6 +1,6 @@
 """The one way to ask a network: its preprocessing, precision, shifts, members and temperature."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -36,8 +36,13 @@ class Predictor:
         precision: str,
         name: str = "the network",
     ) -> None:
-        self.network, self.recipe, self.classes = network, recipe, tuple(classes)
+        self._network, self.recipe, self.classes = network, recipe, tuple(classes)
         self.device, self.precision, self.name = device, precision, name
+
+    @property
+    def network(self) -> nn.Module:
+        """What computes the logits, for those who look inside."""
+        return self._network
 
     @property
     def members(self) -> list[nn.Module]:
@@ -45,11 +50,15 @@ class Predictor:
         own = self.network
         return list(own.members) if isinstance(own, Ensemble) else [own]
 
+    @property
+    def num_members(self) -> int:
+        """How many networks answer together."""
+        return len(self.members)
+
     def inputs(self, pixels: Tensor) -> Tensor:
         """What the network sees of uint8 (n, 28, 28): float32 (n, 1, 28, 28) on its device."""
         return scale_pixels(pixels.to(self.device).unsqueeze(1).float(), self.recipe)
 
-    @torch.inference_mode()
     def logits(self, pixels: Tensor, reporter: Reporter | None = None) -> Tensor:
         """Logits, float32 (n, classes) on the CPU, of uint8 images (n, 28, 28).
 
@@ -57,24 +66,32 @@ class Predictor:
         mean probabilities. The network is set to evaluation mode.
         Raises CheckpointError where they are not finite.
         """
-        reporter = reporter or NullReporter()
         self.network.eval()
+        return self._in_batches(self.answers, pixels, reporter)
+
+    @torch.inference_mode()
+    def _in_batches(
+        self, answers: Callable[[Tensor], Tensor], pixels: Tensor, reporter: Reporter | None
+    ) -> Tensor:
+        reporter = reporter or NullReporter()
         size = BATCH_SIZE.get(self.device.type, 10_000)
         reporter.begin("evaluating", len(pixels), "images")
         parts = [torch.empty(0, len(self.classes))]
         try:
             for first in range(0, len(pixels), size):
                 batch = pixels[first : first + size]
-                parts.append(self._answers(self.inputs(batch)).cpu())
+                parts.append(answers(batch).cpu())
                 reporter.advance(first + len(batch))
         finally:
             reporter.end()
-        logits = torch.cat(parts)
-        if not bool((logits / self.recipe.temperature).isfinite().all()):
+        found = torch.cat(parts)
+        if not bool((found / self.recipe.temperature).isfinite().all()):
             raise CheckpointError(f"{self.name}: its logits are not finite", "training diverged")
-        return logits
+        return found
 
-    def _answers(self, inputs: Tensor) -> Tensor:
+    def answers(self, pixels: Tensor) -> Tensor:
+        """Logits, float32 (n, classes) on the network's device, of one batch, as `logits`."""
+        inputs = self.inputs(pixels)
         with autocast(self.device, self.precision):
             if not self.recipe.tta_shifts:
                 logits: Tensor = self.network(inputs).float()

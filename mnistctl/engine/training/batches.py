@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from mnistctl.data.augment import augment
+from mnistctl.data.images import DIGITS, LabelledImages
 from mnistctl.data.outliers import drawn_outliers
-from mnistctl.data.registry import LabelledImages
 from mnistctl.data.sampling import Stream, derive_seed, epoch_order, shard_of
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.predictor import scale_pixels
@@ -90,6 +90,8 @@ class Feed:
         """Drawn pictures, and a third as many turned or mirrored digits, uint8 (n, 28, 28)."""
         seed = derive_seed(self.config.seed, Stream.OUTLIERS)
         drawn = torch.from_numpy(drawn_outliers(NUM_DRAWN, seed)).to(self.device)
+        if self.config.classes != DIGITS:
+            return drawn
         images, labels = self.train.images, self.train.labels
         turned = images[torch.isin(labels, labels.new_tensor(TURNED))][: NUM_DRAWN // 6]
         mirrored = images[torch.isin(labels, labels.new_tensor(MIRRORED))][: NUM_DRAWN // 6]

@@ -11,14 +11,16 @@ from typing import Any, TypeVar
 import torch
 
 from mnistctl import __version__
+from mnistctl.data.images import Dataset
 from mnistctl.data.registry import DEFAULT_DATASET, get_dataset
 from mnistctl.device import choose_hardware
 from mnistctl.distributed import Ranks
+from mnistctl.engine.training.initial import find_init
 from mnistctl.errors import CheckpointError, UsageError, unknown
 from mnistctl.events import Reporter
 from mnistctl.models.registry import networks
 from mnistctl.recipes import DEFAULT_RECIPE, Recipe, get_recipe, with_settings
-from mnistctl.store.config import MAX_MEMBERS, RunConfig
+from mnistctl.store.config import MAX_MEMBERS, Init, RunConfig, program_words
 from mnistctl.store.rotation import saved_config
 from mnistctl.store.runs import RunInfo, check_name, utc_now
 
@@ -35,6 +37,9 @@ class TrainRequest:
     data_dir: Path = Path("data")
     recipe: str | None = None
     dataset: str | None = None
+    """A name, or a directory with its options (see `data.folder.parse`)."""
+    init: str | None = None
+    """A checkpoint whose weights to begin with."""
     device: str | None = None
     precision: str | None = None
     epochs: int | None = None
@@ -55,7 +60,10 @@ class TrainRequest:
 def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunConfig:
     """The configuration of a new run. Raises UsageError or DeviceError before anything is made."""
     dataset = get_dataset(request.dataset or DEFAULT_DATASET)
-    recipe = _asked_recipe(request, get_recipe(request.recipe or DEFAULT_RECIPE))
+    init, base = None, get_recipe(request.recipe or DEFAULT_RECIPE)
+    if request.init is not None:
+        init, base = find_init(request.init, request.recipe, request.store, reporter)
+    recipe = _asked_recipe(request, _adapted(base, dataset, init))
     if request.name is not None:
         check_name(request.name)
     ensemble = 1 if request.ensemble is None else request.ensemble
@@ -98,7 +106,16 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
         command=shlex.join(["mnistctl", *sys.argv[1:]]),
         versions=_versions(),
         ensemble=ensemble,
+        init=init,
     )
+
+
+def _adapted(recipe: Recipe, dataset: Dataset, init: Init | None) -> Recipe:
+    """`recipe` as it suits the data set; initial weights know pixels scaled as they were."""
+    adapted = dataset.adapt(recipe)
+    if init is None:
+        return adapted
+    return replace(adapted, pixel_mean=recipe.pixel_mean, pixel_std=recipe.pixel_std)
 
 
 def _asked_recipe(request: TrainRequest, recipe: Recipe) -> Recipe:
@@ -166,7 +183,7 @@ def resumed_config(
         precision,
         ranks.local_rank,
         reporter,
-        "as in the original run",
+        "as requested" if request.device or request.precision else "as in the original run",
     )
     new = replace(
         old,
@@ -191,10 +208,7 @@ def resumed_config(
 
 def resume_command(directory: Path, request: TrainRequest, ranks: Ranks) -> str:
     """The exact command that continues the run in `directory`."""
-    words = ["mnistctl"]
-    if ranks.world_size > 1:
-        words = ["torchrun", "--standalone", f"--nproc-per-node={ranks.world_size}", "-m", *words]
-    words += ["train", "--resume", directory.name]
+    words = [*program_words(ranks.world_size), "train", "--resume", directory.name]
     defaults = TrainRequest()
     if directory.parent != defaults.store:
         words += ["--store", str(directory.parent)]
@@ -206,7 +220,8 @@ def resume_command(directory: Path, request: TrainRequest, ranks: Ranks) -> str:
 def _refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
     given: dict[str, tuple[Any, Any]] = {
         "--recipe": (request.recipe, old.recipe.name),
-        "--dataset": (request.dataset, old.dataset),
+        "--dataset": (request.dataset and get_dataset(request.dataset).name, old.dataset),
+        "--init": (request.init, old.init and old.init.checkpoint),
         "--batch-size": (request.batch_size, old.recipe.batch_size),
         "--lr": (request.learning_rate, old.recipe.learning_rate),
         "--seed": (request.seed, old.seed),
@@ -219,7 +234,7 @@ def _refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
         for option, (asked, has) in given.items()
         if asked not in (None, has)
     ]
-    if with_settings(old.recipe, request.settings) != old.recipe:
+    if with_settings(old.recipe, request.settings).settings != old.recipe.settings:
         conflicts.append(
             f"--set {' --set '.join(request.settings)} (the run has {old.recipe.label})"
         )

@@ -145,8 +145,10 @@ def _train_members(
 
 def _members(directory: Path, config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
     """Name and configuration of each member's run."""
-    for seed in range(config.seed, config.seed + config.ensemble):
-        yield f"seed-{seed}", replace(config, seed=seed, ensemble=1)
+    for number in range(config.ensemble):
+        seed = config.seed + number
+        init = replace(config.init, member=number) if config.init else None
+        yield f"seed-{seed}", replace(config, seed=seed, ensemble=1, init=init)
 
 
 def _final_weights(run: Path, config: RunConfig) -> dict[str, Tensor] | None:

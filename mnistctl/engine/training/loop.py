@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from mnistctl.data.registry import LabelledImages
+from mnistctl.data.images import LabelledImages
 from mnistctl.data.sampling import Stream, derive_seed
 from mnistctl.device import synchronize
 from mnistctl.distributed import Ranks, any_rank, total_over_ranks
@@ -95,6 +95,7 @@ class _Loop:
         if ranks.world_size > 1:
             self.model = DistributedDataParallel(state.model)
         self.started = time.perf_counter()
+        self.reported = state.images, state.seconds
 
     def run_epoch(self) -> bool:
         """Train to the end of the current epoch; False when a stop was asked for on the way."""
@@ -107,6 +108,7 @@ class _Loop:
             loss = self.train_step(batches[state.step])
             state.step += 1
             state.images += len(batches[state.step - 1])
+            self.hooks.reporter.advance(state.epochs_done * self.steps + state.step)
             if state.step % self.config.log_every == 0 or state.step == self.steps:
                 self.report_step(loss, len(batches[state.step - 1]))
             if state.step == self.steps:
@@ -175,9 +177,13 @@ class _Loop:
                 f"training diverged: the loss is {loss} in epoch {epoch}, step {state.step}",
                 f"try a lower learning rate than --lr {self.config.recipe.learning_rate:g}",
             )
-        rate = state.images / state.seconds
+        images, seconds = self.reported
+        self.reported = state.images, state.seconds
+        speed = (state.images - images) / (state.seconds - seconds)
         self.hooks.record({"epoch": epoch, "step": state.step, "loss": loss})
-        self.hooks.reporter.step(StepReport(epoch, state.step, loss, rate))
+        self.hooks.reporter.step(
+            StepReport(epoch, state.step, loss, self.rate(state.step - 1), speed)
+        )
         self.started = time.perf_counter()
 
     def save_due(self) -> bool:

@@ -5,7 +5,7 @@ from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.ensemble import train_ensemble, was_ensemble
 from mnistctl.engine.training.single import train_one
 from mnistctl.events import NullReporter, Reporter
-from mnistctl.store.resolve import find_run
+from mnistctl.store.find import find_run
 from mnistctl.store.result import TrainResult
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from mnistctl.data.registry import LabelledImages, get_dataset
+from mnistctl.data.images import LabelledImages
+from mnistctl.data.registry import get_dataset
 from mnistctl.data.sampling import split_validation
 from mnistctl.distributed import Ranks, joined, share_weights, wait_for_all
 from mnistctl.engine.inference.scores import Scores
@@ -18,6 +19,7 @@ from mnistctl.engine.training.config import (
     resume_command,
     resumed_config,
 )
+from mnistctl.engine.training.initial import begin
 from mnistctl.engine.training.loop import FitData, Hooks, fit
 from mnistctl.engine.training.signals import StopRequest, stop_on_signals
 from mnistctl.engine.training.state import new_state, result_predictor
@@ -130,11 +132,15 @@ def _opened(job: _Job, run: RunInfo | None) -> Iterator[Saver]:
         reporter.say(f"Run: {directory.name} in {directory}")
     own = directory if ranks.is_first else None
     with writing(own) if own else contextlib.nullcontext():
+        if own:
+            reporter.run(own)
         if run is not None:
             if own:
                 check_unchanged(run)
             newest = restore_newest(run.directory, config, state, ranks, reporter)
             wait_for_all()  # rank 0 begins to write only when all have read
+        if not (state.epochs_done or state.step):
+            begin(state, config)
         with saver_for(own, config, state, ranks, newest) as saver:
             yield saver
 

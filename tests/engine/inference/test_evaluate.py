@@ -116,10 +116,15 @@ def test_networks_of_other_classes_than_the_data_set_are_refused(tmp_path: Path)
     (path,) = save_networks(tmp_path, ["mnist"], num_classes=3)
     with pytest.raises(UsageError) as caught:
         evaluate_all([path], dataset="synthetic")
-    assert caught.value.message == f"{path} has 3 classes, the data set 'synthetic' has 10"
+    assert caught.value.message == (
+        f"{path} knows other classes than the data set 'synthetic':"
+        " class 0, class 1, class 2 (3); 0, 1, 2, 3, ... (10)"
+    )
     assert "it was trained on mnist" in caught.value.hint
     torch.save(build("mlp", 47).state_dict(), tmp_path / "bare.pt")
-    with pytest.raises(UsageError, match="has 47 classes, the data set 'mnist' has 10"):
+    with pytest.raises(
+        UsageError, match=r"'mnist': 0, 1, 2, 3, ... \(47\); 0, 1, 2, 3, ... \(10\)"
+    ):
         evaluate_all([tmp_path / "bare.pt"])
 
 

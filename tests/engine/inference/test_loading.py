@@ -9,7 +9,7 @@ import torch
 from runs_made import CONFIG
 from torch import nn
 
-from mnistctl.data.registry import DIGITS
+from mnistctl.data.images import DIGITS
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.errors import CheckpointError, DeviceError, UsageError
 from mnistctl.events import NullReporter

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
-from mnistctl.data.registry import DIGITS
+from mnistctl.data.images import DIGITS
 from mnistctl.engine.inference import predict as predict_module
 from mnistctl.engine.inference.loading import LoadedModel
 from mnistctl.engine.inference.predict import (

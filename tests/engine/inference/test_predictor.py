@@ -8,7 +8,7 @@ import torch
 from small_data import load_small_split
 from torch import Tensor, nn
 
-from mnistctl.data.registry import DIGITS
+from mnistctl.data.images import DIGITS
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.predictor import BATCH_SIZE, Predictor
 from mnistctl.engine.inference.scores import Scores

@@ -14,7 +14,7 @@ from small_data import load_small_split
 from torch import nn
 
 from mnistctl import device as device_module
-from mnistctl.data.registry import DIGITS
+from mnistctl.data.images import DIGITS
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.loading import load_model
 from mnistctl.engine.inference.predictor import Predictor

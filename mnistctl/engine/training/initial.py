@@ -1,0 +1,96 @@
+"""`train --init`: a run that begins with the weights of a checkpoint."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from mnistctl.data.images import DIGITS
+from mnistctl.engine.training.ema import Average
+from mnistctl.engine.training.state import TrainingState
+from mnistctl.errors import CheckpointError, UsageError
+from mnistctl.events import Reporter
+from mnistctl.files import reason
+from mnistctl.models.ensemble import split_members
+from mnistctl.models.registry import recognise
+from mnistctl.recipes import RECIPES, Recipe, get_recipe, recipe_of_network
+from mnistctl.store.checkpoint import Checkpoint, load
+from mnistctl.store.config import Init, RunConfig
+from mnistctl.store.resolve import resolve
+
+RATE = 0.1
+"""Of the recipe's learning rate: small enough to keep what the weights know."""
+
+
+def find_init(
+    argument: str, recipe: str | None, store: Path, reporter: Reporter
+) -> tuple[Init, Recipe]:
+    """The checkpoint that `argument` means, and the recipe to go on with.
+
+    That is the one called as the checkpoint's own, or `recipe`, at a lower rate and with the
+    pixels scaled as the weights know them. What suited the checkpoint's data set is left behind.
+    Raises CheckpointError, and UsageError for a recipe that trains another network.
+    """
+    found = resolve(argument, store)
+    config = found.checkpoint.config
+    own = config.recipe if config else recipe_of_network(recognise(found.checkpoint.weights)[0])
+    usual = RECIPES.get(own.name, own)
+    chosen = get_recipe(recipe) if recipe else usual if usual.network == own.network else own
+    if chosen.network != own.network:
+        raise UsageError(
+            f"--init {argument} is a network '{own.network}',"
+            f" the recipe '{recipe}' trains '{chosen.network}'",
+            f"leave out --recipe, to go on with '{own.name}'",
+        )
+    reporter.say(f"Beginning with {found.label}, at {RATE:g} of the learning rate")
+    gentle = replace(
+        chosen,
+        learning_rate=RATE * chosen.learning_rate,
+        pixel_mean=own.pixel_mean,
+        pixel_std=own.pixel_std,
+    )
+    path = found.path.resolve()
+    return Init(str(path), _sha256(path)), gentle
+
+
+def begin(state: TrainingState, config: RunConfig) -> None:
+    """Give the network of a new `state` the weights that `config` begins with, if any.
+
+    The last layer stays as it was drawn where the classes differ.
+    Raises CheckpointError where the file isn't what it was when the run was started.
+    """
+    if config.init is None:
+        return
+    path = Path(config.init.checkpoint)
+    if _sha256(path) != config.init.sha256:
+        raise CheckpointError(f"{path} was changed since this run began with it", "start it anew")
+    weights, classes = _contents(load(path), config.init.member)
+    if classes != config.classes:
+        layer = list(weights)[-1].rpartition(".")[0]
+        drawn = state.model.state_dict()
+        weights |= {key: drawn[key] for key in weights if key.startswith(f"{layer}.")}
+    state.model.load_state_dict(weights)
+    if state.average:
+        state.average = Average(state.model, state.average.decay)
+
+
+def _contents(checkpoint: Checkpoint, member: int) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Weights of one network and the names of its classes; a bare state dict means digits."""
+    if checkpoint.config is None:
+        _, weights, num_classes = recognise(checkpoint.weights)
+        return weights, DIGITS[:num_classes]
+    weights, count = dict(checkpoint.weights), checkpoint.config.ensemble
+    if count > 1:
+        weights = split_members(weights, count)[member % count]
+    return weights, checkpoint.config.classes
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(
+            f"can't read {path}: {reason(error)}", "start the run anew"
+        ) from error

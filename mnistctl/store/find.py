@@ -1,0 +1,73 @@
+"""From what a person types to a run: its name, the beginning of it, its directory, `latest`."""
+
+import os
+from pathlib import Path
+
+from mnistctl.errors import CheckpointError, did_you_mean
+from mnistctl.store.runs import (
+    CHECKPOINT_NAMES,
+    RESERVED_NAMES,
+    RunInfo,
+    describe,
+    is_run,
+    list_runs,
+)
+
+REAL_PATH = "give the real path"
+
+
+def find_run(argument: str, store: Path) -> RunInfo:
+    """The run of any state that `argument` means; a checkpoint stands for the run it lies in.
+
+    A bare word is a run of the store before it is a directory of that name.
+    Raises CheckpointError that lists the candidates.
+    """
+    path = typed_path(argument)
+    if path.name in CHECKPOINT_NAMES:
+        path = path.parent
+    if path == Path():
+        path = Path.cwd()
+    if ".." in path.parts:
+        raise CheckpointError(f"'{argument}' can't name a run", "give its name, and its --store")
+    if argument == "latest":
+        runs = list_runs(store)
+        if not runs:
+            raise CheckpointError(f"no run in the store {store}", "start one: mnistctl train")
+        return runs[-1]
+    if len(path.parts) == 1 and (is_run(store / path) or not is_run(path)):
+        return match_run(path.name, store)
+    if os.path.islink(path):
+        raise CheckpointError(f"run {path} is a symbolic link: refused", REAL_PATH)
+    if not os.path.isdir(path) or not is_run(path):
+        raise CheckpointError(f"{path} is no run's directory", "see mnistctl runs")
+    return describe(path)
+
+
+def match_run(name: str, store: Path) -> RunInfo:
+    """The run called `name`, or the only one whose name begins so.
+
+    Raises CheckpointError that lists the candidates.
+    """
+    runs = list_runs(store)
+    matches = [run for run in runs if run.name == name]
+    matches = matches or [run for run in runs if run.name.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        names = ", ".join(run.name for run in matches)
+        raise CheckpointError(f"'{name}' is the beginning of several runs: {names}", "name one")
+    if os.path.islink(store / name):
+        raise CheckpointError(f"run '{name}' is a symbolic link: refused", REAL_PATH)
+    guess = did_you_mean(name, [run.name for run in runs] + list(RESERVED_NAMES))
+    known = ", ".join(run.name for run in runs[-8:]) or "none yet"
+    raise CheckpointError(
+        f"no checkpoint file and no run called '{name}' in the store {store}{guess}",
+        f"runs: {known}",
+    )
+
+
+def typed_path(argument: str) -> Path:
+    """`argument` as a path. Raises CheckpointError for what names nothing."""
+    if not argument or "\0" in argument:
+        raise CheckpointError(f"{argument!r} can't name a checkpoint", "give a file or a run")
+    return Path(argument)

@@ -1,0 +1,187 @@
+"""Small things a person notices: near misses, next steps, summaries, which model answers."""
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from PIL import Image, ImageDraw
+from typer.testing import CliRunner
+
+from mnistctl.cli.app import app
+
+
+def run(*words: str, code: int = 0) -> Any:
+    result = CliRunner().invoke(app, list(words))
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def train(*words: str) -> Any:
+    return run("train", "-r", "fast", "--device", "cpu", "--precision", "fp32", *words)
+
+
+@pytest.fixture
+def photos() -> Path:
+    """Three pictures of a one, one of nothing, and a file that is none."""
+    folder = Path("photos")
+    folder.mkdir()
+    paper = Image.new("L", (100, 100), 255)
+    paper.save(folder / "empty.png")
+    ImageDraw.Draw(paper).line([(50, 15), (50, 85)], fill=0, width=10)
+    for name in ("a.png", "b.png", "c.png"):
+        paper.save(folder / name)
+    (folder / "note.png").write_text("no image")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (("train", "--epoch", "3"), 2, "'train' does not accept --epoch; did you mean --epochs?"),
+        (("train", "--device", "gpu"), 2, "did you mean 'cuda'?"),
+        (("evaluate", "shippd"), 1, "did you mean 'shipped'?"),
+        (("predict", "x.png", "-c", "lates"), 1, "did you mean 'latest'?"),
+        (("train", "-r", "list"), 2, "see mnistctl info recipes"),
+        (("runs", "shwo"), 2, "Did you mean 'show'?"),
+    ],
+)
+def test_near_misses(words: tuple[str, ...], code: int, text: str) -> None:
+    result = run(*words, code=code)
+    assert text in result.stderr
+    assert "Device" not in result.stderr
+
+
+def test_what_comes_after_training(small_datasets: None) -> None:
+    result = train("--name", "one")
+    assert result.stderr.splitlines()[-2:] == [
+        "Next: mnistctl predict photo.jpg -c one",
+        "      mnistctl visualize errors -c one",
+    ]
+    result = train("--name", "two", "--store", "my runs", "--data-dir", "d")
+    assert result.stderr.splitlines()[-2:] == [
+        "Next: mnistctl predict photo.jpg -c two --store 'my runs'",
+        "      mnistctl visualize errors -c two --store 'my runs' --data-dir d",
+    ]
+    assert "Next" not in train("--quiet").output
+
+
+def test_which_model_answers(small_datasets: None, photos: Path) -> None:
+    picture = str(photos / "a.png")
+    told = run("predict", picture).stderr
+    assert told == "Model: shipped weights; no finished run of yours yet\n"
+    train("--name", "one")
+    told = run("predict", picture).stderr
+    assert told.startswith("Model: your run one (latest); built-in weights: -c shipped\n")
+    assert run("predict", picture, "-c", "shipped").stderr == "Model: shipped weights\n"
+    asked = run("predict", picture, "-c", "shipped", "--device", "cpu").stderr
+    assert asked.startswith("Device: cpu (as requested)")
+
+
+def test_a_folder_ends_with_a_summary(photos: Path) -> None:
+    result = run("predict", str(photos), code=1)
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == [
+        f"photos/{name}.png" for name in ("a", "b", "c", "empty")
+    ]
+    assert result.stderr.splitlines()[1:] == [
+        "error: can't read photos/note.png as an image: it is in no known image format",
+        "Predicted: 3 x 1",
+        "Not a digit: 1 (empty.png)",
+        "Unreadable: 1 (note.png)",
+    ]
+    assert "0.00 %" not in result.output
+    assert "Predicted" not in run("predict", "photos/a.png").output
+    assert run("predict", str(photos), "--quiet", code=1).stderr.count("\n") == 1
+
+
+def test_answers_come_as_they_are_found(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mnistctl.engine.inference import predict
+
+    read, written = [], []
+
+    def reading(argument: str) -> Any:
+        read.append(argument)
+        written.append(sys.stdout.buffer.tell() if sys.stdout.seekable() else 0)
+        return original(argument)
+
+    original = predict.read_argument
+    monkeypatch.setattr(predict, "read_argument", reading)
+    run("predict", "photos/a.png", "photos/b.png", "photos/c.png", "photos/a.png")
+    assert written[0] == 0
+    assert 0 < written[1] == written[2] < written[3]  # batches of 1, 2, 4, ...
+
+
+def test_csv_and_json_hold_all(photos: Path) -> None:
+    table = list(csv.DictReader(io.StringIO(run("predict", "photos", "--csv", code=1).stdout)))
+    assert [row["digit"] for row in table] == ["1", "1", "1", ""]
+    document = json.loads(run("predict", "photos", "--json", code=1).stdout)
+    assert [own["digit"] for own in document["predictions"]] == [1, 1, 1, None]
+    assert len(document["errors"]) == 1
+
+
+def test_urls_are_named_as_such() -> None:
+    result = run("predict", "https://example.org/7.png", code=1)
+    assert "https://example.org/7.png: URLs are not supported" in result.stderr
+
+
+class Writer:
+    """Stands for TensorBoard's."""
+
+    made: list["Writer"] = []
+
+    def __init__(self, log_dir: str, purge_step: int) -> None:
+        self.log_dir, self.purge_step = log_dir, purge_step
+        self.scalars: dict[str, list[tuple[int, float]]] = {}
+        self.images: list[str] = []
+        self.closed = False
+        Writer.made.append(self)
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        self.scalars.setdefault(name, []).append((step, value))
+
+    def add_image(self, name: str, image: Any, step: int) -> None:
+        assert image.shape == (1, 28, 28)
+        self.images.append(name)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_tensorboard(small_datasets: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = Writer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    monkeypatch.setattr("mnistctl.errors.find_spec", lambda name: object())
+    Writer.made.clear()
+    result = train("--name", "one", "--tensorboard", "--validation", "100", "--log-every", "4")
+    assert "TensorBoard: tensorboard --logdir runs" in result.stderr
+    (writer,) = Writer.made
+    assert (writer.log_dir, writer.purge_step, writer.closed) == ("runs/one", 1, True)
+    assert [step for step, _ in writer.scalars["loss/batch"]] == [4, 8]
+    assert {name: [step for step, _ in own] for name, own in writer.scalars.items()} == {
+        **dict.fromkeys(("loss/batch", "learning_rate", "images_per_second"), [4, 8]),
+        **dict.fromkeys(("loss/train", "loss/validation"), [8]),
+        **dict.fromkeys(("accuracy/validation", "accuracy/test"), [8]),
+    }
+    accuracy = json.loads(run("runs", "show", "one", "--json").stdout)["accuracy"]
+    assert writer.scalars["accuracy/test"] == [(8, accuracy)]
+    assert len(writer.images) == min(24, round(500 * (1 - accuracy)))
+    assert all(name.startswith("misclassified/") for name in writer.images)
+    run("train", "--resume", "one", "--epochs", "2", "--tensorboard")
+    assert Writer.made[1].purge_step == 9
+
+
+def test_tensorboard_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnistctl.errors.find_spec", lambda name: None)
+    result = run("train", "--tensorboard", code=1)
+    assert result.stderr.splitlines() == [
+        "error: this needs tensorboard",
+        "  install with: pip install '.[tensorboard]'",
+    ]
+    assert not Path("runs").exists()

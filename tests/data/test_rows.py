@@ -1,0 +1,146 @@
+"""A data set is added in one place, at run time, and used through the command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from idx_made import SIZES, idx_bytes, lay_out, small_row
+
+import mnistctl
+
+# EMNIST bymerge, as CONTRIBUTING shows it, smaller.
+ADDED = """
+import sys
+from mnistctl.data.registry import DATASETS, emnist_dataset
+import string
+row = emnist_dataset(
+    "bymerge", "814,255 digits and letters in 47 classes",
+    string.digits + string.ascii_uppercase + "abdefghnqrt", {"train": 240, "test": 94},
+)
+DATASETS[row.name] = row
+from mnistctl.cli.app import main
+main()
+"""
+COUNTS = {"train": 240, "test": 94}
+
+
+def run(*words: str, cwd: Path, completing: str = "") -> subprocess.CompletedProcess[str]:
+    package = Path(mnistctl.__file__).parents[1]
+    environment = os.environ | {
+        "PYTHONPATH": str(package),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "200",
+    }
+    if completing:
+        environment |= {
+            "_MNISTCTL_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(("mnistctl", *words)),
+            "COMP_CWORD": completing,
+        }
+    return subprocess.run(
+        [sys.executable, "-c", ADDED, *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=cwd,
+    )
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """The files as torchvision lays them out; the images of a class are alike."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "data" / "EMNIST" / "raw"
+    folder.mkdir(parents=True)
+    shapes = rng.integers(0, 256, (47, 28, 28), np.uint8)
+    for split, size in COUNTS.items():
+        labels = np.arange(size, dtype=np.uint8) % 47
+        stem = folder / f"emnist-bymerge-{split}"
+        Path(f"{stem}-images-idx3-ubyte").write_bytes(idx_bytes(shapes[labels], 8))
+        Path(f"{stem}-labels-idx1-ubyte").write_bytes(idx_bytes(labels, 8))
+    return tmp_path
+
+
+def test_a_row_is_enough(data_dir: Path) -> None:
+    trained = run(
+        "train",
+        "--dataset",
+        "emnist-bymerge",
+        "--recipe",
+        "standard",
+        "--epochs",
+        "8",
+        "--name",
+        "it",
+        "--json",
+        cwd=data_dir,
+    )
+    assert trained.returncode == 0, trained.stderr
+    document = json.loads(trained.stdout)
+    assert document["dataset"] == "emnist-bymerge"
+    assert len(document["classes"]) == 47
+    config = json.loads((data_dir / "runs" / "it" / "config.json").read_text())
+    assert config["recipe"]["pixel_mean"] == 0.1751
+    assert document["test"]["total"] == 94
+    evaluated = run("evaluate", "it", "--json", cwd=data_dir)
+    assert evaluated.returncode == 0, evaluated.stderr
+    scores = json.loads(evaluated.stdout)
+    assert scores["classes"][-1] == "t"
+    assert len(scores["confusion"]) == len(scores["per_class"]) == 47
+    assert sum(map(sum, scores["confusion"])) == 94
+    for kind in ("prediction", "samples", "confusion", "errors"):
+        shown = run("visualize", kind, "--dataset", "emnist-bymerge", "-o", "x.png", cwd=data_dir)
+        assert shown.returncode == 0, shown.stderr
+        assert (data_dir / "x.png").stat().st_size > 2_000
+    other = run("evaluate", "it", "--dataset", "mnist", cwd=data_dir)
+    assert (other.returncode, other.stderr.splitlines()[-2:]) == (
+        2,
+        [
+            "error: run it knows other classes than the data set 'mnist':"
+            " 0, 1, 2, 3, ... (47); 0, 1, 2, 3, ... (10)",
+            "  it was trained on emnist-bymerge: choose with --dataset",
+        ],
+    )
+
+
+def test_help_and_completion_know_it(tmp_path: Path) -> None:
+    for command in ("train", "evaluate", "download"):
+        assert "emnist-bymerge" in run(command, "--help", cwd=tmp_path).stdout
+    completed = run("train", "--dataset", "emnist-b", cwd=tmp_path, completing="3")
+    assert completed.stdout.split() == ["emnist-balanced", "emnist-bymerge"]
+    listed = run("train", "--dataset", "emnist-bymerg", cwd=tmp_path)
+    assert listed.returncode == 2
+    assert "did you mean 'emnist-bymerge'" in listed.stderr
+
+
+def test_a_name_that_is_a_directory_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "emnist-bymerge").mkdir()
+    done = run("evaluate", "shipped", "--dataset", "emnist-bymerge", cwd=tmp_path)
+    assert done.stderr.splitlines()[0] == (
+        "warning: 'emnist-bymerge' is the data set; for the directory: ./emnist-bymerge"
+    )
+    done = run("evaluate", "shipped", "--dataset", "./emnist-bymerge", cwd=tmp_path)
+    assert "emnist-bymerge has 0 classes, not 2 to 1,000" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["qmnist", "emnist-digits"])
+def test_what_was_trained_on_another_data_set_says_so(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from mnistctl.cli.app import app
+
+    row = small_row(monkeypatch, name)
+    assert row.published
+    lay_out(row, tmp_path / row.published.folder, "raw")
+    words = ["evaluate", "shipped", "--dataset", name, "--data-dir", str(tmp_path), "--json"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.stderr
+    assert f"warning: shipped weights: trained on mnist, asked about {name}" in result.stderr
+    assert json.loads(result.stdout)["total"] == SIZES["test"]

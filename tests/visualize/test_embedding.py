@@ -1,0 +1,58 @@
+"""`embedding`: principal components, each image at its point, mistakes crossed."""
+
+import numpy as np
+import pytest
+import torch
+from drawn import console_of, screen_of
+from results_made import CLOTHES, answers, embedding
+
+from mnistctl.visualize.embedding import EmbeddingView, principal_components
+
+
+def test_principal_components_are_those_of_the_full_decomposition() -> None:
+    generator = torch.Generator().manual_seed(0)
+    widths = torch.tensor([9.0, 5.0, *[1.0] * 38])
+    turn, _ = torch.linalg.qr(torch.randn(40, 40, generator=generator))
+    features = torch.randn(500, 40, generator=generator) * widths @ turn + 3
+    state = torch.get_rng_state()
+    points, shares = principal_components(features)
+    assert torch.equal(state, torch.get_rng_state())
+    left, values, _ = torch.linalg.svd(features - features.mean(0), full_matrices=False)
+    expected = (left * values)[:, :2]
+    assert torch.allclose(points.abs(), expected.abs(), atol=1e-2)
+    assert shares == pytest.approx((values[:2] ** 2 / (values**2).sum()).tolist(), rel=1e-3)
+    again, _ = principal_components(features)
+    assert torch.equal(points, again)
+
+
+def test_components_of_images_that_are_all_alike() -> None:
+    points, shares = principal_components(torch.ones(4, 3))
+    assert points.shape == (4, 2)
+    assert shares == (0.0, 0.0)
+
+
+POINTS = np.array([[0, 0], [0, 0], [0, 0], [1, 1]], np.float32)
+
+
+def test_points_names_and_crosses_are_where_they_belong() -> None:
+    view = EmbeddingView(answers([3, 3, 5, 7], [3, 3, 5, 2]), POINTS, (0.5, 0.25))
+    assert view.title.endswith("4 images by features of the last layer, 1 misclassified")
+    axes = view.figure().axes[0]
+    by_label = {own.get_label(): own.get_offsets().tolist() for own in axes.collections}
+    assert by_label["3"] == [[0, 0], [0, 0]]
+    assert by_label["7"] == [[1, 1]]
+    assert by_label["misclassified (1)"] == [[1, 1]]
+    assert {text.get_text(): text.get_position() for text in axes.texts}["7"] == (1, 1)
+    assert axes.get_xlabel() == "first principal component (50 % of the variance)"
+    console = console_of(60, colours=False)
+    lines = screen_of(view.panel(console), console).splitlines()
+    assert lines[0].rstrip().endswith("×")
+    assert lines[19].startswith("3")
+
+
+def test_classes_with_long_names_get_a_character_each() -> None:
+    console = console_of(120, colours=False)
+    screen = screen_of(embedding(classes=CLOTHES).panel(console), console)
+    assert "(0 T-shirt/top, 1 Trouser, " in screen
+    legend = embedding(classes=CLOTHES).figure().axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()][:10] == list(CLOTHES)

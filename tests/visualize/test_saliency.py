@@ -1,0 +1,69 @@
+"""`saliency`: red is evidence for the class, blue against it, at the right pixels."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from drawn import console_of, screen_of
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from results_made import CLOTHES, model, saliency
+
+from mnistctl.engine.inference.attribution import Attribution
+from mnistctl.visualize.saliency import SaliencyView
+
+VALUES = torch.zeros(28, 28)
+VALUES[2, 5], VALUES[20, 6] = 1.0, -1.0
+
+
+def signed() -> SaliencyView:
+    return replace(saliency(), attribution=Attribution(VALUES, 1.0, 0.0))
+
+
+def test_the_figure_shows_the_values() -> None:
+    image, heat, both = signed().figure().axes[:3]
+    assert np.array_equal(image.images[0].get_array(), image.images[0].get_array())
+    for axes in (heat, both):
+        (drawn,) = axes.images
+        assert np.array_equal(drawn.get_array(), VALUES.numpy())
+        assert drawn.get_clim() == (-1, 1)
+        red, _, blue, _ = drawn.to_rgba(drawn.get_array())[2, 5]
+        assert red > blue
+        red, _, blue, _ = drawn.to_rgba(drawn.get_array())[20, 6]
+        assert red < blue
+    assert both.collections  # the outline
+
+
+def test_the_terminal_shows_the_values_beside_the_image() -> None:
+    console = console_of(80)
+    lines = screen_of(signed().panel(console), console).splitlines()
+    assert "38;2;103;0;31" in lines[1]  # row 2, the upper half of the second line
+    assert "38;2;5;48;97" in lines[10]
+    assert lines[-1] == "right: red is evidence for the class, blue against it"
+    plain = console_of(80, colours=False)
+    lines = screen_of(signed().panel(plain), plain).splitlines()
+    assert lines[1][31 + 5] == lines[10][31 + 6] == "▒"
+    assert lines[-1] == "right: the brighter, the more evidence for or against the class"
+
+
+def test_grad_cam_shows_only_evidence_for() -> None:
+    view = saliency(method="gradcam")
+    figure = view.figure()
+    assert figure.axes[1].images[0].get_clim()[0] == 0
+    assert figure.axes[3].get_ylabel() == "evidence for"
+    FigureCanvasAgg(figure).draw()
+
+
+@pytest.mark.parametrize(
+    ("view", "title"),
+    [
+        (signed(), "attribution for class 7 (99.00 %), integrated gradients"),
+        (saliency(method="gradcam"), "attribution for class 7 (99.00 %), Grad-CAM"),
+        (
+            replace(signed(), model=model(classes=CLOTHES)),
+            "attribution for class Sneaker (99.00 %), integrated gradients",
+        ),
+    ],
+)
+def test_titles(view: SaliencyView, title: str) -> None:
+    assert view.title == f"mnist test image 0, label 4: {title}"
