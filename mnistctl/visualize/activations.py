@@ -20,7 +20,7 @@ DEFAULT_COUNT = 16
 COLUMNS, INCHES = 16, 0.62
 
 
-@kind("activations", "--index 7", "--image photo.png --count 8 --output activations.png")
+@kind("activations", "--index 7", "--image photo.png -o activations.png")
 def activations(
     model: sources.Model, image: sources.Image, count: sources.Count = None
 ) -> "ActivationsView":

@@ -45,7 +45,7 @@ def run(line: str, code: int = 0) -> Any:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two finished runs."""
+    """Three finished runs, one of them with a validation accuracy."""
     store = tmp_path_factory.mktemp("store")
     rows = dict(DATASETS)
     with pytest.MonkeyPatch.context() as patch:
@@ -54,6 +54,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             patch.setitem(DATASETS, name, row)
         for seed in (1, 2):
             run(f"mnistctl train -r fast --seed {seed} --device cpu --store {store} --quiet")
+        chosen = "--name standard-1 --epochs 1 --validation 100 --device cpu"
+        run(f"mnistctl train {chosen} --store {store} --quiet")
     return store
 
 
@@ -64,11 +66,20 @@ def _prepared(
     """What the examples take for granted, in the working directory."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("mnistctl.cli.runs._ask", lambda question: None)
+    monkeypatch.setattr("mnistctl.serve.server.serve", lambda *args: None)  # until Ctrl-C
+    monkeypatch.setattr("os._exit", lambda code: None)
     shutil.copytree(store, "runs")
     digit = Image.new("L", (100, 100), 255)
     ImageDraw.Draw(digit).line([(50, 15), (50, 85)], fill=0, width=10)
     Path("photos").mkdir()
-    for name in ("photo.jpg", "photos/a.png", "photos/b.png", "postcode.png", "digit.png"):
+    for name in (
+        "photo.jpg",
+        "photo.png",
+        "photos/a.png",
+        "photos/b.png",
+        "postcode.png",
+        "digit.png",
+    ):
         digit.save(name)
 
 
