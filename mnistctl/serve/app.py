@@ -53,14 +53,17 @@ class Service:
         self.preparing = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "prepare")
         self.asker = Asker(self.asking)
 
-    async def network(self, name: str | None) -> Network:
-        """The network that a request names. Raises Refused 404, CheckpointError."""
-        if name is None:
-            return self.networks.default
-        try:
-            return await in_thread(self.asking, self.networks.get, name)
-        except UsageError as error:
-            raise Refused(404, error.message, error.hint) from error
+    async def network(self, question: Question) -> Network:
+        """The network that a request names. Raises Refused 404 or 422, CheckpointError."""
+        network, name = self.networks.default, question.checkpoint
+        if name is not None:
+            try:
+                network = await in_thread(self.asking, self.networks.get, name)
+            except UsageError as error:
+                raise Refused(404, error.message, error.hint) from error
+        if question.multi and network.model.prepare != "ink":
+            raise Refused(422, f"{network.name} sees whole pictures", "don't ask for several")
+        return network
 
     def close(self) -> None:
         """Drop what has not begun."""
@@ -132,7 +135,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         """Which digit each picture shows: the document of `mnistctl predict --json`."""
         if len(image) > MAX_IMAGES:
             raise Refused(422, f"{len(image)} images at once", f"send at most {MAX_IMAGES}")
-        network = await service.network(question.checkpoint)
+        network = await service.network(question)
         contents = [(await upload.read(), upload.filename or "image") for upload in image]
         found = await asyncio.gather(
             *(
@@ -163,7 +166,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         `png` are greyscale pictures in base64; `attribution` is 28 x 28, for above 0, against
         below.
         """
-        network = await service.network(question.checkpoint)
+        network = await service.network(question)
         picture = await _picture(service, image)
         document = await in_thread(
             service.explaining,
@@ -198,7 +201,7 @@ def _add_collection(app: FastAPI, service: Service, collection: Collection) -> N
     ) -> dict[str, str]:
         """Save a picture under what it shows; of several digits, the input of the one meant."""
         class_name, number = question.class_name, question.number
-        network = await service.network(question.checkpoint)
+        network = await service.network(question)
         if class_name not in network.model.predictor.classes:
             raise unknown("class", class_name, network.model.predictor.classes)
         picture = await _picture(service, image)

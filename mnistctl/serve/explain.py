@@ -43,33 +43,43 @@ def explain(
 ) -> dict[str, Any]:
     """The document of `POST /api/explain` for the digit `number`, from 0, of a picture.
 
-    The evidence is that for and against `class_name`, None: the class predicted.
+    The evidence is that for and against `class_name`, None: the class predicted. Without evidence
+    and layers for a network that can't be looked into.
     Raises UsageError for a class or number that there isn't, CheckpointError.
     """
-    predictor = network.explained.predictor
-    whole = prepared_as(network.model.prepare, picture, invert, keep_steps=True)
+    model = network.model
+    classes = model.predictor.classes
+    whole = prepared_as(model.prepare, picture, invert, keep_steps=True)
     found = prepare_digits(picture, invert, multi) if multi else [whole]
     if not 0 <= number < len(found):
         raise UsageError(f"number {number}: the picture has {len(found)}, from 0")
-    if class_name is not None and class_name not in predictor.classes:
-        raise unknown("class", class_name, predictor.classes)
+    if class_name is not None and class_name not in classes:
+        raise unknown("class", class_name, classes)
     prepared = found[number]
-    (prediction,) = predict_prepared(predictor, [(0, "image", prepared)], multi)
-    index = prediction.class_index
-    if class_name is not None:
-        index = predictor.classes.index(class_name)
-    pixels = torch.from_numpy(prepared.pixels.copy())[None]
-    inputs = predictor.inputs(pixels)
-    empty = predictor.inputs(torch.zeros_like(pixels))
-    evidence = integrated_gradients(predictor.network, inputs, empty, index, NUM_STEPS)
+    (prediction,) = predict_prepared(model.predictor, [(0, "image", prepared)], multi)
+    index = prediction.class_index if class_name is None else classes.index(class_name)
     steps = whole.steps or (("image", picture.pixels),)
     return {
         "checkpoint": network.name,
-        "classes": list(predictor.classes),
+        "classes": list(classes),
         "prediction": prediction.to_dict(),
         "input": prepared.pixels.tolist(),
         "steps": [{"name": name, "png": png_text(step)} for name, step in steps],
-        "class_name": predictor.classes[index],
+        "class_name": classes[index],
+        **_inside(network, torch.from_numpy(prepared.pixels.copy())[None], index),
+    }
+
+
+def _inside(network: Network, pixels: Tensor, index: int) -> dict[str, Any]:
+    """The evidence for the class `index`, and the layers, for uint8 (1, 28, 28)."""
+    try:
+        predictor = network.explained
+    except UsageError:
+        return {"method": None, "attribution": None, "layers": []}
+    inputs = predictor.inputs(pixels)
+    empty = predictor.inputs(torch.zeros_like(pixels))
+    evidence = integrated_gradients(predictor.network, inputs, empty, index, NUM_STEPS)
+    return {
         "method": "integrated-gradients",
         "attribution": [[round(v, 6) for v in row] for row in evidence.values.tolist()],
         "score": evidence.score,

@@ -6,12 +6,14 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.predict import Prediction, predict_prepared
+from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.errors import unknown
 from mnistctl.events import NullReporter, Reporter
 from mnistctl.imaging.prepare import Prepared
@@ -31,8 +33,15 @@ class Network:
 
     name: str
     model: LoadedModel
-    explained: LoadedModel
-    """A copy: hooks that record its layers see no answer to another request."""
+
+    @cached_property
+    def explained(self) -> Predictor:
+        """A copy: hooks that record its layers see no answer to another request.
+
+        Raises UsageError where the network can't be looked into.
+        """
+        self.model.predictor.network  # noqa: B018 (an exported one has none, and can't be copied)
+        return copy.deepcopy(self.model.predictor)
 
 
 class Networks:
@@ -53,7 +62,7 @@ class Networks:
         self.store, self.device, self.precision = store, device, precision
         model = load_model(argument, store, device, precision, reporter)
         name = SHIPPED_NAME if model.path == SHIPPED else model.predictor.name
-        self.default = _with_copy(name, model)
+        self.default = Network(name, model)
         self._loaded: OrderedDict[tuple[str, float], Network] = OrderedDict()
 
     def listing(self) -> list[dict[str, Any]]:
@@ -96,15 +105,11 @@ class Networks:
         if key not in self._loaded:
             argument = str(runs[name].directory) if name in runs else SHIPPED_NAME
             model = load_model(argument, self.store, self.device, self.precision, NullReporter())
-            self._loaded[key] = _with_copy(name, model)
+            self._loaded[key] = Network(name, model)
             while len(self._loaded) > MAX_LOADED:
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(key)
         return self._loaded[key]
-
-
-def _with_copy(name: str, model: LoadedModel) -> Network:
-    return Network(name, model, copy.deepcopy(model))
 
 
 @dataclass(frozen=True)

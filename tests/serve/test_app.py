@@ -15,6 +15,7 @@ from runs_made import finish, save_run
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app as cli
+from mnistctl.engine.inference.loading import LoadedModel
 from mnistctl.events import NullReporter
 from mnistctl.serve import guard
 from mnistctl.serve.app import create_app
@@ -312,3 +313,26 @@ def test_one_of_several_digits_is_saved_as_the_network_saw_it(
     client.post("/api/collected?multi=true&number=1&class_name=1", files=both)
     (path,) = (tmp_path / "own" / "1").iterdir()
     assert np.asarray(Image.open(path)).shape == (28, 28)
+
+
+def test_an_exported_network_answers_without_evidence(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    path = str(tmp_path / "shipped.onnx")
+    exported = CliRunner().invoke(cli, ["export", "shipped", "--output", path])
+    assert exported.exit_code == 0, exported.output
+    client = Client(create_app(Networks(path, tmp_path, None, None, NullReporter()), None))
+    seven = files(drawing(SEVEN))
+    assert client.post("/api/predict", files=seven).json()["predictions"][0]["digit"] == 7
+    answer = client.post("/api/explain", files=seven).json()
+    assert (answer["attribution"], answer["layers"], len(answer["steps"])) == (None, [], 3)
+
+
+def test_a_network_of_whole_pictures_finds_no_several(
+    networks: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LoadedModel, "prepare", "resize")
+    client = Client(create_app(networks, None))
+    seven = files(drawing(SEVEN))
+    answer = client.post("/api/predict?multi=true", files=seven)
+    assert (answer.status_code, answer.json()["error"]) == (422, "shipped sees whole pictures")
+    assert len(client.post("/api/explain", files=seven).json()["steps"]) == 1

@@ -2,7 +2,7 @@
 
 import { EXAMPLES } from "./examples.js";
 import { Pad, SIDE } from "./pad.js";
-import { Card, answerText, element, greyCanvas, percent, showLayers, showNoSteps, showSteps } from "./show.js";
+import { Card, answerText, element, greyCanvas, percent, readingOf, showLayers, showNoSteps, showSteps } from "./show.js";
 
 const REST = 250; // milliseconds without a stroke until the answer is explained
 const MAX_UPLOAD = 20 * 2 ** 20;
@@ -97,7 +97,7 @@ const answer = newest(async () => {
   const input = byId("steps").lastElementChild?.firstElementChild;
   input?.replaceWith(greyCanvas(documents[0].predictions[state.number].input, "The 28 by 28 pixels that the network sees"));
   const answers = documents[0].predictions;
-  byId("live").textContent = multi ? answers.map(answerText).join("") : `${answerText(answers[0])} (${percent(answers[0].confidence)})`;
+  byId("live").textContent = multi ? readingOf(documents[0]) : `${answerText(answers[0])} (${percent(answers[0].confidence)})`;
   showBoxes(answers, multi);
   showCollect();
 });
@@ -235,8 +235,7 @@ addEventListener("keydown", (event) => {
 const history = [];
 function keepInHistory() {
   if (pad.empty) return;
-  const prediction = state.last?.predictions[0];
-  history.unshift({ strokes: pad.strokes, photo: pad.photo, text: prediction ? answerText(prediction) : "?" });
+  history.unshift({ strokes: pad.strokes, photo: pad.photo, text: state.last ? readingOf(state.last) : "?" });
   history.length = Math.min(history.length, MAX_HISTORY);
   byId("history").replaceChildren(...history.map((own) => {
     const thumb = element("canvas", { width: 112, height: 112, ariaHidden: "true" });

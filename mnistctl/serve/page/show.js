@@ -24,6 +24,9 @@ export const rejected = (prediction) => ["not-a-digit", "unknown"].includes(pred
 
 export const answerText = (prediction) => (rejected(prediction) ? "?" : prediction.class_name);
 
+export const readingOf = ({ classes, predictions }) =>
+  predictions.map(answerText).join(classes.every((name) => name.length === 1) ? "" : " ");
+
 // One network's card. `asked` is called with a class's name whose evidence is wanted.
 export class Card {
   constructor(root, asked, chosen) {
@@ -58,11 +61,11 @@ export class Card {
     this.find(".reason").textContent = reason;
   }
 
-  show({ classes, predictions }, number, multi, about) {
+  show(document, number, multi, about) {
+    const { classes, predictions } = document;
     if (String(classes) !== String(this.classes)) this.makeBars(classes);
     const one = predictions[number];
-    const reading = predictions.map(answerText).join(classes.every((name) => name.length === 1) ? "" : " ");
-    this.headline(multi ? reading : answerText(one), VERDICTS[one.verdict], one.verdict, reasonOf(one, classes));
+    this.headline(multi ? readingOf(document) : answerText(one), VERDICTS[one.verdict], one.verdict, reasonOf(one, classes));
     const digits = this.find(".digits");
     digits.hidden = predictions.length < 2;
     digits.replaceChildren(...predictions.map((prediction, index) => element("button", {
@@ -93,13 +96,20 @@ export class Card {
 
   // Over the drawing: red where a pixel is evidence for the class, blue where against.
   showEvidence(explanation, pad) {
-    const { attribution, class_name: name, input, prediction } = explanation;
+    const { attribution, class_name: name, input, prediction, steps } = explanation;
+    if (!attribution) {
+      this.clearEvidence();
+      this.find(".meaning").textContent = "An exported network can't be looked into.";
+      return;
+    }
     const canvas = this.find(".evidence");
     const context = canvas.getContext("2d");
     const unit = canvas.width / 28;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
-    paintDrawing(context, unit, input, pad.boxOnPad(prediction.box), pad);
+    // A single step: the whole picture is the input.
+    const place = steps.length === 1 ? [0, 0, 28, 28] : inkBox(input);
+    if (place) paintDrawing(context, unit, place, pad.boxOnPad(prediction.box), pad);
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.imageSmoothingQuality = "high";
     context.drawImage(heat(attribution), 0, 0, canvas.width, canvas.height);
@@ -127,14 +137,17 @@ function reasonOf({ verdict, confidence, warnings, class_name: name, probabiliti
   return `${verdict === "uncertain" ? "Perhaps" : "No class is likely enough: at best"} ${guesses}.${notes ? ` Note: ${notes}.` : ""}`;
 }
 
-// The drawing where the input has it: its box on the pad becomes the ink's box in the 28 x 28.
-function paintDrawing(context, unit, input, [left, top, right, bottom], pad) {
+// Left, top, right and bottom of the ink in the 28 x 28; null where there is none.
+function inkBox(input) {
   const inky = (values) => values.some((value) => value > 60);
   const rows = input.map(inky);
   const columns = input[0].map((_, index) => inky(input.map((row) => row[index])));
-  if (!rows.includes(true)) return;
-  const [x0, x1] = [columns.indexOf(true), columns.lastIndexOf(true) + 1];
-  const [y0, y1] = [rows.indexOf(true), rows.lastIndexOf(true) + 1];
+  if (!rows.includes(true)) return null;
+  return [columns.indexOf(true), rows.indexOf(true), columns.lastIndexOf(true) + 1, rows.lastIndexOf(true) + 1];
+}
+
+// The drawing where the input has it: its box on the pad at its place in the 28 x 28.
+function paintDrawing(context, unit, [x0, y0, x1, y1], [left, top, right, bottom], pad) {
   const [across, down] = [(x1 - x0) / (right - left), (y1 - y0) / (bottom - top)];
   context.save();
   context.setTransform(across * unit, 0, 0, down * unit, (x0 - left * across) * unit, (y0 - top * down) * unit);
@@ -214,6 +227,7 @@ function fillSteps(list, shown) {
 }
 
 export async function showLayers(list, layers) {
+  if (!layers.length) return list.replaceChildren(element("li", { className: "note", textContent: "An exported network can't be looked into." }));
   const items = await Promise.all(layers.map(async (layer, index) => {
     const canvases = await Promise.all(layer.pngs.map(async (png) => glow(await pngCanvas(png))));
     const what = layer.kind === "linear" ? `${layer.num_units} units, each looks at everything before it`
