@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -169,10 +169,14 @@ def create(store: str, name: str) -> None:
 
 def fetch(source: str, data_dir: str) -> None:
     """Download the labels of the test split alone, to be quick."""
-    from mnistctl.data import download, mnist
+    from idx_made import TEST_LABELS, published
 
-    download.FILES = (mnist.TEST_LABELS,)
-    download.download(Path(data_dir), source)
+    from mnistctl.data.registry import DATASETS, download
+
+    files: dict[str, Any] = {"train": (), "test": (TEST_LABELS,)}
+    row = DATASETS["mnist"]
+    DATASETS["mnist"] = replace(row, published=replace(published(), files=files))
+    download(Path(data_dir), source=source)
 
 
 def remove(store: str, name: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import program
 import pytest
 import torch
+from idx_made import TEST_LABELS
 from program import Server
 from runs_made import CONFIG, save_run, saved
 from typer.testing import CliRunner
@@ -265,7 +266,7 @@ def test_a_fault_at_each_write_of_a_download(
     fault: str, server: Server, mnist_dir: Path, tmp_path: Path
 ) -> None:
     words = ("fetch", str(mnist_dir))
-    gz, raw = mnist.TEST_LABELS.gz, mnist.TEST_LABELS.raw
+    gz, raw = TEST_LABELS.gz, TEST_LABELS.raw
     for number in range(1, 100):
         folder = tmp_path / str(number) / "MNIST" / "raw"
         disturbed = server.run(*words, str(tmp_path / str(number)), **{fault: number})
@@ -283,7 +284,7 @@ def test_a_fault_at_each_write_of_a_download(
 def test_a_store_that_can_only_be_read(server: Server) -> None:
     assert server.run(*TINY, "--epochs", "1", "--name", "x").code == 0
     before = {path: path.stat().st_mtime_ns for path in STORE.rglob("*")}
-    for words in (("train", "--list-runs"), ("evaluate", "--json"), ("train", "--resume", "x")):
+    for words in (("runs",), ("evaluate", "--json"), ("train", "--resume", "x")):
         assert server.run(*words, read_only=1).code == 0, words
     for words in ((*TINY, "--epochs", "1"), ("train", "--resume", "x", "--epochs", "2")):
         refused = server.run(*words, read_only=1)
@@ -425,7 +426,7 @@ def test_four_trainings_into_one_store(server: Server) -> None:
     for process in processes:
         out, err = process.communicate(timeout=program.DEADLINE)
         assert (process.returncode, err) == (0, b""), (out, err)
-    listed = server.run("train", "--list-runs").out
+    listed = server.run("runs").out
     assert sorted(os.listdir(STORE)) == [f"mlp-{n}" for n in range(1, 5)]
     assert listed.count("finished") == 4
     for number in range(2, 5):
@@ -497,7 +498,7 @@ def test_damaged_files_of_a_run(server: Server, finished: Callable[..., program.
     last.write_bytes(raw[:1000] + b"\xff" + raw[1001:])
     (STORE / "x" / "result.json").write_text("{")
     config.unlink()
-    listed = server.run("train", "--list-runs")
+    listed = server.run("runs")
     assert "x    damaged" in listed.out
     result = server.run("evaluate", "x", "--quiet")
     assert result.code == 0
@@ -550,7 +551,7 @@ def test_listing_states(server: Server) -> None:
     pid = server.start(*SMALL, "--epochs", "500", "--name", "going")
     while "epoch 1" not in (server.directory / "err").read_text():
         time.sleep(0.01)
-    listed = CliRunner().invoke(app, ["train", "--list-runs"])
+    listed = CliRunner().invoke(app, ["runs"])
     os.kill(pid, signal.SIGKILL)
     server.wait()
     states = {line.split()[0]: line.split()[1] for line in listed.stdout.splitlines()[1:]}
