@@ -50,7 +50,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def parse_json(text: bytes) -> Any:
+def parse_json(text: bytes | str) -> Any:
     """The value in `text`, its numbers finite and of 20 digits at most.
 
     Raises ValueError for everything else, too deep nesting included.

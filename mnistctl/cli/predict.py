@@ -137,10 +137,8 @@ def _draw(output: Output, prediction: "Prediction", classes: Sequence[str]) -> N
     from mnistctl.draw.terminal import prediction_panel
 
     console, answer = output.console(), None if prediction.rejected else prediction.class_name
-    doubtful = "uncertain" if prediction.verdict == "uncertain" else "accepted"
-    verdict = "rejected" if prediction.rejected else doubtful
     shown = (prediction.pixels, answer, prediction.probabilities, classes)
-    console.print(prediction_panel(*shown, console, verdict=verdict))
+    console.print(prediction_panel(*shown, console, verdict=prediction.standing))
 
 
 def _csv_writer(classes: Sequence[str]) -> Writer:

@@ -145,7 +145,7 @@ def _run(
     """Check what was typed, find what the kind shows, show it."""
     out, show, json, quiet, _ = (values.pop(name) for name in OUTPUT)
     output = start_output(ctx, json, quiet)
-    typed = {name for name in values if _is_typed(ctx, name)}
+    typed = {name for name in values if options.typed(ctx, name)}
     arguments: dict[str, Source] = {}
     for name, source in sources.items():
         given = {option.name: values.pop(option.name) for option in _options_of(source)}
@@ -167,11 +167,6 @@ def _run(
         problem = show_window(view.figure(), view.title)
         if problem is not None:
             show_line(f"no window: {problem}; --output FILE saves a file", sys.stderr)
-
-
-def _is_typed(ctx: typer.Context, name: str) -> bool:
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _follow(frames: Iterator[Frame], output: Output) -> View:

@@ -59,9 +59,7 @@ class PredictionView:
         """right or wrong where the label is known, else accepted, uncertain or rejected."""
         if not self.of_file:
             return "right" if self.answer.class_index == self.shown.label else "wrong"
-        if self.answer.rejected:
-            return "rejected"
-        return "uncertain" if self.answer.verdict == "uncertain" else "accepted"
+        return self.answer.standing
 
     @property
     def title(self) -> str:

@@ -19,6 +19,7 @@ from mnistctl.errors import CheckpointError, UsageError, require_extra
 from mnistctl.events import Reporter
 from mnistctl.recipes import Recipe, check_fields
 from mnistctl.store.archive import read_model_file
+from mnistctl.text import parse_json
 
 SUFFIX = ".onnx"
 INPUT, PROBABILITIES, LOGITS = "pixels", "probabilities", "logits"
@@ -48,9 +49,9 @@ class Description:
 
     @classmethod
     def from_metadata(cls, data: Mapping[str, str]) -> "Description":
-        """Rebuild from `to_metadata`. Raises KeyError, TypeError, ValueError or RecursionError."""
-        recipe = Recipe.from_dict(json.loads(data["recipe"]))
-        classes = tuple(json.loads(data["classes"]))
+        """Rebuild from `to_metadata`. Raises KeyError, TypeError or ValueError."""
+        recipe = Recipe.from_dict(parse_json(data["recipe"]))
+        classes = tuple(parse_json(data["classes"]))
         found = cls(recipe, classes, data["dataset"] or None, int(data["members"]))
         check_fields(found)
         return found
@@ -129,7 +130,7 @@ def _checked(raw: bytes, name: str) -> Description:
     try:
         data = {entry.key: entry.value for entry in model.metadata_props}
         description = Description.from_metadata(data)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{name} lacks the metadata of an exported model: {_first_line(error)}", _ORIGIN
         ) from error

@@ -52,6 +52,13 @@ class Prediction:
         """Whether the image is taken for none of the classes."""
         return self.verdict in ("not-a-digit", "unknown")
 
+    @property
+    def standing(self) -> str:
+        """`accepted`, `uncertain` or `rejected`: the verdict, whatever the classes are."""
+        if self.rejected:
+            return "rejected"
+        return "uncertain" if self.verdict == "uncertain" else "accepted"
+
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
         return {
