@@ -74,11 +74,16 @@ class Recipe:
     tta_shifts: bool = False
     """Answers are the mean over the image as it is and shifted by a pixel to each side."""
     outliers_per_batch: int = 0
-    """Pictures of no digit in each batch, besides its digits; the network learns to be unsure."""
+    """Outliers in each batch, besides its digits; the network learns to reject them."""
     documented: bool = False
     """Whether it reproduces a document, and so is not adapted to a data set."""
     adapted: tuple[str, ...] = ()
     """Fields that were adapted to a data set."""
+
+    @property
+    def rejects(self) -> bool:
+        """Whether a logit of 0 stands for one more class, that of outliers."""
+        return self.outliers_per_batch > 0
 
     def augments(self, epochs_done: int) -> bool:
         """Whether the epoch after `epochs_done` changes its images."""
@@ -234,8 +239,8 @@ RECIPES: dict[str, Recipe] = {
                 rotate=15, scale=0.15, shear=0.2, shift=2.5, elastic=0.3, corrupt=0.3
             ),
             ema_decay=0.998,
-            outliers_per_batch=40,
-            epochs=8,
+            outliers_per_batch=100,
+            epochs=16,
         ),
     )
 }

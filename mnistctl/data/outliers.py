@@ -1,63 +1,78 @@
-"""Pictures that show no digit, drawn at run time to train against.
+"""Pictures of no digit in MNIST's form, made at run time to train against.
 
-Left out are characters that people, too, could read as a digit: O o D Q (0), I l i j | ! / and
-brackets (1), Z z ? (2), S s $ (5), G b (6), B & (8), g q (9), and rings, bars and hooks.
+Exposure to outliers is that of Hendrycks et al. (arXiv:1812.04606). What helps against outliers
+of a kind never seen is that the ones seen are of many kinds, so most of them are made up.
 """
-
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageFilter
 
-from mnistctl.imaging.normalize import SIDE, fit
+from mnistctl.data.glyphs import draw_character, draw_strokes
+from mnistctl.data.silhouettes import SHAPES, draw_shape, draw_silhouette, shaded
+from mnistctl.imaging.normalize import BOX, SIDE, fit
 
 Pixels = NDArray[np.uint8]
 
-LETTERS = "ACEFHJKLMNPRTUVWXYacdefhkmnprtuvwxy"
-SYMBOLS = "#%@=+*~^<>{}¿§¶€±÷∞√∑ΩΨΠΔΛЖЩЮ★♥♫→↔⌂✈☠"
-# Never trained against, so that they can show what a network makes of what is new to it.
-HELD_OUT = LETTERS[2::5] + SYMBOLS[2::5]
-FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSerif", "DejaVuSansMono")
-SHAPES = (
-    "square", "disc", "triangle", "star", "cross", "grid", "spiral", "wave", "face", "house",
-    "dots", "scribble",
-)  # fmt: skip
 DRAWN_SIDE = 96
+INK = 25
+"""Grey level above which a pixel belongs to a shape."""
+KINDS = {"character": 0.35, "strokes": 0.3, "silhouette": 0.2, "shaded": 0.1, "shape": 0.05}
+"""Share of each kind among drawn outliers."""
+TURNED = {1: (1, 2, 3, 4, 5, 7, 8), 2: (3, 4, 7), 3: (1, 2, 3, 4, 5, 7, 8)}
+MIRRORED = (3, 4, 6, 7, 9)
+"""Digits that are none when turned by so many right angles, or mirrored."""
 
 
 def drawn_outliers(count: int, seed: int) -> Pixels:
-    """`count` letters, symbols and shapes in MNIST's form, uint8 (count, 28, 28), the same by seed.
+    """`count` characters, strokes, shapes and silhouettes, uint8 (count, 28, 28), same by seed.
 
-    None of HELD_OUT is among them.
+    None of `glyphs.HELD_OUT` is among them.
     """
     rng = np.random.default_rng(seed)
-    letters = [letter for letter in LETTERS if letter not in HELD_OUT]
-    symbols = [symbol for symbol in SYMBOLS if symbol not in HELD_OUT]
     drawn = np.empty((count, SIDE, SIDE), np.uint8)
     for index in range(count):
+        kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
         image = Image.new("L", (DRAWN_SIDE, DRAWN_SIDE), 0)
-        while image.getbbox() is None:  # a few shapes come out too thin to survive
-            kind = rng.choice(3, p=(0.5, 0.3, 0.2))
-            if kind == 2:
-                draw_shape(str(rng.choice(SHAPES)), image, rng)
-            else:
-                draw_text(str(rng.choice((letters, symbols)[kind])), image, rng)
-            image = warped(image, rng)
-        ink = np.asarray(image, np.float32) / np.float32(255)
-        drawn[index] = fit(ink, ink > 0)
+        while _may_be_1(image):
+            image = warped(_draw(kind, Image.new("L", image.size, 0), rng), rng)
+        drawn[index] = _framed(image, rng) if kind == "shaded" else fitted(np.asarray(image))
     return drawn
 
 
-def draw_text(text: str, image: Image.Image, rng: np.random.Generator) -> None:
-    """Write `text` in white in the middle of `image`, in a font and size drawn from `rng`."""
-    import matplotlib
+def _may_be_1(image: Image.Image) -> bool:
+    """Whether a picture is upright and narrow, or nothing of it was wide enough to survive."""
+    box = image.getbbox()
+    return box is None or box[2] - box[0] < 0.35 * (box[3] - box[1])
 
-    folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
-    size = image.width * rng.uniform(0.4, 0.75) / (1 if len(text) == 1 else len(text) * 0.6)
-    font = ImageFont.truetype(folder / f"{rng.choice(FONTS)}.ttf", max(round(size), 8))
-    middle = (image.width / 2, image.height / 2)
-    ImageDraw.Draw(image).text(middle, text, fill=255, font=font, anchor="mm")
+
+def _draw(kind: str, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    if kind == "character":
+        return draw_character(image, rng)
+    if kind == "strokes":
+        return draw_strokes(image, rng)
+    if kind == "shape":
+        draw_shape(str(rng.choice(SHAPES)), image, rng)
+        return image
+    return draw_silhouette(image, rng)
+
+
+def fitted(pixels: Pixels) -> Pixels:
+    """Light shapes on black, uint8 of any size, in MNIST's form as `predict` brings them there."""
+    return fit(pixels.astype(np.float32) / np.float32(255), pixels > INK)
+
+
+def _framed(image: Image.Image, rng: np.random.Generator) -> Pixels:
+    """A shaded shape as it is, in the middle 20 pixels or larger: not prepared by `fit`."""
+    own = image.crop(image.getbbox())
+    side = rng.integers(BOX, SIDE + 1)
+    scale = side / max(own.size)
+    own = own.resize([max(round(length * scale), 1) for length in own.size])
+    canvas = Image.new("L", (SIDE, SIDE), 0)
+    canvas.paste(own, ((SIDE - own.width) // 2, (SIDE - own.height) // 2))
+    shape = shaded(np.asarray(canvas, np.float32) / np.float32(255), rng)
+    pixels: Pixels = np.rint(255 * shape / max(float(shape.max()), 1e-3)).astype(np.uint8)
+    return pixels
 
 
 def warped(image: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -74,60 +89,41 @@ def warped(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return slanted.filter(ImageFilter.GaussianBlur(radius)).point(lambda v: 255 * (v > 110))
 
 
-def draw_shape(kind: str, image: Image.Image, rng: np.random.Generator) -> None:
-    """Draw the shape `kind`, one of SHAPES, in white on `image`; size and turn from `rng`."""
-    draw, middle = ImageDraw.Draw(image), image.width / 2
-    width, radius = max(image.width // 24, 2), image.width * rng.uniform(0.2, 0.4)
-    if kind in ("disc", "face"):
-        draw.circle((middle, middle), radius, fill=255 * (kind == "disc"), outline=255, width=width)
-    if kind == "face":
-        smile = (middle - radius / 2, middle - radius / 2, middle + radius / 2, middle + radius / 2)
-        draw.arc(smile, 20, 160, fill=255, width=width)
-    if kind in ("face", "dots"):
-        dots = (
-            rng.uniform(-1, 1, (12, 2)) if kind == "dots" else np.array([(-0.3, -0.4), (0.3, -0.4)])
+def broken_digits(images: Pixels, labels: NDArray[np.int64], count: int, seed: int) -> Pixels:
+    """`count` pictures made of digits that are none: uint8 (count, 28, 28), the same by seed.
+
+    `images` (n, 28, 28) with their `labels` are turned, mirrored, cut and joined with others,
+    laid over each other, or set side by side.
+    """
+    rng = np.random.default_rng(seed)
+    inked = images.max((1, 2)) > INK
+    images, labels = images[inked], labels[inked]
+    made = np.empty((count, SIDE, SIDE), np.uint8)
+    for index in range(count):
+        first, second = rng.integers(len(images), size=2)
+        kind = rng.choice(("turned", "mirrored", "joined", "overlaid", "beside"))
+        made[index] = fitted(
+            _broken(str(kind), images[first], images[second], int(labels[first]), rng)
         )
-        for x, y in middle + radius * dots:
-            draw.circle((x, y), width, fill=255)
-    for line in _outlines(kind, rng):
-        points = [(float(x), float(y)) for x, y in middle + radius * line]
-        draw.line(points, fill=255, width=width, joint="curve")
+    return made
 
 
-def _outlines(kind: str, rng: np.random.Generator) -> list[NDArray[np.float64]]:
-    """Lines of a shape, each (points, 2), within -1..1 in x and y."""
-    turn = rng.uniform(0, 2 * np.pi)
-
-    def around(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.stack([np.cos(turn + angles), np.sin(turn + angles)], axis=1)
-
-    if kind in ("triangle", "square", "star"):
-        corners, stride = {"triangle": (3, 1), "square": (4, 1), "star": (5, 2)}[kind]
-        outline = around(np.arange(corners + 2) * stride * 2 * np.pi / corners)
-        return [outline, outline[[0, 2]]] if kind == "square" else [outline]
-    if kind == "cross":
-        return [around(np.array([0, np.pi]) + k * np.pi / 3) for k in range(3)]
-    if kind == "grid":
-        steps = np.linspace(-1, 1, 5)
-        upright = [np.array([(at, -1.0), (at, 1.0)]) for at in steps]
-        return upright + [line[:, ::-1] for line in upright]
-    if kind == "spiral":
-        steps = np.linspace(0.1, 1, 120)
-        return [around(20 * steps) * steps[:, None]]
-    if kind == "wave":
-        steps = np.linspace(-1, 1, 80)
-        return [np.stack([steps, np.sin(9 * steps) / 3], axis=1)]
-    if kind == "house":
-        walls = [
-            (-1.0, 0.0),
-            (1.0, 0.0),
-            (1.0, 1.0),
-            (-1.0, 1.0),
-            (-1.0, 0.0),
-            (0.0, -1.0),
-            (1.0, 0.0),
-        ]
-        return [np.array(walls)]
-    if kind == "scribble":
-        return [rng.uniform(-1, 1, (14, 2))]
-    return []
+def _broken(
+    kind: str, image: Pixels, other: Pixels, label: int, rng: np.random.Generator
+) -> Pixels:
+    if kind == "mirrored" and label in MIRRORED:
+        return image[:, ::-1]
+    if kind == "turned":
+        turns = int(rng.integers(1, 4))
+        if label in TURNED[turns]:
+            return np.rot90(image, turns)
+    if kind == "overlaid":
+        shift = rng.choice((-1, 1), 2) * rng.integers(3, 8, 2)
+        return np.maximum(image, np.roll(other, shift, (0, 1)))
+    if kind == "beside":
+        left, right = (own[:, np.flatnonzero(own.any(0))] for own in (image, other))
+        return np.hstack([left, np.zeros((SIDE, rng.integers(1)), np.uint8), right])
+    # The upper half of one on another's lower half, which is none of the two, moved sideways.
+    upper = np.roll(image, int(rng.choice((-1, 1)) * rng.integers(4, 8)), 1)
+    joined = np.vstack([upper[: SIDE // 2], other[::-1][SIDE // 2 :]])
+    return joined if rng.random() < 0.5 else joined.T

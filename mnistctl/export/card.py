@@ -7,7 +7,7 @@ import torch
 from mnistctl.data.images import DIGITS
 from mnistctl.data.outliers import drawn_outliers
 from mnistctl.engine.inference.loading import LoadedModel
-from mnistctl.engine.inference.predict import CONFIDENT
+from mnistctl.engine.inference.predict import CONFIDENT, DOUBTFUL
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.store.resolve import SHIPPED
 from mnistctl.store.result import Score
@@ -86,7 +86,10 @@ def _limits(predictor: Predictor) -> str:
     if classes != DIGITS:
         return f"{text} What it makes of other images was not measured."
     outliers = torch.from_numpy(drawn_outliers(NUM_OUTLIERS, seed=1))
-    accepted = int((predictor.probabilities(outliers).amax(1) >= CONFIDENT).sum())
+    logits = predictor.logits(outliers)
+    taken = predictor.calibrated(logits).amax(1) >= CONFIDENT
+    outlying = predictor.outlier_probabilities(logits)
+    accepted = int((taken if outlying is None else taken & (outlying <= DOUBTFUL)).sum())
     return (
         f"{text} Of {NUM_OUTLIERS} drawn letters, symbols and shapes, in MNIST's form and of the"
         f" kinds that the recipe `robust` is trained against, it takes {accepted} for a digit with"

@@ -59,7 +59,7 @@ def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Ink:
     rim = _rim(sheet)
     best = (-1.0, signs[0], coarse, 0.0)
     papers = [np.full_like(coarse, np.median(coarse))]
-    if not _is_two_level(coarse):
+    if not (_is_two_level(coarse) or _has_flat_ground(coarse)):
         papers.append(_local_paper(coarse))
     for paper in papers:
         for sign in signs:
@@ -105,6 +105,12 @@ def _is_two_level(coarse: Grey) -> bool:
     ring = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
     within = coarse[light].var() * light.mean() + coarse[~light].var() * (1 - light.mean())
     return bool(not 0.02 < ring.mean() < 0.98 and within < 0.1 * coarse.var())
+
+
+def _has_flat_ground(coarse: Grey) -> bool:
+    """Whether most of the border is of one grey, as no camera sees paper: there is no shade."""
+    ring = np.concatenate([coarse[0], coarse[-1], coarse[:, 0], coarse[:, -1]])
+    return bool(np.mean(np.abs(ring - np.median(ring)) < 1) > 0.6)
 
 
 def _sheet(coarse: Grey) -> Mask | None:

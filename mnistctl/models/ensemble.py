@@ -8,15 +8,19 @@ from mnistctl.models.layers import mean_of_answers
 
 
 class Ensemble(nn.Module):
-    """The mean of the members' probabilities (Lakshminarayanan et al., arXiv:1612.01474)."""
+    """The mean of the members' probabilities (Lakshminarayanan et al., arXiv:1612.01474).
 
-    def __init__(self, members: Sequence[nn.Module]) -> None:
+    `rejects` tells whether the members have a class of outliers, see `mean_of_answers`.
+    """
+
+    def __init__(self, members: Sequence[nn.Module], rejects: bool = False) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.rejects = rejects
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, 1, 28, 28) -> the logarithm of the mean probabilities (n, 10), usable as logits."""
-        return mean_of_answers([member(x).float().log_softmax(1) for member in self.members])
+        """(n, 1, 28, 28) -> logits (n, classes) of the mean probabilities."""
+        return mean_of_answers([member(x).float() for member in self.members], self.rejects)
 
 
 def join_members(members: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
+from torch.nn.functional import pad
 
 
 class Dropout(nn.Module):
@@ -108,9 +109,16 @@ def set_shard(model: nn.Module, shard: tuple[int, int] | None) -> None:
             module.shard = shard
 
 
-def mean_of_answers(log_probabilities: list[Tensor]) -> Tensor:
-    """The logarithm of the mean of several probabilities (n, 10), each given as its logarithm."""
-    return torch.stack(log_probabilities).logsumexp(0) - math.log(len(log_probabilities))
+def mean_of_answers(logits: list[Tensor], rejects: bool) -> Tensor:
+    """Logits of the mean probabilities of several float32 logits (n, classes).
+
+    With `rejects` there is one more class, none of the others, whose logit is always 0.
+    """
+    if rejects:
+        logits = [pad(own, (0, 1)) for own in logits]
+    shares = [own.log_softmax(1) for own in logits]
+    mean = torch.stack(shares).logsumexp(0) - math.log(len(shares))
+    return mean[:, :-1] - mean[:, -1:] if rejects else mean
 
 
 def prepare_layout(model: nn.Module) -> nn.Module:

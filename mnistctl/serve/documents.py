@@ -25,6 +25,7 @@ class PredictionDocument(BaseModel):
     confidence: float
     probabilities: list[float]
     verdict: str
+    outlier_probability: float | None
     warnings: list[str]
     box: tuple[int, int, int, int]
     input: list[list[int]] | None = None

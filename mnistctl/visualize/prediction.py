@@ -65,8 +65,8 @@ class PredictionView:
     def title(self) -> str:
         shown, answer = self.shown, self.answer
         if self.verdict == "rejected":
-            doubt = f": {shown.prepared.doubt}" if shown.prepared.doubt else ""
-            return f"{shown.name}: {answer.verdict.replace('-', ' ')}{doubt}"
+            reasons = f": {'; '.join(answer.warnings)}" if answer.warnings else ""
+            return f"{shown.name}: {answer.verdict.replace('-', ' ')}{reasons}"
         verb = "misclassified" if self.verdict == "wrong" else "predicted"
         text = f"{shown.caption}: {verb} as {answer.class_name} ({percent(answer.confidence)})"
         return f"{text} - uncertain" if self.verdict == "uncertain" else text

@@ -92,6 +92,24 @@ def photos(
 
 
 @app.command()
+def outliers(
+    checkpoint: Annotated[
+        list[str], typer.Option("--checkpoint", "-c", help="As for mnistctl predict; repeatable.")
+    ],
+    omniglot: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A zip of drawings, PNG, to measure with."),
+    ] = None,
+    store: Store = Path("runs"),
+    data_dir: DataDir = Path("data"),
+) -> None:
+    """What is called a digit and is none, set by set; to results/outliers.jsonl."""
+    from tests.bench.outliers import measure
+
+    measure(checkpoint, store, data_dir, omniglot)
+
+
+@app.command()
 def export(
     checkpoint: Annotated[
         list[str], typer.Option("--checkpoint", "-c", help="As for mnistctl export; repeatable.")

@@ -4,17 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
-from mnistctl.data.outliers import (
-    LETTERS,
-    SHAPES,
-    SYMBOLS,
-    Pixels,
-    draw_shape,
-    draw_text,
-    warped,
-)
+from mnistctl.data.glyphs import HELD_OUT, LETTERS, SYMBOLS, Points, around, draw_text
+from mnistctl.data.outliers import Pixels, warped
+from mnistctl.data.silhouettes import SHAPES, draw_shape
 
 # Of the held-out characters those without a look-alike among the others (as w and W).
 NEW_LETTERS, NEW_SYMBOLS = "ELTf", "@¿÷Ψ"
@@ -23,8 +17,14 @@ TEXTURES = (
     "black", "white", "grey", "colour", "noise", "speckle", "gradient", "checks", "stripes",
     "clouds", "scene", "paper",
 )  # fmt: skip
+# Of a script that is never trained against the letters that people don't read as digits.
+ARMENIAN = "ԱԲԹԻԽՃՄՌՓաբթիխճմռք"
+TIFINAGH = "ⴳⴷⴸⴹⴼⴽⴿⵃⵄⵅⵇⵉⵌⵍⵎⵓⵞⵟⵡⵣⵥ"
+NEW_SHAPES = ("heart", "crescent", "gear", "drop", "flower", "ribbon")
 KINDS = ("letter", "symbol", "word", "shape", "texture")
-NEW_KINDS = ("new letter", "new symbol")
+NEW_KINDS = ("new letter", "new symbol", "Tifinagh", "new shape")
+CHOOSING_KINDS = ("Armenian", "held-out symbol")
+"""Not trained against either, but looked at when thresholds were chosen."""
 
 
 def outlier_pictures(
@@ -32,7 +32,7 @@ def outlier_pictures(
 ) -> Iterator[tuple[str, Pixels]]:
     """`num_each` pictures of each kind: (kind, uint8 pixels, grey or RGB), the same by seed.
 
-    `kinds` are of KINDS and NEW_KINDS.
+    `kinds` are of KINDS, NEW_KINDS and CHOOSING_KINDS.
     """
     rng = np.random.default_rng(seed)
     for kind in kinds:
@@ -47,6 +47,10 @@ def _draw(kind: str, index: int, rng: np.random.Generator) -> Pixels:
     image = Image.new("L", (side, side), 0)
     if kind == "shape":
         draw_shape(SHAPES[index % len(SHAPES)], image, rng)
+    elif kind == "new shape":
+        outline = _outline(NEW_SHAPES[index % len(NEW_SHAPES)]) * rng.uniform(0.5, 1, 2)
+        points = side / 2 + side * rng.uniform(0.25, 0.42) * outline
+        ImageDraw.Draw(image).polygon([(float(x), float(y)) for x, y in points], fill=255)
     else:
         texts = {
             "letter": LETTERS,
@@ -54,9 +58,29 @@ def _draw(kind: str, index: int, rng: np.random.Generator) -> Pixels:
             "new letter": NEW_LETTERS,
             "new symbol": NEW_SYMBOLS,
             "word": WORDS,
+            "Tifinagh": TIFINAGH,
+            "Armenian": ARMENIAN,
+            "held-out symbol": "".join(set(HELD_OUT) - set(NEW_LETTERS + NEW_SYMBOLS)),
         }[kind]
         draw_text(texts[index % len(texts)], image, rng)
     return _on_paper(warped(image, rng), rng)
+
+
+def _outline(name: str) -> Points:
+    """The outline of one of NEW_SHAPES, (points, 2), within -1..1."""
+    turn = np.linspace(0, 2 * np.pi, 120, endpoint=False)
+    if name == "heart":
+        down = -(13 * np.cos(turn) - 5 * np.cos(2 * turn) - 2 * np.cos(3 * turn) - np.cos(4 * turn))
+        return np.stack([np.sin(turn) ** 3, down / 16], axis=1)
+    if name == "crescent":
+        inner = 0.75 * around(turn[-20:19:-1]) + (0.55, 0)
+        return np.vstack([around(turn[15:-15]), inner])
+    if name == "drop":
+        return np.stack([np.sin(turn) * np.sin(turn / 2) ** 2, np.cos(turn)], axis=1)
+    if name == "ribbon":
+        return np.stack([np.sin(turn), np.sin(2 * turn)], axis=1)
+    gear, flower = 0.85 + 0.15 * np.sign(np.sin(9 * turn)), 0.65 + 0.35 * np.sin(5 * turn)
+    return around(turn) * (gear if name == "gear" else flower)[:, None]
 
 
 def _on_paper(image: Image.Image, rng: np.random.Generator) -> Pixels:

@@ -128,7 +128,8 @@ def network_with(
     if members == 1:
         return _single(recipe.network, num_classes, weights, path)
     parts = split_members(weights, members)
-    return Ensemble([_single(recipe.network, num_classes, part, path) for part in parts])
+    networks = [_single(recipe.network, num_classes, part, path) for part in parts]
+    return Ensemble(networks, recipe.rejects)
 
 
 def _single(network: str, num_classes: int, weights: Mapping[str, Tensor], path: Path) -> nn.Module:

@@ -21,7 +21,13 @@ MAX_BATCH = 32
 CONFIDENT = 0.9
 """Confidence from which an answer is no longer uncertain."""
 REJECT = 0.7
-"""Confidence below which an image is taken for none of the classes."""
+"""Confidence below which a network that has learnt no outliers rejects an image."""
+OUTLIER = 0.5
+"""Probability of being an outlier above which an image is rejected."""
+DOUBTFUL = 0.3
+"""Probability of being an outlier above which an answer is uncertain."""
+RARITY = ((0.9999, 0.1), (0.99, 0.2), (0.9, 0.4), (0.5, 0.6), (0.3, 0.7))
+"""Of digits held out in training `robust`, so many per cent are likelier outliers than this."""
 
 Verdict = Literal["digit", "uncertain", "not-a-digit", "known", "unknown"]
 
@@ -41,6 +47,8 @@ class Prediction:
     """Probability of the likeliest class, 0..1."""
     probabilities: list[float]
     verdict: Verdict
+    outlier_probability: float | None
+    """How likely the image shows none of the classes, 0..1; None where the network can't tell."""
     warnings: tuple[str, ...]
     box: tuple[int, int, int, int]
     """Where the digit is: left, top, right, bottom in pixels of the upright image."""
@@ -69,6 +77,7 @@ class Prediction:
             "confidence": self.confidence,
             "probabilities": self.probabilities,
             "verdict": self.verdict,
+            "outlier_probability": self.outlier_probability,
             "warnings": list(self.warnings),
             "box": list(self.box),
         }
@@ -183,13 +192,17 @@ def predict_prepared(
     if not batch:
         return
     pixels = torch.from_numpy(np.stack([prepared.pixels for _, _, prepared in batch]))
-    answers = predictor.probabilities(pixels).tolist()
-    for (number, image, prepared), probabilities in zip(batch, answers, strict=True):
+    logits = predictor.logits(pixels)
+    answers = predictor.calibrated(logits).tolist()
+    outlying = predictor.outlier_probabilities(logits)
+    outliers = [None] * len(batch) if outlying is None else outlying.tolist()
+    for (number, image, prepared), probabilities, outlier in zip(
+        batch, answers, outliers, strict=True
+    ):
         best = max(range(len(probabilities)), key=probabilities.__getitem__)
-        verdict = judge(
-            probabilities, prepared.doubt, predictor.classes, multi and prepared.touching
-        )
-        doubt = (prepared.doubt,) if prepared.doubt else ()
+        touching = multi and prepared.touching
+        verdict = judge(probabilities, prepared.doubt, predictor.classes, touching, outlier)
+        doubt = prepared.doubt or (unlikeness(outlier) if outlier is not None else None)
         yield Prediction(
             image=image,
             number=number,
@@ -199,7 +212,8 @@ def predict_prepared(
             confidence=probabilities[best],
             probabilities=probabilities,
             verdict=verdict,
-            warnings=prepared.warnings + doubt,
+            outlier_probability=outlier,
+            warnings=prepared.warnings + ((doubt,) if doubt else ()),
             box=prepared.box,
             pixels=prepared.pixels,
         )
@@ -210,16 +224,27 @@ def judge(
     doubt: str | None,
     classes: tuple[str, ...] = DIGITS,
     touching: bool = False,
+    outlier: float | None = None,
 ) -> Verdict:
     """The verdict from the probabilities (0..1) and what the image alone speaks against.
 
     `doubt` says why it can't be a digit. A piece `touching` its neighbour is at best uncertain: of
-    half a digit a network is often confident. The maximum softmax probability as a rejection rule
-    is Hendrycks and Gimpel's baseline (arXiv:1610.02136).
+    half a digit a network is often confident. `outlier` is the probability that the image shows
+    none of the classes; where the network can't tell (None), a low confidence rejects, Hendrycks
+    and Gimpel's baseline (arXiv:1610.02136).
     """
     accepted: Verdict = "digit" if classes == DIGITS else "known"
     rejected: Verdict = "not-a-digit" if classes == DIGITS else "unknown"
     confidence = max(probabilities)
-    if doubt is not None or confidence < REJECT:
+    if doubt is not None or (confidence < REJECT if outlier is None else outlier > OUTLIER):
         return rejected
-    return accepted if confidence >= CONFIDENT and not touching else "uncertain"
+    sure = confidence >= CONFIDENT and (outlier or 0) <= DOUBTFUL and not touching
+    return accepted if sure else "uncertain"
+
+
+def unlikeness(outlier: float) -> str | None:
+    """What to say of an image that is an outlier with this probability; None: nothing."""
+    for limit, rarity in RARITY:
+        if outlier > limit:
+            return f"unlike any digit: {rarity:g} % of digits look less like one"
+    return None

@@ -62,8 +62,8 @@ class Predictor:
     def logits(self, pixels: Tensor, reporter: Reporter | None = None) -> Tensor:
         """Logits, float32 (n, classes) on the CPU, of uint8 images (n, 28, 28).
 
-        Of an ensemble, and where the recipe averages over shifts, they are the logarithm of the
-        mean probabilities. The network is set to evaluation mode.
+        Of an ensemble, and where the recipe averages over shifts, they are those of the mean
+        probabilities. The network is set to evaluation mode.
         Raises CheckpointError where they are not finite.
         """
         self.network.eval()
@@ -97,7 +97,7 @@ class Predictor:
                 logits: Tensor = self.network(inputs).float()
                 return logits
             shifted = (self.network(inputs.roll(shift, (2, 3))) for shift in SHIFTS)
-            return mean_of_answers([logits.float().log_softmax(1) for logits in shifted])
+            return mean_of_answers([own.float() for own in shifted], self.recipe.rejects)
 
     def probabilities(self, pixels: Tensor, reporter: Reporter | None = None) -> Tensor:
         """Calibrated probabilities, float32 (n, classes), of uint8 images (n, 28, 28)."""
@@ -106,6 +106,13 @@ class Predictor:
     def calibrated(self, logits: Tensor) -> Tensor:
         """Probabilities (n, classes) of logits: softmax after the recipe's temperature."""
         return (logits / self.recipe.temperature).softmax(1)
+
+    def outlier_probabilities(self, logits: Tensor) -> Tensor | None:
+        """How likely logits (n, classes) are those of an outlier, (n,), 0..1.
+
+        None where the network has not been trained to tell.
+        """
+        return torch.sigmoid(-logits.logsumexp(1)) if self.recipe.rejects else None
 
     def scores(
         self,

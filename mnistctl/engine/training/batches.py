@@ -2,21 +2,20 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mnistctl.data.augment import augment
 from mnistctl.data.images import DIGITS, LabelledImages
-from mnistctl.data.outliers import drawn_outliers
+from mnistctl.data.outliers import INK, broken_digits, drawn_outliers, fitted
 from mnistctl.data.sampling import Stream, derive_seed, epoch_order, shard_of
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.predictor import scale_pixels
 from mnistctl.store.config import RunConfig
 
-NUM_DRAWN = 1_500
-TURNED = (1, 2, 3, 4, 5, 7, 8)
-MIRRORED = (3, 4, 6, 7, 9)
-"""Digits that are none when turned by a right angle, or mirrored."""
+NUM_DRAWN, NUM_BROKEN, NUM_REDRAWN = 10_000, 2_500, 5_000
+"""Outliers drawn, outliers made of digits, and digits that are drawn as outliers are."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,11 @@ class Feed:
     """Makes batches, each a function of (seed, epoch, step) and the training images alone."""
 
     def __init__(self, config: RunConfig, train: LabelledImages) -> None:
-        self.config, self.train = config, train
+        self.config, self.images, self.labels = config, train.images, train.labels
         self.device = train.images.device
         self.num_images = len(train.images)
         self.steps = -(-self.num_images // config.recipe.batch_size)
-        self.outliers = self._draw_outliers() if config.recipe.outliers_per_batch else None
+        self.outliers = self._draw_outliers() if config.recipe.rejects else None
 
     def order(self, epoch: int) -> tuple[Tensor, ...]:
         """The batches of an epoch as indexes of training images."""
@@ -56,10 +55,8 @@ class Feed:
         total = len(indexes)
         first, end = shard_of(total, ranks.rank, ranks.world_size)
         own = indexes[first:end]
-        inputs = self._inputs(
-            self.train.images[own], Stream.AUGMENTATION, epoch, step, first, total
-        )
-        labels = self.train.labels[own]
+        inputs = self._inputs(self.images[own], Stream.AUGMENTATION, epoch, step, first, total)
+        labels = self.labels[own]
         if self.outliers is None:
             return Batch(inputs, labels, total, (first, total))
         count = self.config.recipe.outliers_per_batch
@@ -87,12 +84,17 @@ class Feed:
         return torch.Generator().manual_seed(seed)
 
     def _draw_outliers(self) -> Tensor:
-        """Drawn pictures, and a third as many turned or mirrored digits, uint8 (n, 28, 28)."""
+        """Drawn pictures, and ones made of training digits, uint8 (n, 28, 28).
+
+        Some of the digits, too, are replaced by ones of that look, which would give outliers away.
+        """
         seed = derive_seed(self.config.seed, Stream.OUTLIERS)
-        drawn = torch.from_numpy(drawn_outliers(NUM_DRAWN, seed)).to(self.device)
-        if self.config.classes != DIGITS:
-            return drawn
-        images, labels = self.train.images, self.train.labels
-        turned = images[torch.isin(labels, labels.new_tensor(TURNED))][: NUM_DRAWN // 6]
-        mirrored = images[torch.isin(labels, labels.new_tensor(MIRRORED))][: NUM_DRAWN // 6]
-        return torch.cat([drawn, turned.rot90(1, (1, 2)), mirrored.flip(2)])
+        made = drawn_outliers(NUM_DRAWN, seed)
+        if self.config.classes == DIGITS:
+            images, labels = self.images.cpu().numpy(), self.labels.cpu().numpy()
+            made = np.concatenate([made, broken_digits(images, labels, NUM_BROKEN, seed)])
+            redrawn = torch.from_numpy(
+                np.stack([fitted(own) if own.max() > INK else own for own in images[:NUM_REDRAWN]])
+            )
+            self.images = torch.cat([redrawn.to(self.device), self.images[NUM_REDRAWN:]])
+        return torch.from_numpy(made).to(self.device)

@@ -1,26 +1,28 @@
 """What a training step makes smaller."""
 
-import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, softplus
 
 from mnistctl.engine.training.batches import Batch
 from mnistctl.recipes import Recipe
 
 EXPOSURE = 0.5
-"""Weight of the loss on pictures of no digit, that of Hendrycks et al. (arXiv:1812.04606)."""
+"""Weight of the loss on outliers, that of Hendrycks et al. (arXiv:1812.04606)."""
 
 
 def batch_loss(logits: Tensor, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """From the logits, float32 (n, 10), of a shard of a batch: two scalars.
+    """From the logits, float32 (n, classes), of a shard of a batch: two scalars.
 
     The sum of its digits' cross-entropies, and its part of what the whole batch is to minimise:
-    their mean, plus the mean cross-entropy of its pictures of no digit against ten equal chances.
+    their mean; where the recipe has outliers also the mean cross-entropies of telling digits from
+    outliers, the class whose logit is 0.
     """
-    digits, others = logits[: len(batch.labels)], logits[len(batch.labels) :]
+    digits, outliers = logits[: len(batch.labels)], logits[len(batch.labels) :]
     smoothing = recipe.label_smoothing
     loss = cross_entropy(digits, batch.labels, reduction="sum", label_smoothing=smoothing)
-    if not recipe.outliers_per_batch:
+    if not recipe.rejects:
         return loss, loss / batch.total
-    unsure = torch.logsumexp(others, 1).sum() - others.mean(1).sum()
-    return loss, loss / batch.total + EXPOSURE * unsure / recipe.outliers_per_batch
+    accepting = softplus(-digits.logsumexp(1)).sum()
+    rejecting = softplus(outliers.logsumexp(1)).sum()
+    digits_part = (loss + accepting) / batch.total
+    return loss, digits_part + EXPOSURE * rejecting / recipe.outliers_per_batch

@@ -14,6 +14,9 @@ from mnistctl.engine.inference import predict as predict_module
 from mnistctl.engine.inference.loading import LoadedModel
 from mnistctl.engine.inference.predict import (
     CONFIDENT,
+    DOUBTFUL,
+    OUTLIER,
+    RARITY,
     REJECT,
     Predictions,
     Verdict,
@@ -30,9 +33,11 @@ CLOTHES = ("T-shirt/top", "Trouser", "Coat")
 class Always(nn.Module):
     """Says one class of `num_classes`, whatever it sees."""
 
-    def __init__(self, index: int, num_classes: int, logit: float = 200.0) -> None:
+    def __init__(
+        self, index: int, num_classes: int, logit: float = 200.0, others: float = 0.0
+    ) -> None:
         super().__init__()
-        self.answer = torch.zeros(num_classes)
+        self.answer = torch.full((num_classes,), others)
         self.answer[index] = logit
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -144,6 +149,7 @@ def test_a_digit_has_its_number_and_its_name() -> None:
         "confidence": 1.0,
         "probabilities": [0.0] * 8 + [1.0, 0.0],
         "verdict": "digit",
+        "outlier_probability": None,
         "warnings": [],
         "box": None,
     }
@@ -179,6 +185,49 @@ def test_weights_trained_on_synthetic_digits_come_with_a_warning() -> None:
     ]
     ask(cross(), reporter=(quiet := Recorder()))
     assert quiet.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("confidence", "outlier", "verdict"),
+    [
+        (1.0, 0.0, "digit"),
+        (1.0, DOUBTFUL, "digit"),
+        (1.0, DOUBTFUL + 0.01, "uncertain"),
+        (1.0, OUTLIER, "uncertain"),
+        (1.0, OUTLIER + 0.01, "not-a-digit"),
+        (0.3, 0.0, "uncertain"),
+    ],
+)
+def test_a_network_that_knows_outliers_rejects_by_their_probability_alone(
+    confidence: float, outlier: float, verdict: Verdict
+) -> None:
+    others = [(1 - confidence) / 9] * 9
+    assert judge([*others, confidence], None, outlier=outlier) == verdict
+
+
+def test_an_outlier_is_told_how_few_digits_are_like_it() -> None:
+    """Logits of -100 but one, L: the probability of an outlier is that of -L in two classes."""
+    for logit, outlier, verdict, warned in (
+        (5.0, 0.0067, "digit", False),
+        (0.5, 0.3775, "uncertain", True),
+        (-5.0, 0.9933, "not-a-digit", True),
+    ):
+        network = Always(8, 10, logit, others=-100.0)
+        predictor = Predictor(network, RECIPES["robust"], DIGITS, torch.device("cpu"), "fp32")
+        model = LoadedModel(predictor, "mnist", Path("sure.pt"), "sure")
+        (prediction,) = ask(cross(), model=model).predictions
+        assert prediction.outlier_probability == pytest.approx(outlier, abs=1e-4)
+        assert (prediction.verdict, prediction.class_index) == (verdict, 8)
+        assert [text.startswith("unlike any digit: ") for text in prediction.warnings] == [
+            True
+        ] * warned
+
+
+def test_the_less_like_a_digit_the_fewer_digits_are() -> None:
+    limits, rarities = zip(*RARITY, strict=True)
+    assert list(limits) == sorted(limits, reverse=True)
+    assert list(rarities) == sorted(rarities)
+    assert limits[-1] == DOUBTFUL
 
 
 @pytest.mark.parametrize(

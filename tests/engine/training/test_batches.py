@@ -19,7 +19,8 @@ from mnistctl.recipes import RECIPES, Recipe
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "NUM_DRAWN", 60)
+    for name, number in {"NUM_DRAWN": 60, "NUM_BROKEN": 20, "NUM_REDRAWN": 100}.items():
+        monkeypatch.setattr(feeding, name, number)
 
 
 def feed_of(recipe: Recipe, tmp_path: Path, seed: int = 0) -> Feed:
@@ -33,8 +34,8 @@ def test_a_batch_in_shards_is_the_batch(tmp_path: Path) -> None:
     feed = feed_of(RECIPES["robust"], tmp_path)
     indexes = feed.order(2)[1]
     whole = feed.batch(indexes, 2, 1, Ranks())
-    assert len(whole.inputs) == 250 + 40
-    assert whole.position == (0, 290)
+    assert len(whole.inputs) == 250 + 100
+    assert whole.position == (0, 350)
     shards = [feed.batch(indexes, 2, 1, Ranks(rank, 3)) for rank in range(3)]
     digits = torch.cat([shard.inputs[: len(shard.labels)] for shard in shards])
     others = torch.cat([shard.inputs[len(shard.labels) :] for shard in shards])
@@ -42,7 +43,7 @@ def test_a_batch_in_shards_is_the_batch(tmp_path: Path) -> None:
     assert torch.equal(torch.cat([shard.labels for shard in shards]), whole.labels)
     ends = [shard.position[0] + len(shard.inputs) for shard in shards]
     assert [shard.position[0] for shard in shards] == [0, *ends[:-1]]
-    assert ends[-1] == 290
+    assert ends[-1] == 350
 
 
 def test_batches_depend_on_seed_epoch_and_step_alone(tmp_path: Path) -> None:
@@ -75,23 +76,34 @@ def test_plain_epochs_show_the_images_themselves(tmp_path: Path) -> None:
     )
     feed = feed_of(recipe, tmp_path)
     indexes = torch.arange(20)
-    plain = feed.train.images[:20].unsqueeze(1) / 255
+    plain = feed.images[:20].unsqueeze(1) / 255
     assert torch.allclose(feed.batch(indexes, 3, 0, Ranks()).inputs, plain)
     assert not torch.allclose(feed.batch(indexes, 2, 0, Ranks()).inputs, plain, atol=0.1)
 
 
-def test_loss_is_least_for_doubt_on_outliers() -> None:
+def test_loss_of_outliers_by_hand() -> None:
+    """A logit of 0 is the outliers': of eleven classes, each has its own cross-entropy."""
     recipe = replace(RECIPES["robust"], outliers_per_batch=2, label_smoothing=0.0)
     batch = Batch(torch.empty(3, 1, 28, 28), torch.tensor([7]), 1, (0, 3))
-    sure = torch.zeros(3, 10)
-    sure[:, 7] = 5.0
-    doubting = sure.clone()
-    doubting[1:] = 2.0
-    digits, mean = batch_loss(doubting, batch, recipe)
-    assert float(mean - digits) == pytest.approx(EXPOSURE * 2.302585, abs=1e-5)
-    same_digits, more = batch_loss(sure, batch, recipe)
-    assert same_digits == digits
-    assert more > mean + 0.5
+    logits = torch.full((3, 10), -1.0)
+    logits[0, 7], logits[2, 3] = 3.0, 2.0
+    plain, whole = batch_loss(logits, batch, recipe)
+    sums = [9 * math.exp(-1.0) + math.exp(own) for own in (3.0, -1.0, 2.0)]
+    assert float(plain) == pytest.approx(math.log(sums[0]) - 3.0, rel=1e-5)
+    eleven = math.log(1 + sums[0]) - 3.0
+    rejecting = math.log(1 + sums[1]) + math.log(1 + sums[2])
+    assert float(whole) == pytest.approx(eleven + EXPOSURE * rejecting / 2, rel=1e-5)
+
+
+def test_some_digits_have_the_look_of_outliers(tmp_path: Path) -> None:
+    feed, images = (
+        feed_of(RECIPES["robust"], tmp_path),
+        load_small_split("train", tmp_path, NullReporter()).images,
+    )
+    changed = (feed.images != images).flatten(1).any(1)
+    assert changed[:100].float().mean() > 0.9
+    assert not changed[100:].any()
+    assert torch.equal(feed_of(RECIPES["accurate"], tmp_path).images, images)
 
 
 def test_label_smoothing_by_hand() -> None:

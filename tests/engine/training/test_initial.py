@@ -182,7 +182,7 @@ def test_recipes_suit_the_data_set() -> None:
     )
     assert Recipe.from_dict(json.loads(json.dumps(clothes.to_dict()))) == clothes
     assert DATASETS["kmnist"].adapt(robust).outliers_per_batch == 0
-    assert DATASETS["qmnist"].adapt(robust).outliers_per_batch == 40
+    assert DATASETS["qmnist"].adapt(robust).outliers_per_batch == 100
     assert DATASETS["emnist-letters"].adapt(standard).augmentation.flip == 0
     assert DATASETS["fashion"].adapt(get_recipe("fast")).augmentation.flip == 0
     for name in ("mlp", "cnn-small", "cnn-wide", "cnn-dropout"):
