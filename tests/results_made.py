@@ -102,7 +102,7 @@ def prediction(
         confidence=probabilities[best],
         probabilities=list(probabilities),
         verdict=verdict,
-        warnings=(),
+        warnings=(doubt,) if doubt else (),
         box=prepared.box,
         pixels=prepared.pixels,
     )

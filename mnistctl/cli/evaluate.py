@@ -10,7 +10,7 @@ from mnistctl.cli import options
 from mnistctl.cli.command import examples
 from mnistctl.cli.output import Output, start_output
 from mnistctl.errors import GateFailed, UsageError
-from mnistctl.text import accuracy_text, percent
+from mnistctl.text import accuracy_text, counted, percent
 
 EXAMPLES = examples(
     "mnistctl evaluate",
@@ -97,6 +97,13 @@ def show_one(output: Output, result: "Evaluation") -> float:
 
         classes = result.model.predictor.classes
         output.show(confusion_table(result.scores, classes, output.console()))
+    if result.label_errors and result.label_errors[0] and not output.quiet:
+        misclassified, known = result.label_errors
+        errors = result.scores.total - result.scores.correct
+        output.line(
+            f"Of {counted(errors, 'error')} {misclassified} are known label errors"
+            f" (of {known} in the {result.split} set; arXiv:2103.14749)"
+        )
     output.line(f"{result.dataset} {result.split}: {scores_text(result.scores)}")
     return result.scores.accuracy
 

@@ -48,6 +48,8 @@ def idx_dataset(
     first_label: int = 0,
     pixels: tuple[float, float] | None = None,
     augmentation: Mapping[str, float] | None = None,
+    label_errors: Mapping[str, tuple[int, ...]] | None = None,
+    epochs: Mapping[str, int] | None = None,
     prepare: Preparation = "ink",
 ) -> Dataset:
     """A row of the IDX family.
@@ -75,6 +77,8 @@ def idx_dataset(
         augmentation=augmentation or {},
         prepare=prepare,
         published=published,
+        label_errors=label_errors or {},
+        epochs=epochs or {},
     )
 
 
@@ -175,6 +179,13 @@ DATASETS: dict[str, Dataset] = {
                 "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
             ),
             pixels=MNIST_PIXELS,
+            # Where people outvoted the label (Northcutt, Athalye and Mueller, arXiv:2103.14749).
+            label_errors={
+                "test": (
+                    *(947, 1621, 1901, 2130, 2462, 2597, 2654, 3520),
+                    *(3558, 5937, 6651, 6783, 8527, 9679, 9729),
+                )
+            },
         ),
         idx_dataset(
             "fashion",

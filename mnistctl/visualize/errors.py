@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
+from mnistctl.data.registry import get_dataset
 from mnistctl.draw.grid import ImageGrid
 from mnistctl.draw.types import Figure
 from mnistctl.text import counted, percent
@@ -44,6 +45,7 @@ class ErrorsView:
         confidence = own.model.predictor.calibrated(own.logits).amax(1)
         wrong = ~own.correct if self.label is None else ~own.correct & (labels == self.label)
         found = wrong.nonzero()[:, 0]
+        known = get_dataset(own.dataset).label_errors.get(own.split, ())
         ranked = found[confidence[found].argsort(descending=True, stable=True)].tolist()
         return [
             {
@@ -51,6 +53,7 @@ class ErrorsView:
                 "label": int(labels[i]),
                 "prediction": int(own.predictions[i]),
                 "confidence": float(confidence[i]),
+                "label_error": i in known,
             }
             for i in ranked
         ]
@@ -65,7 +68,8 @@ class ErrorsView:
         number, shown = len(self.errors), len(self.shown)
         of = "" if self.label is None else f" on class {self.answers.classes[self.label]}"
         which = f", the {shown} most confident" if shown < number else ""
-        return f"{self.answers.where}: {counted(number, 'error')}{of}{which}"
+        marked = "; *: known label error" if any(own["label_error"] for own in self.shown) else ""
+        return f"{self.answers.where}: {counted(number, 'error')}{of}{which}{marked}"
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -79,7 +83,7 @@ class ErrorsView:
         names = self.answers.classes
         captions = [
             f"{names[own['label']]} predicted as {names[own['prediction']]}\n"
-            f"{percent(own['confidence'])}  #{own['index']}"
+            f"{percent(own['confidence'])}  #{own['index']}{' *' * own['label_error']}"
             for own in self.shown
         ]
         images = self.answers.data.images[[own["index"] for own in self.shown]].numpy()

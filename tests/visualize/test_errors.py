@@ -1,8 +1,12 @@
 """`errors`: the right images, the most confident first, with their labels and predictions."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from results_made import CLOTHES, answers
 
+from mnistctl.data.registry import DATASETS
 from mnistctl.visualize.errors import ErrorsView
 
 # Image k is of the grey value k; images 1, 3 and 4 are misclassified.
@@ -32,6 +36,16 @@ def test_some_of_them_and_those_of_a_class() -> None:
     assert four.title == "wide on mnist test: 1 error on class 4"
     assert four.to_dict()["num_errors"] == 1
     assert (four.to_dict()["digit"], four.to_dict()["class_name"]) == (4, "4")
+
+
+def test_known_label_errors_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = replace(DATASETS["mnist"], label_errors={"test": (2, 4), "train": (1,)})
+    monkeypatch.setitem(DATASETS, "mnist", row)
+    view = ErrorsView(OWN)
+    assert [own["label_error"] for own in view.to_dict()["errors"]] == [False, True, False]
+    marked = [text.get_text().endswith(" *") for text in view.figure().axes[0].texts]
+    assert marked == [False, True, False]
+    assert view.title.endswith("3 errors; *: known label error")
 
 
 def test_classes_are_called_by_their_names() -> None:

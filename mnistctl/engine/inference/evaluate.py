@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import DEFAULT_DATASET, check_split, get_dataset
 from mnistctl.distributed import from_environment, joined
 from mnistctl.engine.inference.loading import LoadedModel, load_models
@@ -23,6 +26,8 @@ class Evaluation:
     split: str
     seconds: float
     scores: Scores
+    label_errors: tuple[int, int] | None = None
+    """How many images with a label known to be wrong are misclassified, and how many there are."""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document of the command."""
@@ -34,6 +39,8 @@ class Evaluation:
             "classes": list(predictor.classes),
             "split": self.split,
             **self.scores.to_dict(),
+            "label_errors": self.label_errors
+            and dict(zip(("misclassified", "known"), self.label_errors, strict=True)),
             "seconds": self.seconds,
             "device": str(predictor.device),
             "precision": predictor.precision,
@@ -73,8 +80,20 @@ def evaluate(
             start = time.perf_counter()
             scores = model.predictor.scores(data.images, data.labels, ranks, reporter)
             seconds = time.perf_counter() - start
-            evaluations.append(Evaluation(model, name, split, seconds, scores))
+            wrong = _label_errors(model, data, get_dataset(name).label_errors.get(split, ()))
+            evaluations.append(Evaluation(model, name, split, seconds, scores, wrong))
     return evaluations
+
+
+def _label_errors(
+    model: LoadedModel, data: LabelledImages, known: Sequence[int]
+) -> tuple[int, int] | None:
+    """Of the images at the indexes `known` those that are misclassified, and all."""
+    if not known:
+        return None
+    indexes = torch.tensor(known)
+    predictions = model.predictor.logits(data.images[indexes]).argmax(1)
+    return int((predictions != data.labels[indexes].cpu()).sum()), len(known)
 
 
 def check_classes(model: LoadedModel, dataset: str, reporter: Reporter | None = None) -> None:

@@ -47,13 +47,13 @@ class Prediction:
     """Probability of the likeliest class, 0..1."""
     probabilities: list[float]
     verdict: Verdict
-    outlier_probability: float | None
-    """How likely the image shows none of the classes, 0..1; None where the network can't tell."""
     warnings: tuple[str, ...]
     box: tuple[int, int, int, int]
     """Where the digit is: left, top, right, bottom in pixels of the upright image."""
     pixels: NDArray[np.uint8]
     """(28, 28): the network's input."""
+    outlier_probability: float | None = None
+    """How likely the image shows none of the classes, 0..1; None where the network can't tell."""
 
     @property
     def rejected(self) -> bool:
@@ -212,10 +212,10 @@ def predict_prepared(
             confidence=probabilities[best],
             probabilities=probabilities,
             verdict=verdict,
-            outlier_probability=outlier,
             warnings=prepared.warnings + ((doubt,) if doubt else ()),
             box=prepared.box,
             pixels=prepared.pixels,
+            outlier_probability=outlier,
         )
 
 

@@ -74,10 +74,26 @@ def test_the_document(tmp_path: Path) -> None:
         "dataset": "mnist",
         "classes": list("0123456789"),
         "split": "test",
+        "label_errors": None,
         "seconds": result.seconds,
         "device": "cpu",
         "precision": "fp32",
     }
+
+
+def test_known_label_errors_are_counted_among_the_misclassified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = save_networks(tmp_path, ["mnist"])
+    plain = evaluate_all([path])[0]
+    data = DATASETS["mnist"].load("test", tmp_path, NullReporter())
+    correct = plain.model.predictor.logits(data.images).argmax(1) == data.labels
+    hits, misses = correct.nonzero()[:2, 0].tolist(), (~correct).nonzero()[:3, 0].tolist()
+    row = replace(DATASETS["mnist"], label_errors={"test": (*hits, *misses)})
+    monkeypatch.setitem(DATASETS, "mnist", row)
+    (result,) = evaluate_all([path])
+    assert result.to_dict()["label_errors"] == {"misclassified": 3, "known": 5}
+    assert result.scores == plain.scores
 
 
 def test_all_are_loaded_before_data_or_scores(
