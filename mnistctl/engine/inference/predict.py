@@ -15,7 +15,7 @@ from mnistctl.errors import ImageError, UsageError
 from mnistctl.events import Reporter
 from mnistctl.imaging.files import Picture, expand, read_argument
 from mnistctl.imaging.ink import Invert
-from mnistctl.imaging.prepare import Prepared, find_digits, prepared_as
+from mnistctl.imaging.prepare import Ask, Prepared, find_digits, prepared_as
 
 MAX_BATCH = 32
 CONFIDENT = 0.9
@@ -115,11 +115,8 @@ def predict(
     is found, as soon as it is. Raises CheckpointError, and UsageError for `multi` with a network
     of whole pictures.
     """
-    if multi and model.prepare != "ink":
-        raise UsageError(
-            f"--multi looks for digits; {model.label} was trained on whole pictures",
-            "leave out --multi",
-        )
+    if multi:
+        check_multi(model)
     if model.dataset == "synthetic":
         reporter.warn(
             f"{model.label} was trained on synthetic digits; weights trained on MNIST"
@@ -129,13 +126,15 @@ def predict(
     for unreadable in errors:
         show(unreadable)
     predictions: list[Prediction] = []
+    ask = asking(model.predictor) if multi else None
     reporter.begin("predicting", len(images), "images")
     try:
         for first, end in _batches(len(images)):
             batch: list[tuple[int, str, Prepared]] = []
             for number, image in enumerate(images[first:end], first):
                 try:
-                    found = prepare_digits(read_argument(image), invert, multi, model.prepare)
+                    picture = read_argument(image)
+                    found = prepare_digits(picture, invert, ask, model.prepare)
                     batch += [(number, image, own) for own in found]
                 except ImageError as error:
                     errors.append(Unreadable(image, error.message))
@@ -168,11 +167,25 @@ def _expand_all(arguments: Sequence[str]) -> tuple[list[str], list[Unreadable]]:
     return images, errors
 
 
+def check_multi(model: LoadedModel) -> None:
+    """Raise UsageError if the network sees whole pictures: it can't read several digits."""
+    if model.prepare != "ink":
+        raise UsageError(
+            f"--multi looks for digits; {model.label} was trained on whole pictures",
+            "leave out --multi",
+        )
+
+
+def asking(predictor: Predictor) -> Ask:
+    """What `find_digits` asks where one digit ends and the next begins."""
+    return lambda pixels: predictor.logits(torch.from_numpy(pixels)).log_softmax(1).numpy()
+
+
 def prepare_digits(
-    picture: Picture, invert: Invert, multi: bool, how: Preparation = "ink"
+    picture: Picture, invert: Invert, ask: Ask | None, how: Preparation = "ink"
 ) -> list[Prepared]:
-    """The digit of a picture, or with `multi` all of them, at least one, as networks see them."""
-    found = find_digits(picture, invert) if multi else []
+    """The digit of a picture, or with `ask` all of them, at least one, as networks see them."""
+    found = find_digits(picture, ask, invert) if ask else []
     return found or [prepared_as(how, picture, invert)]
 
 
