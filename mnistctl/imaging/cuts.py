@@ -1,4 +1,4 @@
-"""Where one piece of ink may be two digits: paths from its top to its bottom that cut little ink."""
+"""Where one piece of ink may be two digits: paths from top to bottom that cut little ink."""
 
 from dataclasses import dataclass
 
@@ -6,89 +6,89 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnistctl.imaging.ink import Mask
+from mnistctl.imaging.ink import Grey, Mask
 
 # Rows in which paths are searched.
 ROWS = 40
 # All in heights of the piece: how far a path bends to either side of its column, how far apart the
 # columns and then the cuts are, and how much a part is at least wide.
 BEND, STEP, APART, LEAST = 0.2, 0.05, 0.08, 0.12
-# Strokes that a cut may cross, their widths added up.
-MAX_CROSSED = 2.5
-KAPPA = 1.5
-SIDEWAYS = 0.05
-"""Cost of a step to the side, in rows of ink: straight where nothing is gained."""
+# Cuts are further apart than this many strokes, too.
+STROKES_APART = 0.7
+# What a cut may cost at most, in strokes.
+MAX_COST = 1.25
+# Ink is looked for around a point within about this many strokes.
+AROUND = 0.5
+# The least that ink costs; and a step to the side, so that paths are straight where they may.
+LEAST_COST, SIDEWAYS = 0.05, 0.05
 
 
 @dataclass(frozen=True)
 class Cut:
     """`columns` is int (height,): in each row the first column that is to the right of the cut.
 
-    `crossed` is how much ink is cut, in widths of the stroke.
+    `cost` is how much ink is cut, in widths of the stroke, that little of where strokes meet.
     """
 
     columns: NDArray[np.int64]
-    crossed: float
+    cost: float
 
 
 def cuts(mask: Mask, stroke: float) -> list[Cut]:
     """Cuts of a mask (height, width) from the left, of those near each other the cheapest.
 
-    Each is the path that crosses the least ink within a band of columns, found by dynamic
-    programming, as in Lee, Lee and Park, "A new methodology for gray-scale character segmentation
-    and recognition" (IEEE TPAMI, 1996).
+    Each is the cheapest path within a band of columns, found by dynamic programming, as in Lee, Lee
+    and Park, "A new methodology for gray-scale character segmentation and recognition" (IEEE TPAMI,
+    1996). Ink costs the share of paper around it: least where two strokes meet, most across one.
     """
+    from scipy import ndimage
+
     height, width = mask.shape
-    ink = _reduced(mask)
-    paths, costs = _paths(ink * _bare(ink, 2 * stroke * ROWS / height))
-    rows = np.minimum(np.arange(height) * ROWS // height, ROWS - 1)
+    ink, scale = _reduced(mask), height / ROWS
+    around = ndimage.gaussian_filter(ink, AROUND * stroke / scale)
+    paths, costs = _paths(ink * np.maximum(1 - around, LEAST_COST))
+    rows = np.minimum((np.arange(height) / scale).astype(int), ROWS - 1)
+    apart = max(APART * height, STROKES_APART * stroke)
     found: list[Cut] = []
     for index in np.argsort(costs, kind="stable"):
-        crossed = float(costs[index]) * height / ROWS / stroke
-        columns = np.rint((paths[index, rows] + 0.5) * height / ROWS).astype(np.int64)
-        if crossed > MAX_CROSSED:
+        cost = float(costs[index]) * scale / stroke
+        if cost > MAX_COST:
             break
-        near = (float(np.abs(columns - own.columns).mean()) < max(APART * height, 0.7 * stroke) for own in found)
+        columns = np.rint((paths[index, rows] + 0.5) * scale).astype(np.int64)
+        near = (np.abs(columns - own.columns).mean() < apart for own in found)
         if not any(near) and _divides(mask, columns, LEAST * height):
-            found.append(Cut(columns, crossed))
+            found.append(Cut(columns, cost))
     return sorted(found, key=lambda cut: float(cut.columns.mean()))
 
 
-def _reduced(mask: Mask) -> NDArray[np.float32]:
-    """Share of ink in squares as high as the mask over ROWS."""
+def _reduced(mask: Mask) -> Grey:
+    """Share of ink in squares of which ROWS are as high as the mask."""
     height, width = mask.shape
     size = (max(round(width * ROWS / height), 1), ROWS)
     image = Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX)
     return np.asarray(image, np.float32)
 
 
-def _bare(ink: NDArray[np.float32], wide: float) -> NDArray[np.float32]:
-    """What a cut costs: less where strokes meet, and ink is all around."""
-    from scipy import ndimage
+def _paths(cost: Grey) -> tuple[NDArray[np.int64], Grey]:
+    """For each band the column of the cheapest path in each row, int (bands, ROWS), and its cost.
 
-    around: NDArray[np.float32] = ndimage.gaussian_filter(ink, wide / 4)
-    return KAPPA - around
-
-
-def _paths(ink: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """For each band the cheapest path, int (bands, ROWS), and the ink in it, in rows."""
+    `cost` is (ROWS, width).
+    """
     bend, step = round(BEND * ROWS), round(STEP * ROWS)
-    padded = np.pad(ink, ((0, 0), (bend, bend)))
+    padded = np.pad(cost, ((0, 0), (bend, bend)))
     bands = np.lib.stride_tricks.sliding_window_view(padded, 2 * bend + 1, axis=1)[:, ::step]
-    count, wide = bands.shape[1:]
-    inf = np.full((count, 1), np.inf, np.float32)
-    total, moves = bands[0].copy(), np.zeros((ROWS, count, wide), np.int64)
+    each = np.arange(bands.shape[1])
+    total, moves = bands[0], np.zeros(bands.shape, np.int64)
     for row in range(1, ROWS):
-        sides = total + np.float32(SIDEWAYS)
-        options = np.stack([np.hstack([inf, sides[:, :-1]]), total, np.hstack([sides[:, 1:], inf])])
+        aside = np.pad(total + SIDEWAYS, ((0, 0), (1, 1)), constant_values=np.inf)
+        options = np.stack([aside[:, :-2], total, aside[:, 2:]])
         moves[row] = options.argmin(axis=0) - 1
         total = options.min(axis=0) + bands[row]
-    paths = np.empty((count, ROWS), np.int64)
+    paths = np.empty((len(each), ROWS), np.int64)
     paths[:, -1] = total.argmin(axis=1)
-    each = np.arange(count)
     for row in range(ROWS - 1, 0, -1):
         paths[:, row - 1] = paths[:, row] + moves[row, each, paths[:, row]]
-    costs = bands[np.arange(ROWS)[None, :], each[:, None], paths].sum(axis=1)
+    costs: Grey = bands[np.arange(ROWS), each[:, None], paths].sum(axis=1)
     return paths + each[:, None] * step - bend, costs
 
 

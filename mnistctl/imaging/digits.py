@@ -32,6 +32,12 @@ class Piece:
     def width(self) -> int:
         return self.right - self.left
 
+    @property
+    def stroke(self) -> float:
+        """Mean stroke width, in pixels."""
+        weights = [mark.area for mark in self.marks]
+        return float(np.average([mark.stroke for mark in self.marks], weights=weights))
+
 
 def main_piece(page: Page) -> Piece:
     """The strongest mark and what lies close to it: broken strokes, a 5's top bar."""

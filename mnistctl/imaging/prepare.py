@@ -141,7 +141,9 @@ def _prepared(
     if ink.contrast < FAINT:
         warnings.append("very faint ink")
     box = _box(picture, ink, piece)
-    return Prepared(_fit(ink, piece), box, doubt, tuple(warnings), steps, piece.was_touching or wide)
+    return Prepared(
+        _fit(ink, piece), box, doubt, tuple(warnings), steps, piece.was_touching or wide
+    )
 
 
 def _fit(ink: Ink, piece: Piece) -> Pixels:
@@ -173,11 +175,8 @@ def _doubt(ink: Ink, page: Page, piece: Piece) -> str | None:
 
 def _shape_doubt(piece: Piece) -> str | None:
     size = max(piece.height, piece.width)
-    stroke = float(
-        np.average([m.stroke for m in piece.marks], weights=[m.area for m in piece.marks])
-    )
-    length = float(piece.mask.sum()) / (max(stroke, 1.0) * size)
-    if stroke > MAX_STROKE_SHARE * size:
+    length = float(piece.mask.sum()) / (max(piece.stroke, 1.0) * size)
+    if piece.stroke > MAX_STROKE_SHARE * size:
         return "a blob, not strokes"
     if length > MAX_LENGTH:
         return "too many strokes for a digit"

@@ -39,6 +39,15 @@ class Always(nn.Module):
         return self.answer.expand(len(x), -1)
 
 
+class SureOfWide(nn.Module):
+    """Says 8 of what is far wider than high, and nothing of all else."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        width, height = ((x > 0).any(dim=side).sum(dim=(1, 2)) for side in (2, 3))
+        wide = width > 1.3 * height
+        return torch.nn.functional.one_hot(torch.tensor([8]), 10) * 200.0 * wide[:, None]
+
+
 class Recorder(NullReporter):
     """Keeps the names of the calls about a task, and the warnings."""
 
@@ -111,7 +120,8 @@ def test_wide_digit_is_uncertain_only_among_several() -> None:
     ImageDraw.Draw(image).ellipse([60, 90, 240, 210], outline=30, width=12)
     image.save("wide.png")
     for multi, verdict in ((False, "digit"), (True, "uncertain")):
-        (prediction,) = ask("wide.png", multi=multi).predictions
+        model = model_of(SureOfWide())
+        (prediction,) = ask("wide.png", multi=multi, model=model).predictions
         assert prediction.warnings == ("wider than most digits: two that touch?",)
         assert prediction.verdict == verdict
 
