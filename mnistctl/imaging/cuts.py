@@ -17,8 +17,8 @@ BEND, STEP, APART, LEAST = 0.2, 0.05, 0.08, 0.12
 STROKES_APART = 0.7
 # What a cut may cost at most, in strokes.
 MAX_COST = 1.25
-# Ink is looked for around a point within about this many strokes.
-AROUND = 0.5
+# Ink around a point is its mean with a Gaussian weight of this deviation, in strokes.
+AROUND = 0.35
 # The least that ink costs; and a step to the side, so that paths are straight where they may.
 LEAST_COST, SIDEWAYS = 0.05, 0.05
 

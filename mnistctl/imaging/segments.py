@@ -24,7 +24,7 @@ MAX_WIDTH, MAX_GAP = 1.4, 0.3
 MIN_HEIGHT, MIN_INK = 0.4, 0.4
 # What speaks against a segment, in units of the logarithm: for what a cut costs, for each height of
 # the line by which it is lower than 0.8 or wider than 1.1 heights, for each height of a gap in it.
-CUT, LOW, WIDE, GAP = 1.0, 6.0, 8.0, 3.0
+CUT, LOW, WIDE, GAP = 1.2, 6.0, 8.0, 3.0
 # What speaks for each: of all ways, the one with the fewest would be the likeliest.
 EACH = 0.5
 

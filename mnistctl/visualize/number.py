@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 COLOURS = {"accepted": RIGHT, "uncertain": ORANGE, "rejected": WRONG}
 WIDTH, MAX_HEIGHT = 7.2, 5.0
 """Of the image in a figure, inches."""
+SIDE = 72
+"""Largest side of the image in the terminal, pixels."""
 
 
 def read_number(model: sources.Model, image: sources.Image) -> "NumberView":
@@ -89,22 +91,22 @@ class NumberView:
 
     def panel(self, console: Console) -> RenderableType:
         """The image with the boxes above the inputs."""
-        side = min(console.width, 72)
-        small = thumbnail(self._boxed(), side)
-        above = tiles([small], [""], console, 1, side)
-        return Group(above, self._inputs.panel(console))
+        side = min(console.width, SIDE)
+        return Group(
+            tiles([self._boxed(side)], [""], console, 1, side), self._inputs.panel(console)
+        )
 
-    def _boxed(self) -> Pixels:
-        """The image, uint8 (height, width, 3), with the boxes drawn on it."""
+    def _boxed(self, side: int) -> Pixels:
+        """The image, RGB and no larger than `side` either way, with the boxes drawn on it."""
         import numpy as np
         from PIL import Image, ImageDraw
 
-        image = Image.fromarray(self.picture.pixels).convert("RGB")
+        image = Image.fromarray(thumbnail(self.picture.pixels, side)).convert("RGB")
         scale = image.width / self.picture.width
         draw = ImageDraw.Draw(image)
         for own in self.answers:
-            box = [round(edge * scale) for edge in own.box]
-            draw.rectangle(box, outline=COLOURS[own.standing], width=max(image.width // 72, 1))
+            left, top, right, bottom = (round(edge * scale) for edge in own.box)
+            draw.rectangle((left, top, right - 1, bottom - 1), outline=COLOURS[own.standing])
         return np.asarray(image)
 
 

@@ -3,12 +3,21 @@
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
+
+from mnistctl.data.registry import get_dataset
+from mnistctl.data.sampling import split_validation
+from mnistctl.engine.inference.loading import LoadedModel, load_model
+from mnistctl.engine.inference.predict import asking, predict_prepared, prepare_digits
+from mnistctl.events import NullReporter
+from mnistctl.imaging.files import read_image
+from tests.bench.figures import append, identity, machine, markdown, show_share
 
 Paper = Literal["plain", "ruled", "squared"]
 Join = Literal["touching", "separate", "any"]
@@ -19,6 +28,14 @@ PAPERS: tuple[Paper, ...] = ("plain", "ruled", "squared")
 GAPS: dict[Join, tuple[float, float]] = {
     "touching": (-2.5, 0), "separate": (1, 8), "any": (-2.5, 8),
 }  # fmt: skip
+
+
+SETS: dict[str, tuple[int, Join]] = {
+    "pairs that touch": (2, "touching"),
+    "pairs apart": (2, "separate"),
+    **{f"{length} digits": (length, "any") for length in (2, 3, 4, 5, 6)},
+}
+SEED = 22
 
 
 @dataclass(frozen=True)
@@ -33,6 +50,123 @@ class Number:
     digits: tuple[int, ...]
     boxes: tuple[Box, ...]
     joints: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer for one digit that was found.
+
+    `cut` tells that it touched its neighbour, `right` that it is in its place what it should be.
+    """
+
+    verdict: str
+    cut: bool
+    right: bool
+
+
+def measure(checkpoint: str | None, store: Path, data_dir: Path, count: int, held_out: int) -> None:
+    """Print the tables; append a line to results/numbers.jsonl.
+
+    `count` numbers of each set on each paper. With `held_out` of so many training images that
+    `train --validation` of the same number, seed 0, leaves out, else of test images.
+    """
+    model = load_model(checkpoint, store, "cpu", None, NullReporter())
+    data = get_dataset("mnist").load("train" if held_out else "test", data_dir, NullReporter())
+    images, labels = data.images.numpy(), data.labels.numpy()
+    if held_out:
+        chosen = split_validation(0, len(images), held_out)[1].numpy()
+        images, labels = images[chosen], labels[chosen]
+    right: dict[str, dict[Paper, int]] = {}
+    answers: list[Answer] = []
+    for name, (length, join) in SETS.items():
+        right[name] = dict.fromkeys(PAPERS, 0)
+        for paper in PAPERS:
+            for number in numbers(images, labels, count, length, paper, join, SEED):
+                whole, own = read(model, number)
+                right[name][paper] += whole
+                answers += own
+    called = called_digit(answers)
+    line = {
+        **identity(model.predictor),
+        "precision": model.predictor.precision,
+        "images": f"{held_out} held-out training" if held_out else "test",
+        "count": count,
+        "right": right,
+        "called_digit": called,
+        "machine": machine(),
+    }
+    append("numbers", line)
+    print(f"{model.label}\n\n{right_table(right, count)}\n\n{called_table(called)}")
+
+
+def read(model: LoadedModel, number: Number) -> tuple[bool, list[Answer]]:
+    """Whether `predict --multi` reads the number as a whole; and each digit that it finds.
+
+    What it calls no digit is no part of what it reads.
+    """
+    predictor = model.predictor
+    found = prepare_digits(read_image(number.content), "auto", asking(predictor))
+    predictions = list(predict_prepared(predictor, [(0, "", own) for own in found], True))
+    said = tuple(own.digit for own in predictions if own.digit is not None)
+    answers = []
+    for prepared, own in zip(found, predictions, strict=True):
+        overlaps = [overlap(own.box, box) for box in number.boxes]
+        meant = int(np.argmax(overlaps))
+        right = overlaps[meant] > 0.5 and own.digit == number.digits[meant]
+        answers.append(Answer(own.verdict, prepared.touching, right))
+    return said == number.digits, answers
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection of two boxes over their union, 0..1."""
+    width, height = (min(a[k + 2], b[k + 2]) - max(a[k], b[k]) for k in (0, 1))
+    both = max(width, 0) * max(height, 0)
+    areas = sum((right - left) * (bottom - top) for left, top, right, bottom in (a, b))
+    return both / (areas - both)
+
+
+def called_digit(answers: Sequence[Answer]) -> dict[str, dict[str, int]]:
+    """Of digits that were cut off, and of the others: how many are called `digit`, and right."""
+    counts = {}
+    for name, cut in (("cut off", True), ("apart", False)):
+        own = [answer for answer in answers if answer.cut == cut]
+        sure = [answer for answer in own if answer.verdict == "digit"]
+        counts[name] = {
+            "n": len(own),
+            "right": sum(answer.right for answer in own),
+            "digit": len(sure),
+            "digit_right": sum(answer.right for answer in sure),
+        }
+    return counts
+
+
+def right_table(right: dict[str, dict[Paper, int]], count: int) -> str:
+    """Markdown: numbers read right as a whole, in per cent, with Wilson's 95 % interval."""
+    rows = [
+        [
+            name,
+            str(count * len(PAPERS)),
+            *(show_share(own[paper], count) for paper in PAPERS),
+            show_share(sum(own.values()), count * len(PAPERS)),
+        ]
+        for name, own in right.items()
+    ]
+    return markdown(["numbers", "n", *PAPERS, "all"], rows)
+
+
+def called_table(called: dict[str, dict[str, int]]) -> str:
+    """Markdown: the digits found, how many of them are right, and of those called `digit`."""
+    rows = [
+        [
+            name,
+            str(own["n"]),
+            show_share(own["right"], own["n"]),
+            show_share(own["digit"], own["n"]),
+            show_share(own["digit_right"], own["digit"]),
+        ]
+        for name, own in called.items()
+    ]
+    return markdown(["digits found", "n", "right", "called `digit`", "of these right"], rows)
 
 
 def numbers(
