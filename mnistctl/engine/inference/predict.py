@@ -20,6 +20,8 @@ from mnistctl.imaging.prepare import Ask, Prepared, find_digits, prepared_as
 MAX_BATCH = 32
 CONFIDENT = 0.9
 """Confidence from which an answer is no longer uncertain."""
+CONFIDENT_OF_PART = 0.99
+"""The same for a digit cut off from its neighbour: of parts a network is often too sure."""
 REJECT = 0.7
 """Confidence below which an image is taken for none of the classes."""
 
@@ -226,8 +228,8 @@ def judge(
 ) -> Verdict:
     """The verdict from the probabilities (0..1) and what the image alone speaks against.
 
-    `doubt` says why it can't be a digit. A piece `touching` its neighbour is at best uncertain: of
-    half a digit a network is often confident. The maximum softmax probability as a rejection rule
+    `doubt` says why it can't be a digit. A piece `touching` its neighbour takes more confidence:
+    half a digit may look like another one. The maximum softmax probability as a rejection rule
     is Hendrycks and Gimpel's baseline (arXiv:1610.02136).
     """
     accepted: Verdict = "digit" if classes == DIGITS else "known"
@@ -235,4 +237,5 @@ def judge(
     confidence = max(probabilities)
     if doubt is not None or confidence < REJECT:
         return rejected
-    return accepted if confidence >= CONFIDENT and not touching else "uncertain"
+    enough = CONFIDENT_OF_PART if touching else CONFIDENT
+    return accepted if confidence >= enough else "uncertain"

@@ -14,6 +14,7 @@ from mnistctl.engine.inference import predict as predict_module
 from mnistctl.engine.inference.loading import LoadedModel
 from mnistctl.engine.inference.predict import (
     CONFIDENT,
+    CONFIDENT_OF_PART,
     REJECT,
     Predictions,
     Verdict,
@@ -45,7 +46,7 @@ class SureOfWide(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         width, height = ((x > 0).any(dim=side).sum(dim=(1, 2)) for side in (2, 3))
         wide = width > 1.3 * height
-        return torch.nn.functional.one_hot(torch.tensor([8]), 10) * 200.0 * wide[:, None]
+        return torch.nn.functional.one_hot(torch.tensor([8]), 10) * 5.0 * wide[:, None]
 
 
 class Recorder(NullReporter):
@@ -106,21 +107,24 @@ def cross() -> str:
     return "cross.png"
 
 
-def test_pieces_that_touched_are_at_best_uncertain() -> None:
-    apart = ask(page(joined=False), multi=True).predictions
+def test_pieces_that_touched_take_more_confidence() -> None:
+    quite_sure = model_of(Always(8, 10, logit=5.0))  # 0.94
+    apart = ask(page(joined=False), multi=True, model=quite_sure).predictions
     assert [p.verdict for p in apart] == ["digit", "digit"]
-    touching = ask(page(joined=True), multi=True).predictions
+    surely = ask(page(joined=True), multi=True).predictions
+    assert [p.verdict for p in surely] == ["digit", "digit"]
+    touching = ask(page(joined=True), multi=True, model=quite_sure).predictions
     assert [p.verdict for p in touching] == ["uncertain", "uncertain"]
     assert all("touched its neighbour" in p.warnings[0] for p in touching)
     assert [p.digit for p in touching] == [8, 8]
 
 
-def test_wide_digit_is_uncertain_only_among_several() -> None:
+def test_wide_digit_takes_more_confidence_among_several() -> None:
     image = Image.new("L", (300, 300), 230)
     ImageDraw.Draw(image).ellipse([60, 90, 240, 210], outline=30, width=12)
     image.save("wide.png")
     for multi, verdict in ((False, "digit"), (True, "uncertain")):
-        model = model_of(SureOfWide())
+        model = model_of(SureOfWide())  # 0.94
         (prediction,) = ask("wide.png", multi=multi, model=model).predictions
         assert prediction.warnings == ("wider than most digits: two that touch?",)
         assert prediction.verdict == verdict
@@ -199,7 +203,8 @@ def test_weights_trained_on_synthetic_digits_come_with_a_warning() -> None:
         (0.7, None, False, "uncertain"),
         (0.699, None, False, "not-a-digit"),
         (1.0, "a blob, not strokes", False, "not-a-digit"),
-        (1.0, None, True, "uncertain"),
+        (0.99, None, True, "digit"),
+        (0.989, None, True, "uncertain"),
         (0.699, None, True, "not-a-digit"),
         (1.0, "a blob, not strokes", True, "not-a-digit"),
     ],
@@ -207,7 +212,7 @@ def test_weights_trained_on_synthetic_digits_come_with_a_warning() -> None:
 def test_verdict_by_confidence_doubt_and_touching(
     confidence: float, doubt: str | None, touching: bool, verdict: Verdict
 ) -> None:
-    assert (CONFIDENT, REJECT) == (0.9, 0.7)
+    assert (CONFIDENT, CONFIDENT_OF_PART, REJECT) == (0.9, 0.99, 0.7)
     others = [(1 - confidence) / 9] * 9
     assert judge([*others, confidence], doubt, touching=touching) == verdict
     of_others = {"digit": "known", "uncertain": "uncertain", "not-a-digit": "unknown"}
