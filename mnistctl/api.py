@@ -71,7 +71,7 @@ class Model:
         prepared = [
             (number, str(image) if isinstance(image, str | Path) else "", found)
             for number, image in enumerate(images)
-            for found in prepare_digits(_picture(image), invert, False, self._loaded.prepare)
+            for found in prepare_digits(_picture(image), invert, None, self._loaded.prepare)
         ]
         return list(predict_prepared(self._loaded.predictor, prepared))
 

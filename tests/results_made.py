@@ -1,6 +1,7 @@
 """Views of results made up without training, for tests of how they are shown."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mnistctl.engine.inference.attribution import Attribution
 from mnistctl.engine.inference.loading import LoadedModel
 from mnistctl.engine.inference.predict import Prediction
 from mnistctl.engine.inference.predictor import Predictor
+from mnistctl.imaging.files import Picture
 from mnistctl.imaging.prepare import Prepared
 from mnistctl.models.ensemble import Ensemble
 from mnistctl.recipes import RECIPES
@@ -26,6 +28,7 @@ from mnistctl.visualize.curves import Curves, CurvesView
 from mnistctl.visualize.embedding import EmbeddingView
 from mnistctl.visualize.errors import ErrorsView
 from mnistctl.visualize.filters import FiltersView
+from mnistctl.visualize.number import NumberView
 from mnistctl.visualize.prediction import PredictionView
 from mnistctl.visualize.registry import View
 from mnistctl.visualize.saliency import SaliencyView
@@ -113,6 +116,19 @@ def prediction(
     return PredictionView(model("wide", classes), shown, answer)
 
 
+def number(name: str = "wide", read: str = "40?7", width: int = 400) -> NumberView:
+    """Of a picture 90 pixels high; `?` stands for what is no digit."""
+    answers = []
+    for place, digit in enumerate(read):
+        verdict = "not-a-digit" if digit == "?" else "uncertain" if place == 1 else "digit"
+        shares = [0.01] * 10
+        shares[0 if digit == "?" else int(digit)] = 0.91
+        one = prediction(name, None, shares, verdict=verdict).answer
+        answers.append(replace(one, box=(20 + 90 * place, 20, 80 + 90 * place, 80)))
+    pixels = GENERATOR.integers(0, 256, (90, width, 3)).astype(np.uint8)
+    return NumberView(model(name), name, Picture(pixels, width, 90), answers)
+
+
 def one_image(name: str = "mnist test image 0", blank: bool = False) -> OneImage:
     pixels = np.zeros((SIDE, SIDE), np.uint8) if blank else images(1)[0]
     prepared = Prepared(pixels, (0, 0, SIDE, SIDE))
@@ -186,6 +202,8 @@ VIEWS: dict[str, Callable[[str], View]] = {
     "steps": lambda name: prediction(name, None, steps=3),
     "rejected": lambda name: prediction(name, None, steps=3, verdict="not-a-digit"),
     "one step": lambda name: prediction(name, None),
+    "number": number,
+    "number of one": lambda name: number(name, "4", 90),
     "samples": samples,
     "one sample": lambda name: samples(name, 1),
     "augmented": lambda name: samples(name, 10, variants=True),

@@ -1,12 +1,16 @@
 """The benchmarks themselves: damaged images, scores and tables, on cases worked out by hand."""
 
+import io
 import json
 import re
 import shutil
 import subprocess
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -31,6 +35,17 @@ from tests.bench.corruptions import measure as measure_corruptions
 from tests.bench.damage import CORRUPTIONS, NUM_SEVERITIES, corrupt, corrupt_at
 from tests.bench.figures import append, identity, markdown, recipe_hash, show_share, wilson
 from tests.bench.machine_rate import training_flops
+from tests.bench.numbers import (
+    PAPERS,
+    SETS,
+    Answer,
+    Join,
+    Paper,
+    called_digit,
+    numbers,
+    overlap,
+)
+from tests.bench.numbers import measure as measure_numbers
 from tests.bench.ours import evaluation_rate, predictor_of, train_once, training_rate
 from tests.bench.outlier_pictures import KINDS, NEW_KINDS
 from tests.bench.photos import (
@@ -375,6 +390,70 @@ def test_corruptions_command_measures_every_checkpoint_on_every_corruption(
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "| corruption | x.pt | y.pt |"
     assert printed[2] == f"| none | {100 * rows[0]['clean']:.2f} | {100 * rows[1]['clean']:.2f} |"
+
+
+def strokes(count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Upright strokes in MNIST's form, ever thicker."""
+    drawn = np.zeros((count, 28, 28), np.uint8)
+    for index, own in enumerate(drawn):
+        own[4:24, 11 : 17 + index] = 255
+    return drawn
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+@pytest.mark.parametrize("join", ["touching", "separate"])
+def test_numbers_are_drawn_as_asked(paper: Paper, join: Join) -> None:
+    made = list(numbers(strokes(3), np.array([7, 1, 4]), 4, 3, paper, join, seed=5))
+    assert [own.content for own in made] == [
+        own.content for own in numbers(strokes(3), np.array([7, 1, 4]), 4, 3, paper, join, seed=5)
+    ]
+    for own in made:
+        assert set(own.joints) == {join == "touching"}
+        assert set(own.digits) <= {1, 4, 7}
+        gaps = [b[0] - a[2] for a, b in pairwise(own.boxes)]
+        assert all((gap <= 0) == (join == "touching") for gap in gaps)
+        image = Image.open(io.BytesIO(own.content))
+        pixels = np.asarray(image, float).mean(axis=2)
+        paper_grey = float(np.median(pixels))
+        for left, top, right, bottom in own.boxes:
+            assert 0 < left < right < image.width
+            assert 0 < top < bottom < image.height
+            inside = pixels[top + 4 : bottom - 4, left + 3 : right - 3]
+            assert abs(float(np.median(inside)) - paper_grey) > 50
+
+
+def test_what_is_right_in_its_place() -> None:
+    assert overlap((0, 0, 10, 10), (0, 0, 10, 10)) == 1
+    assert overlap((0, 0, 10, 10), (5, 0, 15, 10)) == pytest.approx(1 / 3)
+    assert overlap((0, 0, 10, 10), (20, 20, 30, 30)) == 0
+    found = [
+        Answer("digit", True, True),
+        Answer("digit", True, False),
+        Answer("uncertain", True, True),
+        Answer("digit", False, True),
+    ]
+    counts = called_digit(found)
+    assert counts["cut off"] == {"n": 3, "right": 2, "digit": 2, "digit_right": 1}
+    assert counts["apart"] == {"n": 1, "right": 1, "digit": 1, "digit_right": 1}
+
+
+def test_numbers_command_counts_every_number(
+    small_datasets: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
+    measure_numbers("shipped", tmp_path / "runs", tmp_path, 1, 0)
+    measure_numbers("shipped", tmp_path / "runs", tmp_path, 1, 100)
+    test, held_out = [
+        json.loads(line) for line in (tmp_path / "results/numbers.jsonl").read_text().splitlines()
+    ]
+    assert (test["images"], held_out["images"]) == ("test", "100 held-out training")
+    assert all(list(own["right"]) == list(SETS) for own in (test, held_out))
+    assert all(set(own) == set(PAPERS) for own in test["right"].values())
+    assert sum(own["n"] for own in test["called_digit"].values()) > 0
+    assert "| pairs that touch | 3 |" in capsys.readouterr().out
 
 
 def test_photos_command_counts_every_picture(

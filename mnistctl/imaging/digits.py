@@ -32,6 +32,12 @@ class Piece:
     def width(self) -> int:
         return self.right - self.left
 
+    @property
+    def stroke(self) -> float:
+        """Mean stroke width, in pixels."""
+        weights = [mark.area for mark in self.marks]
+        return float(np.average([mark.stroke for mark in self.marks], weights=weights))
+
 
 def main_piece(page: Page) -> Piece:
     """The strongest mark and what lies close to it: broken strokes, a 5's top bar."""
@@ -44,10 +50,12 @@ def main_piece(page: Page) -> Piece:
 
 
 def digit_pieces(page: Page) -> list[Piece]:
-    """All digits of a page in reading order: lines from the top, each from the left.
+    """What stands apart on a page, in reading order: digits, and several where they touch."""
+    return [piece for line in digit_lines(page) for piece in line]
 
-    Digits that touch are cut where the joint is thinnest.
-    """
+
+def digit_lines(page: Page) -> list[list[Piece]]:
+    """The pieces of a page that stand apart: lines from the top, each from the left."""
     if not page.marks:
         return []
     tallest = max(mark.height for mark in page.marks)
@@ -62,8 +70,8 @@ def digit_pieces(page: Page) -> list[Piece]:
             groups.append([mark])
     # What is left of the small ones is dirt, a comma, a full stop.
     digits = [group for group in groups if _extent(group) >= 0.4 * usual]
-    pieces = [part for group in digits for part in _cut(_piece(page, group))]
-    return [piece for line in _lines(pieces) for piece in sorted(line, key=lambda p: p.left)]
+    lines = _lines([_piece(page, group) for group in digits])
+    return [sorted(line, key=lambda piece: piece.left) for line in lines]
 
 
 def _gap(a: Mark, b: Mark) -> int:
@@ -96,36 +104,6 @@ def _piece(page: Page, group: Iterable[Mark]) -> Piece:
     bottom, right = max(mark.bottom for mark in marks), max(mark.right for mark in marks)
     mask = np.isin(page.labels[top:bottom, left:right], [mark.label for mark in marks])
     return Piece(top, left, bottom, right, mask, marks)
-
-
-def _cut(piece: Piece) -> list[Piece]:
-    """Split a piece too wide for one digit where a vertical cut crosses the least ink."""
-    if piece.width < TWO_DIGITS * piece.height:
-        return [piece]
-    columns = piece.mask.sum(axis=0)
-    start, stop = round(0.25 * piece.width), round(0.75 * piece.width)
-    at = start + int(np.argmin(columns[start:stop]))
-    stroke = max(mark.stroke for mark in piece.marks)
-    if columns[at] > 1.5 * stroke:
-        return [piece]
-    parts = []
-    for begin, end in ((0, at), (at, piece.width)):
-        mask = piece.mask[:, begin:end]
-        rows, inky = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if not rows.size:
-            return [piece]
-        top, bottom, left, right = rows[0], rows[-1] + 1, inky[0], inky[-1] + 1
-        part = Piece(
-            piece.top + int(top),
-            piece.left + begin + int(left),
-            piece.top + int(bottom),
-            piece.left + begin + int(right),
-            mask[top:bottom, left:right],
-            piece.marks,
-            was_touching=True,
-        )
-        parts += _cut(part)
-    return parts
 
 
 def _lines(pieces: list[Piece]) -> list[list[Piece]]:

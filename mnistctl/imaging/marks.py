@@ -174,6 +174,8 @@ def _long_runs(mask: Mask) -> Mask:
         if box[1].start > 0.02 * width or box[1].stop < 0.98 * width:
             continue
         line = (labels == index) & mask
+        if not line.any():
+            continue
         thickness = np.median(line.sum(axis=0)[line.any(axis=0)])
         if thickness > max(0.04 * height, 2):
             continue

@@ -1,19 +1,25 @@
 """Any picture of a digit, or of several, to what a network trained on MNIST expects."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from mnistctl.imaging.digits import TWO_DIGITS, Piece, digit_pieces, main_piece
+from mnistctl.imaging.digits import TWO_DIGITS, Piece, digit_lines, digit_pieces, main_piece
 from mnistctl.imaging.files import Picture
 from mnistctl.imaging.ink import EVERYWHERE, Ink, Invert, depths, ink_map
 from mnistctl.imaging.marks import Page, find_marks
 from mnistctl.imaging.normalize import SIDE, Pixels, fit, is_mnist_form
+from mnistctl.imaging.rulings import without_rulings
+from mnistctl.imaging.segments import best_pieces
 
 Box = tuple[int, int, int, int]
+Ask = Callable[[Pixels], NDArray[np.float32]]
+"""A network's log-probabilities (n, classes) of uint8 (n, 28, 28)."""
 
 # Photographs of digits reach a stray ink of 0.07, a stroke length of 2.8 times their size, a
 # stroke width of 0.34 and a width of 1.65 times their height: each limit leaves room beyond.
@@ -97,18 +103,27 @@ def resize(picture: Picture, invert: Invert = "auto") -> Prepared:
     return Prepared(pixels, box, steps=(("image", picture.pixels),))
 
 
-def find_digits(picture: Picture, invert: Invert = "auto") -> list[Prepared]:
-    """All digits of a picture in reading order, lines from the top, each from the left."""
+def find_digits(picture: Picture, ask: Ask, invert: Invert = "auto") -> list[Prepared]:
+    """All digits of a picture in reading order, lines from the top, each from the left.
+
+    Digits that touch are cut, and broken ones joined, where `ask` is most sure of all together.
+    """
     if invert != "yes" and is_mnist_form(picture.pixels):
         return [prepare(picture, invert)]
     ink, page = _analyse(picture, invert)
     if page.stray > MAX_STRAY:
         return []
-    return [_prepared(picture, ink, piece, _shape_doubt(piece), ()) for piece in digit_pieces(page)]
+
+    def confidence(pieces: Sequence[Piece]) -> NDArray[np.float32]:
+        most: NDArray[np.float32] = ask(np.stack([_fit(ink, own) for own in pieces])).max(axis=1)
+        return most
+
+    chosen = [own for line in digit_lines(page) for own in best_pieces(line, confidence)]
+    return [_prepared(picture, ink, piece, _shape_doubt(piece), ()) for piece in chosen]
 
 
 def _analyse(picture: Picture, invert: Invert) -> tuple[Ink, Page]:
-    ink = ink_map(picture.pixels, invert)
+    ink = without_rulings(ink_map(picture.pixels, invert))
     return ink, find_marks(ink)
 
 
@@ -119,7 +134,6 @@ def _prepared(
     doubt: str | None,
     steps: tuple[tuple[str, Pixels], ...],
 ) -> Prepared:
-    amount = ink.amount[piece.top : piece.bottom, piece.left : piece.right]
     warnings = []
     wide = piece.width >= TWO_DIGITS * piece.height
     if piece.was_touching:
@@ -128,9 +142,14 @@ def _prepared(
         warnings.append("wider than most digits: two that touch?")
     if ink.contrast < FAINT:
         warnings.append("very faint ink")
-    pixels = fit(amount, piece.mask)
     box = _box(picture, ink, piece)
-    return Prepared(pixels, box, doubt, tuple(warnings), steps, piece.was_touching or wide)
+    return Prepared(
+        _fit(ink, piece), box, doubt, tuple(warnings), steps, piece.was_touching or wide
+    )
+
+
+def _fit(ink: Ink, piece: Piece) -> Pixels:
+    return fit(ink.amount[piece.top : piece.bottom, piece.left : piece.right], piece.mask)
 
 
 def _box(picture: Picture, ink: Ink, piece: Piece) -> Box:
@@ -151,18 +170,15 @@ def _doubt(ink: Ink, page: Page, piece: Piece) -> str | None:
     if page.stray > MAX_STRAY:
         return "ink all over the picture: texture or noise, not strokes"
     pieces = [own for own in digit_pieces(page) if own.height > 0.5 * piece.height]
-    if len(pieces) > 1 and not any(own.was_touching for own in pieces):
+    if len(pieces) > 1:
         return "several separate marks: --multi reads more than one digit"
     return _shape_doubt(piece)
 
 
 def _shape_doubt(piece: Piece) -> str | None:
     size = max(piece.height, piece.width)
-    stroke = float(
-        np.average([m.stroke for m in piece.marks], weights=[m.area for m in piece.marks])
-    )
-    length = float(piece.mask.sum()) / (max(stroke, 1.0) * size)
-    if stroke > MAX_STROKE_SHARE * size:
+    length = float(piece.mask.sum()) / (max(piece.stroke, 1.0) * size)
+    if piece.stroke > MAX_STROKE_SHARE * size:
         return "a blob, not strokes"
     if _is_solid(piece):
         return "a solid shape, not strokes"

@@ -16,10 +16,11 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from mnistctl import __version__
 from mnistctl.data.images import Preparation
-from mnistctl.engine.inference.predict import Predictions, Unreadable, prepare_digits
+from mnistctl.engine.inference.predict import Predictions, Unreadable, asking, prepare_digits
 from mnistctl.errors import ImageError, MnistctlError, UsageError, unknown
 from mnistctl.imaging.files import Picture, read_image
-from mnistctl.imaging.prepare import Prepared
+from mnistctl.imaging.ink import Invert
+from mnistctl.imaging.prepare import Ask, Prepared
 from mnistctl.serve.collection import Collection
 from mnistctl.serve.documents import (
     ERRORS,
@@ -64,6 +65,11 @@ class Service:
         if question.multi and network.model.prepare != "ink":
             raise Refused(422, f"{network.name} sees whole pictures", "don't ask for several")
         return network
+
+    def ask(self, network: Network) -> Ask:
+        """What a thread that prepares several digits asks, in the thread that asks."""
+        ask = asking(network.model.predictor)
+        return lambda pixels: self.asking.submit(ask, pixels).result()
 
     def close(self) -> None:
         """Drop what has not begun."""
@@ -137,10 +143,12 @@ def _add_answers(app: FastAPI, service: Service) -> None:
             raise Refused(422, f"{len(image)} images at once", f"send at most {MAX_IMAGES}")
         network = await service.network(question)
         contents = [(await upload.read(), upload.filename or "image") for upload in image]
+        ask = service.ask(network) if question.multi else None
+        how = network.model.prepare
         found = await asyncio.gather(
             *(
-                in_thread(service.preparing, _prepared, *c, question, network.model.prepare)
-                for c in contents
+                in_thread(service.preparing, _prepared, *own, question.invert, ask, how)
+                for own in contents
             )
         )
         errors = [own for own in found if isinstance(own, Unreadable)]
@@ -207,8 +215,9 @@ def _add_collection(app: FastAPI, service: Service, collection: Collection) -> N
         picture = await _picture(service, image)
         pixels = picture.pixels
         if question.multi:
+            ask = service.ask(network)
             found = await in_thread(
-                service.preparing, prepare_digits, picture, question.invert, True
+                service.preparing, prepare_digits, picture, question.invert, ask
             )
             if number >= len(found):
                 raise UsageError(f"number {number}: the picture has {len(found)}, from 0")
@@ -235,10 +244,10 @@ def _add_collection(app: FastAPI, service: Service, collection: Collection) -> N
 
 
 def _prepared(
-    content: bytes, name: str, question: Question, how: Preparation
+    content: bytes, name: str, invert: Invert, ask: Ask | None, how: Preparation
 ) -> Sequence[Prepared] | Unreadable:
     try:
-        return prepare_digits(read_image(content, name), question.invert, question.multi, how)
+        return prepare_digits(read_image(content, name), invert, ask, how)
     except ImageError as error:
         return Unreadable(name, error.message)
 

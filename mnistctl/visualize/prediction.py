@@ -1,8 +1,9 @@
 """One image, its prediction, and the probability of every class."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.console import Console, Group, RenderableType
 
 from mnistctl.draw import terminal
@@ -19,6 +20,7 @@ from mnistctl.draw.style import (
 from mnistctl.draw.types import Axes, Figure, Pixels
 from mnistctl.text import percent
 from mnistctl.visualize import sources
+from mnistctl.visualize.number import NumberView, read_number
 from mnistctl.visualize.registry import kind
 
 if TYPE_CHECKING:
@@ -28,14 +30,23 @@ STEP_SIDE, LEAST_STEP = 28, 10
 """Largest and least side of a step's image in the terminal, columns."""
 
 
-@kind("prediction", "--index 7", "--image photo.png -o steps.png", "-c best --split train")
-def prediction(model: sources.Model, image: sources.Image) -> "PredictionView":
+@kind("prediction", "--index 7", "--image photo.png -o steps.png", "--image number.png --multi")
+def prediction(
+    model: sources.Model,
+    image: sources.Image,
+    multi: Annotated[
+        bool, typer.Option("--multi", help="Of an image file: each digit found, in its box.")
+    ] = False,
+) -> "PredictionView | NumberView":
     """One image, its prediction, and every class's probability.
 
-    Of an image file also each step from the file to what the network sees.
+    Of an image file also each step from the file to what the network sees, or with --multi
+    where each digit is.
     """
     from mnistctl.engine.inference.predict import predict_prepared
 
+    if multi:
+        return read_number(model, image)
     loaded, shown = image.load_with(model)
     (answer,) = predict_prepared(loaded.predictor, [(0, shown.name, shown.prepared)])
     return PredictionView(loaded, shown, answer)

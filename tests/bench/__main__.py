@@ -92,6 +92,24 @@ def photos(
 
 
 @app.command()
+def numbers(
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", "-c", help="As for mnistctl predict.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Numbers of each set on each paper.")] = 100,
+    validation: Annotated[
+        int, typer.Option(help="Of so many training images held out with seed 0, not of test ones.")
+    ] = 0,
+    store: Store = Path("runs"),
+    data_dir: DataDir = Path("data"),
+) -> None:
+    """Numbers of digits, apart and touching, through predict --multi; to results/numbers.jsonl."""
+    from tests.bench.numbers import measure
+
+    measure(checkpoint, store, data_dir, count, validation)
+
+
+@app.command()
 def outliers(
     checkpoint: Annotated[
         list[str], typer.Option("--checkpoint", "-c", help="As for mnistctl predict; repeatable.")

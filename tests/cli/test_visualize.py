@@ -211,6 +211,20 @@ def test_saliency_by_either_method(store: Path) -> None:
     assert "use --method integrated-gradients" in error
 
 
+def test_every_digit_of_a_file_in_its_box(store: Path) -> None:
+    page = np.full((120, 240), 230, np.uint8)
+    page[30:90, 40:50] = page[30:90, 150:160] = 20
+    Image.fromarray(page).save("two.png")
+    found = document("--image", "two.png", "--multi", "-c", "shipped", "-o", "boxes.svg")
+    words = ["predict", "two.png", "--multi", "--json", "-c", "shipped"]
+    assert found["predictions"] == json.loads(CliRunner().invoke(app, words).stdout)["predictions"]
+    boxes = [own["box"] for own in found["predictions"]]
+    assert np.abs(np.array(boxes) - [(40, 30, 50, 90), (150, 30, 160, 90)]).max() <= 2
+    assert Path("boxes.svg").stat().st_size > 0
+    shown = run("--image", "two.png", "--multi", "-c", "shipped").stdout
+    assert shown.splitlines()[-1] == "two.png: 11"
+
+
 def test_a_file_with_each_step_to_the_network(store: Path) -> None:
     page = np.full((120, 90, 3), 230, np.uint8)
     page[30:90, 40:48] = (20, 30, 120)
@@ -474,6 +488,7 @@ BAD = {
     ("errors", "-o", "x.bmp"): (2, ".png, .svg, .pdf"),
     ("--image", "x.png", "--index", "3"): (2, "--index does not go with --image"),
     ("--invert", "yes"): (2, "give --image FILE"),
+    ("--multi",): (2, "give --image FILE"),
     ("--image", "x.png", "--invert", "yess"): (2, "did you mean 'yes'"),
     ("--image", "missing.png"): (1, "can't read missing.png: No such file"),
     ("curves", "-c", "nothing"): (1, "no run called 'nothing'"),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import pad
 
 from mnistctl.data.images import DIGITS, Preparation
 from mnistctl.engine.inference.loading import LoadedModel
@@ -15,11 +16,13 @@ from mnistctl.errors import ImageError, UsageError
 from mnistctl.events import Reporter
 from mnistctl.imaging.files import Picture, expand, read_argument
 from mnistctl.imaging.ink import Invert
-from mnistctl.imaging.prepare import Prepared, find_digits, prepared_as
+from mnistctl.imaging.prepare import Ask, Prepared, find_digits, prepared_as
 
 MAX_BATCH = 32
 CONFIDENT = 0.9
 """Confidence from which an answer is no longer uncertain."""
+CONFIDENT_OF_PART = 0.99
+"""The same for a digit cut off from its neighbour: of parts a network is often too sure."""
 REJECT = 0.7
 """Confidence below which a network that has learnt no outliers rejects an image."""
 OUTLIER = 0.5
@@ -124,11 +127,8 @@ def predict(
     is found, as soon as it is. Raises CheckpointError, and UsageError for `multi` with a network
     of whole pictures.
     """
-    if multi and model.prepare != "ink":
-        raise UsageError(
-            f"--multi looks for digits; {model.label} was trained on whole pictures",
-            "leave out --multi",
-        )
+    if multi:
+        check_multi(model)
     if model.dataset == "synthetic":
         reporter.warn(
             f"{model.label} was trained on synthetic digits; weights trained on MNIST"
@@ -138,13 +138,15 @@ def predict(
     for unreadable in errors:
         show(unreadable)
     predictions: list[Prediction] = []
+    ask = asking(model.predictor) if multi else None
     reporter.begin("predicting", len(images), "images")
     try:
         for first, end in _batches(len(images)):
             batch: list[tuple[int, str, Prepared]] = []
             for number, image in enumerate(images[first:end], first):
                 try:
-                    found = prepare_digits(read_argument(image), invert, multi, model.prepare)
+                    picture = read_argument(image)
+                    found = prepare_digits(picture, invert, ask, model.prepare)
                     batch += [(number, image, own) for own in found]
                 except ImageError as error:
                     errors.append(Unreadable(image, error.message))
@@ -177,11 +179,32 @@ def _expand_all(arguments: Sequence[str]) -> tuple[list[str], list[Unreadable]]:
     return images, errors
 
 
+def check_multi(model: LoadedModel) -> None:
+    """Raise UsageError if the network sees whole pictures: it can't read several digits."""
+    if model.prepare != "ink":
+        raise UsageError(
+            f"--multi looks for digits; {model.label} was trained on whole pictures",
+            "leave out --multi",
+        )
+
+
+def asking(predictor: Predictor) -> Ask:
+    """What `find_digits` asks where one digit ends and the next begins."""
+
+    def answers(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        logits = predictor.logits(torch.from_numpy(pixels))
+        if predictor.recipe.rejects:  # a part of a digit, or two, are likely outliers
+            logits = pad(logits, (0, 1))
+        return logits.log_softmax(1)[:, : len(predictor.classes)].numpy()
+
+    return answers
+
+
 def prepare_digits(
-    picture: Picture, invert: Invert, multi: bool, how: Preparation = "ink"
+    picture: Picture, invert: Invert, ask: Ask | None, how: Preparation = "ink"
 ) -> list[Prepared]:
-    """The digit of a picture, or with `multi` all of them, at least one, as networks see them."""
-    found = find_digits(picture, invert) if multi else []
+    """The digit of a picture, or with `ask` all of them, at least one, as networks see them."""
+    found = find_digits(picture, ask, invert) if ask else []
     return found or [prepared_as(how, picture, invert)]
 
 
@@ -228,17 +251,18 @@ def judge(
 ) -> Verdict:
     """The verdict from the probabilities (0..1) and what the image alone speaks against.
 
-    `doubt` says why it can't be a digit. A piece `touching` its neighbour is at best uncertain: of
-    half a digit a network is often confident. `outlier` is the probability that the image shows
-    none of the classes; where the network can't tell (None), a low confidence rejects, Hendrycks
-    and Gimpel's baseline (arXiv:1610.02136).
+    `doubt` says why it can't be a digit. A piece `touching` its neighbour takes more confidence:
+    half a digit may look like another one. `outlier` is the probability that the image shows none
+    of the classes; where the network can't tell (None), a low confidence rejects, Hendrycks and
+    Gimpel's baseline (arXiv:1610.02136).
     """
     accepted: Verdict = "digit" if classes == DIGITS else "known"
     rejected: Verdict = "not-a-digit" if classes == DIGITS else "unknown"
     confidence = max(probabilities)
     if doubt is not None or (confidence < REJECT if outlier is None else outlier > OUTLIER):
         return rejected
-    sure = confidence >= CONFIDENT and (outlier or 0) <= DOUBTFUL and not touching
+    enough = CONFIDENT_OF_PART if touching else CONFIDENT
+    sure = confidence >= enough and (outlier or 0) <= DOUBTFUL
     return accepted if sure else "uncertain"
 
 

@@ -14,12 +14,14 @@ from mnistctl.engine.inference import predict as predict_module
 from mnistctl.engine.inference.loading import LoadedModel
 from mnistctl.engine.inference.predict import (
     CONFIDENT,
+    CONFIDENT_OF_PART,
     DOUBTFUL,
     OUTLIER,
     RARITY,
     REJECT,
     Predictions,
     Verdict,
+    asking,
     judge,
     predict,
 )
@@ -42,6 +44,15 @@ class Always(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.answer.expand(len(x), -1)
+
+
+class SureOfWide(nn.Module):
+    """Says 8 of what is far wider than high, and nothing of all else."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        width, height = ((x > 0).any(dim=side).sum(dim=(1, 2)) for side in (2, 3))
+        wide = width > 1.3 * height
+        return torch.nn.functional.one_hot(torch.tensor([8]), 10) * 5.0 * wide[:, None]
 
 
 class Recorder(NullReporter):
@@ -102,21 +113,25 @@ def cross() -> str:
     return "cross.png"
 
 
-def test_pieces_that_touched_are_at_best_uncertain() -> None:
-    apart = ask(page(joined=False), multi=True).predictions
+def test_pieces_that_touched_take_more_confidence() -> None:
+    quite_sure = model_of(Always(8, 10, logit=5.0))  # 0.94
+    apart = ask(page(joined=False), multi=True, model=quite_sure).predictions
     assert [p.verdict for p in apart] == ["digit", "digit"]
-    touching = ask(page(joined=True), multi=True).predictions
+    surely = ask(page(joined=True), multi=True).predictions
+    assert [p.verdict for p in surely] == ["digit", "digit"]
+    touching = ask(page(joined=True), multi=True, model=quite_sure).predictions
     assert [p.verdict for p in touching] == ["uncertain", "uncertain"]
     assert all("touched its neighbour" in p.warnings[0] for p in touching)
     assert [p.digit for p in touching] == [8, 8]
 
 
-def test_wide_digit_is_uncertain_only_among_several() -> None:
+def test_wide_digit_takes_more_confidence_among_several() -> None:
     image = Image.new("L", (300, 300), 230)
     ImageDraw.Draw(image).ellipse([60, 90, 240, 210], outline=30, width=12)
     image.save("wide.png")
     for multi, verdict in ((False, "digit"), (True, "uncertain")):
-        (prediction,) = ask("wide.png", multi=multi).predictions
+        model = model_of(SureOfWide())  # 0.94
+        (prediction,) = ask("wide.png", multi=multi, model=model).predictions
         assert prediction.warnings == ("wider than most digits: two that touch?",)
         assert prediction.verdict == verdict
 
@@ -238,7 +253,8 @@ def test_the_less_like_a_digit_the_fewer_digits_are() -> None:
         (0.7, None, False, "uncertain"),
         (0.699, None, False, "not-a-digit"),
         (1.0, "a blob, not strokes", False, "not-a-digit"),
-        (1.0, None, True, "uncertain"),
+        (0.99, None, True, "digit"),
+        (0.989, None, True, "uncertain"),
         (0.699, None, True, "not-a-digit"),
         (1.0, "a blob, not strokes", True, "not-a-digit"),
     ],
@@ -246,8 +262,18 @@ def test_the_less_like_a_digit_the_fewer_digits_are() -> None:
 def test_verdict_by_confidence_doubt_and_touching(
     confidence: float, doubt: str | None, touching: bool, verdict: Verdict
 ) -> None:
-    assert (CONFIDENT, REJECT) == (0.9, 0.7)
+    assert (CONFIDENT, CONFIDENT_OF_PART, REJECT) == (0.9, 0.99, 0.7)
     others = [(1 - confidence) / 9] * 9
     assert judge([*others, confidence], doubt, touching=touching) == verdict
     of_others = {"digit": "known", "uncertain": "uncertain", "not-a-digit": "unknown"}
     assert judge([*others, confidence], doubt, CLOTHES, touching) == of_others[verdict]
+
+
+def test_what_is_asked_of_parts_counts_the_chance_of_an_outlier() -> None:
+    network = Always(8, 10, -5.0, others=-100.0)
+    parts = np.zeros((3, 28, 28), np.uint8)
+    for recipe, share in (("robust", 0.0067), ("mlp", 1.0)):
+        predictor = Predictor(network, RECIPES[recipe], DIGITS, torch.device("cpu"), "fp32")
+        answers = asking(predictor)(parts)
+        assert answers.shape == (3, 10)
+        assert np.exp(answers[:, 8]) == pytest.approx(share, abs=1e-4)
