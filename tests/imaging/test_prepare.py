@@ -139,6 +139,41 @@ def test_place_and_size_do_not_matter(height: int, at: tuple[int, int]) -> None:
     assert likeness(prepare(picture(on_paper(strokes))).pixels, clean("2")) > 0.85
 
 
+@pytest.mark.parametrize(
+    ("digit", "at", "height", "width", "paper", "pen"),
+    [
+        ("2", (40, 20), 280, 30, 230, 40),
+        ("2", (40, 20), 280, 30, 30, 220),
+        ("2", (10, 20), 280, 20, 230, 40),
+        ("4", (175, 60), 180, 40, 230, 190),
+    ],
+)
+def test_a_digit_that_reaches_the_border_is_read_whole(
+    digit: str, at: tuple[int, int], height: int, width: int, paper: float, pen: float
+) -> None:
+    """It is not taken for the light, which would explain away its strokes along the border."""
+    page = on_paper(ink(digit, height=height, at=at, width=width), paper, pen)
+    amid = prepare(picture(np.pad(page, 150, constant_values=paper)))
+    prepared = prepare(picture(page))
+    assert prepared.doubt is None
+    assert likeness(prepared.pixels, amid.pixels) > 0.95
+
+
+@pytest.mark.parametrize("length", [20, 40])
+def test_a_short_bar_belongs_to_its_digit_and_a_speck_does_not(length: int) -> None:
+    image = Image.new("L", (300, 300))
+    draw_digit(image, "5", 150, (100, 75), 10)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, 300, 82), fill=0)  # without its bar
+    bare = prepare(picture(on_paper(image))).box
+    draw.line([(135, 70), (135 + length, 70)], fill=255, width=10)
+    draw.rectangle((150, 40, 153, 43), fill=255)
+    left, top, right, bottom = prepare(picture(on_paper(image))).box
+    assert bare[1] >= 82
+    assert 60 <= top <= 66
+    assert (left, bottom) == (bare[0], bare[3])
+
+
 @pytest.mark.parametrize("width", [2, 30])
 def test_stroke_width_is_brought_to_mnists(width: int) -> None:
     pixels = prepare(picture(on_paper(ink("7", height=200, width=width)))).pixels

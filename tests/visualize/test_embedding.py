@@ -25,6 +25,17 @@ def test_principal_components_are_those_of_the_full_decomposition() -> None:
     assert torch.equal(points, again)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_figure_is_never_the_mirror_image_of_another(sign: int) -> None:
+    """Along an axis the feature that it follows most grows, whatever way the features lie."""
+    features = sign * torch.randn(200, 6, generator=torch.Generator().manual_seed(3))
+    features[:, 4] *= 9
+    features[:, 1] *= 4
+    points, _ = principal_components(features)
+    for axis, feature in enumerate((4, 1)):
+        assert np.corrcoef(points[:, axis], features[:, feature])[0, 1] > 0.9
+
+
 def test_components_of_images_that_are_all_alike() -> None:
     points, shares = principal_components(torch.ones(4, 3))
     assert points.shape == (4, 2)
