@@ -134,6 +134,8 @@ class Copy:
         code = 3
         try:
             os.setsid()
+            # What is started in the background ignores Ctrl-C, also that of the tests.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             os.chdir(self.root)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(output.fileno(), 1)

@@ -80,6 +80,26 @@ def test_plain_epochs_show_the_images_themselves(tmp_path: Path) -> None:
     assert not torch.allclose(feed.batch(indexes, 2, 0, Ranks()).inputs, plain, atol=0.1)
 
 
+def test_what_is_trained_against_is_no_digit_as_it_stands(tmp_path: Path) -> None:
+    feed = feed_of(RECIPES["robust"], tmp_path)
+    assert feed.outliers is not None
+    digits = {image.numpy().tobytes() for image in feed.train.images}
+    turned, mirrored = feed.outliers[60:70], feed.outliers[70:80]
+    assert len(feed.outliers) == 60 + 10 + 10
+    for pictures in (turned, mirrored):
+        assert digits.isdisjoint(picture.numpy().tobytes() for picture in pictures)
+    for picture in turned:
+        assert picture.rot90(-1).contiguous().numpy().tobytes() in digits
+    for picture in mirrored:
+        assert picture.flip(1).contiguous().numpy().tobytes() in digits
+
+
+def test_a_first_epoch_is_always_augmented() -> None:
+    short = replace(RECIPES["accurate"], epochs=1)
+    assert short.no_augment_epochs == 1
+    assert short.augments(0)
+
+
 def test_loss_is_least_for_doubt_on_outliers() -> None:
     recipe = replace(RECIPES["robust"], outliers_per_batch=2, label_smoothing=0.0)
     batch = Batch(torch.empty(3, 1, 28, 28), torch.tensor([7]), 1, (0, 3))
