@@ -196,6 +196,15 @@ def test_coloured_ink(paper: tuple[int, ...], pen: tuple[int, ...]) -> None:
     assert likeness(prepare(picture(pixels)).pixels, clean("4")) > 0.9
 
 
+def test_pale_yellow_ink_on_grainy_paper() -> None:
+    """Hardly there in grey, where the grain drowns it, and clear in blue."""
+    share = np.asarray(ink("4", width=16, height=180), float)[..., None] / 255
+    pixels = 240 - np.array([0, 0, 40]) * share + grain(4)[..., None]
+    prepared = prepare(picture(pixels))
+    assert prepared.doubt is None
+    assert likeness(prepared.pixels, prepare(picture(share[..., 0] * 255)).pixels) > 0.85
+
+
 def test_small_drawings() -> None:
     for side in (8, 16, 28, 64):
         small = ink("7", side=side * 8, height=side * 6, width=side).resize((side, side))
