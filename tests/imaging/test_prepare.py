@@ -132,6 +132,17 @@ def test_every_scene_gives_the_same_digit(scene: str, digit: str) -> None:
     assert prepared.doubt is None
 
 
+@pytest.mark.parametrize("digit", SHAPES)
+def test_thick_lines_of_the_paper_cut_no_stroke_that_crosses_them(digit: str) -> None:
+    strokes = ink(digit, height=180, width=16)
+    page = on_paper(strokes)
+    for row in range(12, 300, 30):
+        page[row : row + 3] = np.minimum(page[row : row + 3], 150)
+    prepared = prepare(picture(page))
+    assert prepared.doubt is None
+    assert likeness(prepared.pixels, prepare(picture(strokes)).pixels) > 0.95
+
+
 @pytest.mark.parametrize("height", [45, 250])
 @pytest.mark.parametrize("at", [(10, 10), (110, 40)])
 def test_place_and_size_do_not_matter(height: int, at: tuple[int, int]) -> None:
@@ -297,6 +308,9 @@ def test_other_28x28_drawings_are_not_mnists_form() -> None:
     assert not is_mnist_form((pixels // 2).astype(np.uint8))
     assert not is_mnist_form(np.zeros((28, 28), np.uint8))
     assert not is_mnist_form(np.full((28, 28), 255, np.uint8))
+    short = np.zeros((28, 28), np.uint8)
+    short[9:19, 13:15] = 255  # in the middle, and to be enlarged
+    assert not is_mnist_form(short)
     smaller = np.pad(np.asarray(Image.fromarray(pixels).resize((20, 20))), 4)
     assert not is_mnist_form(smaller)
 
