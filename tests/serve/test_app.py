@@ -18,8 +18,10 @@ from runs_made import CONFIG, finish, save_run
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app as cli
-from mnistctl.engine.inference.loading import LoadedModel
+from mnistctl.engine.inference.loading import LoadedModel, load_model
+from mnistctl.engine.inference.onnx_model import Description
 from mnistctl.events import NullReporter
+from mnistctl.export.onnx import onnx_bytes
 from mnistctl.models.registry import expected_shapes
 from mnistctl.recipes import RECIPES
 from mnistctl.serve import guard
@@ -403,12 +405,15 @@ def test_one_of_several_digits_is_saved_as_the_network_saw_it(
 
 def test_an_exported_network_answers_without_evidence(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    path = str(tmp_path / "shipped.onnx")
-    exported = CliRunner().invoke(cli, ["export", "shipped", "--output", path])
-    assert exported.exit_code == 0, exported.output
+    save_constant(tmp_path, "three", 3)
+    predictor = load_model("three", tmp_path, "cpu", "fp32", NullReporter()).predictor
+    described = Description(predictor.recipe, predictor.classes, "mnist", 1)
+    content, _ = onnx_bytes(predictor, described.to_metadata())
+    (tmp_path / "three.onnx").write_bytes(content)
+    path = str(tmp_path / "three.onnx")
     client = Client(create_app(Networks(path, tmp_path, None, None, NullReporter()), None))
     seven = files(drawing(SEVEN))
-    assert client.post("/api/predict", files=seven).json()["predictions"][0]["digit"] == 7
+    assert client.post("/api/predict", files=seven).json()["predictions"][0]["digit"] == 3
     answer = client.post("/api/explain", files=seven).json()
     assert (answer["attribution"], answer["layers"], len(answer["steps"])) == (None, [], 3)
 
