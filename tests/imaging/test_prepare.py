@@ -222,6 +222,13 @@ def test_small_drawings() -> None:
         assert likeness(prepare(picture(small)).pixels, clean("7")) > 0.6
 
 
+def test_the_user_is_warned_of_faint_ink_alone() -> None:
+    for pen, warnings in ((40, ()), (200, ()), (221, ("very faint ink",))):
+        prepared = prepare(picture(on_paper(ink("4"), 230, pen)))
+        assert prepared.warnings == warnings
+        assert prepared.doubt is None
+
+
 def test_invert_says_which_is_ink() -> None:
     light = picture(on_paper(ink("4"), 30, 220))
     assert likeness(prepare(light, "no").pixels, clean("4")) > 0.9
