@@ -47,7 +47,7 @@ def images(count: int) -> NDArray[np.uint8]:
 
 
 def model(name: str = "wide", classes: Sequence[str] = DIGITS, members: int = 1) -> LoadedModel:
-    network = nn.Identity() if members == 1 else Ensemble([nn.Identity()] * members)
+    network = nn.Identity() if members == 1 else Ensemble([nn.Identity() for _ in range(members)])
     device = torch.device("cpu")
     predictor = Predictor(network, RECIPES["fast"], classes, device, "fp32", name)
     return LoadedModel(predictor, "mnist", Path("x.pt"), f"run {name}")

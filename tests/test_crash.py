@@ -128,7 +128,7 @@ def test_a_hundred_kills_in_a_row(server: Server, seed: int) -> None:
 
 def test_kills_of_whole_processes(server: Server) -> None:
     environment = program.environment()
-    options = "--epochs 30 --validation 100"
+    options = "--epochs 10 --validation 100"
     words = f"{shlex.join(SMALL)} {options} --name killed --checkpoint-every 2"
     for delay in (0.2, 0.5):
         with subprocess.Popen(plain(words), env=environment, stderr=subprocess.PIPE) as process:
@@ -386,7 +386,7 @@ def test_stopping_saves_and_the_printed_command_resumes(
     number: int, code: int, server: Server
 ) -> None:
     options = ("--log-every", "1", "--validation", "300")
-    long = (*SMALL, "--epochs", "12", "--name", "stopped", *options)
+    long = (*SMALL, "--epochs", "6", "--name", "stopped", *options)
     result = interrupt(server, *long, number=number)
     assert result.code == code
     assert result.out == ""
@@ -420,7 +420,7 @@ def test_the_second_signal_stops_at_once(server: Server) -> None:
 
 
 def test_four_trainings_into_one_store(server: Server) -> None:
-    words = plain(f"{shlex.join(TINY)} --epochs 2 --quiet")
+    words = plain(f"{shlex.join(TINY)} --epochs 1 --quiet")
     options = {"env": program.environment(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     processes = [subprocess.Popen(words, **options) for _ in range(4)]  # type: ignore[call-overload]
     for process in processes:

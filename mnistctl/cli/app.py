@@ -4,7 +4,6 @@ Nothing here imports torch, torchvision or matplotlib until a command needs it.
 """
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
@@ -122,10 +121,6 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="mnistctl")
-    except BrokenPipeError:
-        # The reader of our stdout (`| head`) has gone: nothing to report, and nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.ERROR)
     except Exception as error:
         if "--debug" in sys.argv:
             show_traceback(error)

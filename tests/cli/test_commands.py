@@ -149,8 +149,23 @@ def test_evaluate_shows_the_confusion_matrix() -> None:
     assert result.stdout.count("%") == 12  # ten digits, the whole, the calibration error
 
 
+def test_what_is_typed_is_what_is_trained() -> None:
+    typed = {
+        **{"--batch-size": "40", "--lr": "0.02", "--seed": "7", "--validation": "300"},
+        **{"--log-every": "9", "--checkpoint-every": "13", "--set": "momentum=0.25"},
+    }
+    train("--test-every-epoch", *(word for pair in typed.items() for word in pair))
+    config = json.loads(Path("runs/mlp-1/config.json").read_text())
+    recipe = config["recipe"]
+    assert (recipe["epochs"], recipe["batch_size"], recipe["learning_rate"]) == (1, 40, 0.02)
+    assert (recipe["momentum"], config["seed"], config["validation"]) == (0.25, 7, 300)
+    assert (config["log_every"], config["checkpoint_every"]) == (9, 13)
+    assert config["test_every_epoch"] is True
+
+
 def test_gate() -> None:
-    train()
+    reached = train()["test"]["accuracy"]
+    run("evaluate", "--min-accuracy", str(reached), "--quiet", code=0)
     run("evaluate", "--min-accuracy", "0.0", "--quiet", code=0)
     result = run("evaluate", "--min-accuracy", "1.0", "--json", code=3)
     assert json.loads(result.stdout)["total"] == 500

@@ -42,6 +42,13 @@ def test_all_data_sets(source: Path) -> None:
     assert {file["status"] for file in document["files"]} == {"present"}
 
 
+def test_force_fetches_what_is_there(source: Path) -> None:
+    words = ["download", "--dataset", "fashion", "--from", str(source), "--json"]
+    for more, status in (([], "downloaded"), ([], "present"), (["--force"], "downloaded")):
+        document = json.loads(CliRunner().invoke(app, [*words, *more]).stdout)
+        assert {file["status"] for file in document["files"]} == {status}
+
+
 def test_what_fails_stops_no_other(source: Path) -> None:
     (source / "KMNIST" / "raw" / "train-labels-idx1-ubyte.gz").unlink()
     words = ["download", "--dataset", "all", "--from", str(source)]

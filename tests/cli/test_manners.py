@@ -172,7 +172,10 @@ def test_tensorboard(small_datasets: None, monkeypatch: pytest.MonkeyPatch) -> N
     accuracy = json.loads(run("runs", "show", "one", "--json").stdout)["accuracy"]
     assert writer.scalars["accuracy/test"] == [(8, accuracy)]
     assert len(writer.images) == min(24, round(500 * (1 - accuracy)))
-    assert all(name.startswith("misclassified/") for name in writer.images)
+    worst = json.loads(run("visualize", "errors", "-c", "one", "--json").stdout)["errors"]
+    assert [name.partition(":")[0] for name in writer.images] == [
+        f"misclassified/{own['index']}" for own in worst
+    ]
     run("train", "--resume", "one", "--epochs", "2", "--tensorboard")
     assert Writer.made[1].purge_step == 9
 

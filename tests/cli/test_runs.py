@@ -78,6 +78,16 @@ def test_a_damaged_checkpoint_is_told() -> None:
     assert (rows["done"]["state"], rows["done"]["accuracy"]) == ("damaged", None)
 
 
+def test_a_run_being_extended_has_no_result_yet() -> None:
+    """That of its shorter training is not the one that its epochs promise."""
+    longer = replace(CONFIG, recipe=replace(CONFIG.recipe, epochs=20))
+    write_json(STORE / "done", CONFIG_NAME, longer.to_dict())
+    rows = {row["run"]: row for row in json.loads(run("--json").stdout)["runs"]}
+    assert (rows["done"]["state"], rows["done"]["epochs"]) == ("interrupted", 20)
+    for key in ("accuracy", "validation_accuracy", "train_seconds"):
+        assert rows["done"][key] is None
+
+
 def test_show() -> None:
     document = json.loads(run("show", "don", "--json").stdout)
     assert document["settings"] == RECIPES["mlp"].to_dict()

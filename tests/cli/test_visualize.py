@@ -205,6 +205,9 @@ def test_saliency_by_either_method(store: Path) -> None:
     assert found["digit"] == found["prediction"]
     cam = document("saliency", "-c", "wide", "--method", "gradcam", "--digit", "5")
     assert (cam["digit"], cam["baseline_score"]) == (5, None)
+    shares = document("-c", "wide", "--index", "0")["probabilities"]
+    assert cam["confidence"] == pytest.approx(shares[5])
+    assert cam["confidence"] < max(shares)
     assert np.min(cam["attribution"]) >= 0
     error = run("saliency", "-c", "flat", "--method", "gradcam", code=1).stderr
     assert "Grad-CAM needs convolutions" in error

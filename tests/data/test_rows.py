@@ -74,7 +74,7 @@ def test_a_row_is_enough(data_dir: Path) -> None:
         "--recipe",
         "standard",
         "--epochs",
-        "8",
+        "2",
         "--name",
         "it",
         "--json",
@@ -93,7 +93,7 @@ def test_a_row_is_enough(data_dir: Path) -> None:
     assert scores["classes"][-1] == "t"
     assert len(scores["confusion"]) == len(scores["per_class"]) == 47
     assert sum(map(sum, scores["confusion"])) == 94
-    for kind in ("prediction", "samples", "confusion", "errors"):
+    for kind in ("samples", "confusion"):
         shown = run("visualize", kind, "--dataset", "emnist-bymerge", "-o", "x.png", cwd=data_dir)
         assert shown.returncode == 0, shown.stderr
         assert (data_dir / "x.png").stat().st_size > 2_000

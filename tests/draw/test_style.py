@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from mnistctl.draw.files import save_figure
-from mnistctl.draw.style import new_figure
+from mnistctl.draw.style import OTHER, RIGHT, SIGNED, WRONG, colours_of, new_figure
 
 EVIL = "\x1b[2J a$\\frac{$b_$\n\x00\ud800\ufffe <b>&"
 
@@ -32,3 +33,18 @@ def test_hostile_names_everywhere(ending: str, tmp_path: Path) -> None:
         assert any("$x$" in comment for comment in said)
         assert any("mathdefault{10^{2}}" in comment for comment in said)  # that is no name
         assert content.replace("\n", "").isprintable()
+
+
+def test_right_is_blue_and_wrong_is_vermilion() -> None:
+    assert (RIGHT, WRONG, OTHER) == ("#0072B2", "#D55E00", "#8A8A8A")
+
+
+def test_signed_values_are_red_above_zero_blue_below_and_white_at_zero() -> None:
+    values = np.array([[-2.0, -1.0, 0.0, 1.0, 2.0]])
+    ((low, below, zero, above, high),) = colours_of(values, -2.0, 2.0, SIGNED).tolist()
+    assert min(zero) > 240
+    for red, _, blue in (above, high):
+        assert red > blue
+    for red, _, blue in (below, low):
+        assert red < blue
+    assert sum(high) < sum(above) < sum(zero) > sum(below) > sum(low)

@@ -28,6 +28,13 @@ def test_shades_without_colours_are_the_mean_of_two_rows() -> None:
     assert screen_of(terminal.image_text(pixels, console), console) == " ▒█\n"
 
 
+def test_without_colours_on_a_terminal_images_are_shades(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    console = console_of(80)
+    pixels = np.array([[0, 255], [0, 255]], np.uint8)
+    assert screen_of(terminal.image_text(pixels, console), console) == " █\n"
+
+
 def test_signed_heat_without_colours_is_its_size() -> None:
     values = np.array([[-1.0, 0.0], [0.5, 1.0]])
     grey = heat_pixels(values, 1.0, "RdBu_r", console_of(80, colours=False))

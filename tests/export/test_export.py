@@ -25,6 +25,7 @@ from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint, runs
 from mnistctl.store.checkpoint import Checkpoint
 from mnistctl.store.config import RunConfig
+from mnistctl.store.result import ValidationScore
 
 SHIFTING = replace(RECIPES["fast"], tta_shifts=True, temperature=0.5)
 ENSEMBLE = replace(CONFIG, recipe=SHIFTING, dataset="synthetic", ensemble=2)
@@ -167,6 +168,8 @@ def test_safetensors_hold_weights_and_metadata(made: tuple[Path, dict[str, Any]]
     path = directory / "weights.safetensors"
     document = json.loads(invoke("export", directory, "-o", path, "--json").stdout)
     assert (document["format"], document["inputs"], document["opset"]) == ("safetensors", [], None)
+    card = " ".join((directory / "weights.safetensors.md").read_text().split())
+    assert "calibrated probabilities (of the mean of its members and shifts)." in card
     members = network_of(ENSEMBLE).members
     assert isinstance(members, torch.nn.ModuleList)
     expected = join_members([member.state_dict() for member in members])
@@ -254,3 +257,14 @@ def test_a_missing_data_set_is_not_downloaded(tmp_path: Path) -> None:
         patch.setitem(DATASETS, "mnist", row)
         images, name = run._images("mnist", tmp_path / "none", NullReporter())
     assert (len(images), name) == (2_000, "synthetic")
+
+
+def test_the_accuracy_on_a_card_is_that_of_its_own_checkpoint(tmp_path: Path) -> None:
+    """A run that holds out images tests best.pt, and knows nothing of last.pt."""
+    runs.write_json(tmp_path, runs.CONFIG_NAME, CONFIG.to_dict())
+    kept = ValidationScore(loss=0.1, accuracy=0.9, total=100, epoch=3)
+    result = replace(RESULT, checkpoint=runs.BEST_NAME, validation=kept)
+    runs.write_json(tmp_path, runs.RESULT_NAME, result.to_dict())
+    assert run._tested(tmp_path / runs.BEST_NAME) == RESULT.test
+    assert run._tested(tmp_path / runs.LAST_NAME) is None
+    assert run._tested(tmp_path / "another.pt") is None

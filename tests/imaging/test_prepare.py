@@ -144,11 +144,57 @@ def test_every_scene_gives_the_same_digit(scene: str, digit: str) -> None:
     assert prepared.doubt is None
 
 
+@pytest.mark.parametrize("digit", SHAPES)
+def test_thick_lines_of_the_paper_cut_no_stroke_that_crosses_them(digit: str) -> None:
+    strokes = ink(digit, height=180, width=16)
+    page = on_paper(strokes)
+    for row in range(12, 300, 30):
+        page[row : row + 3] = np.minimum(page[row : row + 3], 150)
+    prepared = prepare(picture(page))
+    assert prepared.doubt is None
+    assert likeness(prepared.pixels, prepare(picture(strokes)).pixels) > 0.95
+
+
 @pytest.mark.parametrize("height", [45, 250])
 @pytest.mark.parametrize("at", [(10, 10), (110, 40)])
 def test_place_and_size_do_not_matter(height: int, at: tuple[int, int]) -> None:
     strokes = ink("2", height=height, at=at, width=max(height // 12, 3))
     assert likeness(prepare(picture(on_paper(strokes))).pixels, clean("2")) > 0.85
+
+
+@pytest.mark.parametrize(
+    ("digit", "at", "height", "width", "paper", "pen"),
+    [
+        ("2", (40, 20), 280, 30, 230, 40),
+        ("2", (40, 20), 280, 30, 30, 220),
+        ("2", (10, 20), 280, 20, 230, 40),
+        ("4", (175, 60), 180, 40, 230, 190),
+    ],
+)
+def test_a_digit_that_reaches_the_border_is_read_whole(
+    digit: str, at: tuple[int, int], height: int, width: int, paper: float, pen: float
+) -> None:
+    """It is not taken for the light, which would explain away its strokes along the border."""
+    page = on_paper(ink(digit, height=height, at=at, width=width), paper, pen)
+    amid = prepare(picture(np.pad(page, 150, constant_values=paper)))
+    prepared = prepare(picture(page))
+    assert prepared.doubt is None
+    assert likeness(prepared.pixels, amid.pixels) > 0.95
+
+
+@pytest.mark.parametrize("length", [20, 40])
+def test_a_short_bar_belongs_to_its_digit_and_a_speck_does_not(length: int) -> None:
+    image = Image.new("L", (300, 300))
+    draw_digit(image, "5", 150, (100, 75), 10)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, 300, 82), fill=0)  # without its bar
+    bare = prepare(picture(on_paper(image))).box
+    draw.line([(135, 70), (135 + length, 70)], fill=255, width=10)
+    draw.rectangle((150, 40, 153, 43), fill=255)
+    left, top, right, bottom = prepare(picture(on_paper(image))).box
+    assert bare[1] >= 82
+    assert 60 <= top <= 66
+    assert (left, bottom) == (bare[0], bare[3])
 
 
 @pytest.mark.parametrize("width", [2, 30])
@@ -173,10 +219,26 @@ def test_coloured_ink(paper: tuple[int, ...], pen: tuple[int, ...]) -> None:
     assert likeness(prepare(picture(pixels)).pixels, clean("4")) > 0.9
 
 
+def test_pale_yellow_ink_on_grainy_paper() -> None:
+    """Hardly there in grey, where the grain drowns it, and clear in blue."""
+    share = np.asarray(ink("4", width=16, height=180), float)[..., None] / 255
+    pixels = 240 - np.array([0, 0, 40]) * share + grain(4)[..., None]
+    prepared = prepare(picture(pixels))
+    assert prepared.doubt is None
+    assert likeness(prepared.pixels, prepare(picture(share[..., 0] * 255)).pixels) > 0.85
+
+
 def test_small_drawings() -> None:
     for side in (8, 16, 28, 64):
         small = ink("7", side=side * 8, height=side * 6, width=side).resize((side, side))
         assert likeness(prepare(picture(small)).pixels, clean("7")) > 0.6
+
+
+def test_the_user_is_warned_of_faint_ink_alone() -> None:
+    for pen, warnings in ((40, ()), (200, ()), (221, ("very faint ink",))):
+        prepared = prepare(picture(on_paper(ink("4"), 230, pen)))
+        assert prepared.warnings == warnings
+        assert prepared.doubt is None
 
 
 def test_invert_says_which_is_ink() -> None:
@@ -265,6 +327,9 @@ def test_other_28x28_drawings_are_not_mnists_form() -> None:
     assert not is_mnist_form((pixels // 2).astype(np.uint8))
     assert not is_mnist_form(np.zeros((28, 28), np.uint8))
     assert not is_mnist_form(np.full((28, 28), 255, np.uint8))
+    short = np.zeros((28, 28), np.uint8)
+    short[9:19, 13:15] = 255  # in the middle, and to be enlarged
+    assert not is_mnist_form(short)
     smaller = np.pad(np.asarray(Image.fromarray(pixels).resize((20, 20))), 4)
     assert not is_mnist_form(smaller)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from mnistctl.models.layers import BatchNorm, Dropout
+from mnistctl.models.layers import BatchNorm, Dropout, mean_of_answers
 
 
 @pytest.mark.parametrize(("shape", "channelwise"), [((64, 20, 8, 8), True), ((64, 50), False)])
@@ -74,3 +74,15 @@ def test_normalisation_over_processes_is_that_of_the_whole(ends: list[int], tmp_
         assert torch.allclose(part[2], whole.weight.grad, rtol=1e-4, atol=1e-4)
         for name, value in whole.state_dict().items():
             assert torch.allclose(part[3][name], value, atol=1e-5), name
+
+
+def test_means_are_those_of_the_probabilities() -> None:
+    """With a class of outliers, whose logit is 0, the logits stay relative to it."""
+    logits = [torch.randn(6, 10, generator=torch.Generator().manual_seed(k)) for k in range(3)]
+    plain = torch.stack([own.softmax(1) for own in logits]).mean(0)
+    assert torch.allclose(mean_of_answers(logits, False).softmax(1), plain, atol=1e-6)
+    eleven = [torch.cat([own, torch.zeros(6, 1)], 1) for own in logits]
+    wanted = torch.stack([own.softmax(1) for own in eleven]).mean(0)
+    found = torch.cat([mean_of_answers(logits, True), torch.zeros(6, 1)], 1).softmax(1)
+    assert torch.allclose(found, wanted, atol=1e-6)
+    assert torch.allclose(mean_of_answers(logits[:1], True), logits[0], atol=1e-5)

@@ -3,25 +3,35 @@
 import asyncio
 import io
 import json
+import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw
-from runs_made import finish, save_run
+from runs_made import CONFIG, finish, save_run
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app as cli
-from mnistctl.engine.inference.loading import LoadedModel
+from mnistctl.engine.inference.loading import LoadedModel, load_model
+from mnistctl.engine.inference.onnx_model import Description
 from mnistctl.events import NullReporter
+from mnistctl.export.onnx import onnx_bytes
+from mnistctl.models.registry import expected_shapes
+from mnistctl.recipes import RECIPES
 from mnistctl.serve import guard
 from mnistctl.serve.app import create_app
 from mnistctl.serve.collection import Collection
 from mnistctl.serve.guard import LOOPBACK, Guard
 from mnistctl.serve.networks import Networks
+from mnistctl.store.checkpoint import Checkpoint
+from mnistctl.store.rotation import save_last
+from mnistctl.store.runs import CONFIG_NAME, write_json
 
 HOST = "http://127.0.0.1:8000"
 
@@ -198,11 +208,14 @@ def test_more_than_64_waiting_are_turned_away(networks: Networks) -> None:
         transport = httpx.ASGITransport(Guard(create_app(networks, None), LOOPBACK, None))
         async with httpx.AsyncClient(transport=transport, base_url=HOST) as client:
             asked = [client.post("/api/predict", files=files(drawing(SEVEN))) for _ in range(70)]
-            return [answer.status_code for answer in await asyncio.gather(*asked)]
+            answers = await asyncio.gather(*asked)
+            later = await client.post("/api/predict", files=files(drawing(SEVEN)))
+            return [answer.status_code for answer in (*answers, later)]
 
-    statuses = asyncio.run(ask_all())
+    *statuses, later = asyncio.run(ask_all())
     assert statuses.count(200) == 64
     assert statuses.count(503) == 6
+    assert later == 200
 
 
 @pytest.mark.parametrize(
@@ -281,6 +294,81 @@ def test_networks_are_the_stores_runs_by_name(tmp_path: Path) -> None:
         assert answer.status_code == 404, name
 
 
+def save_constant(store: Path, name: str, digit: int) -> None:
+    """A run whose network says `digit`, whatever it sees."""
+    config = replace(CONFIG, recipe=RECIPES["mlp"])
+    weights = {key: torch.zeros(own) for key, own in expected_shapes("mlp", 10).items()}
+    weights["fc3.bias"][digit] = 20.0
+    (store / name).mkdir(parents=True, exist_ok=True)
+    write_json(store / name, CONFIG_NAME, config.to_dict())
+    training = {"epochs_done": config.recipe.epochs, "step": 0}
+    save_last(store / name, Checkpoint(weights, config, name, {}, training))
+    finish(store / name)
+
+
+def test_those_who_ask_different_networks_at_a_time_get_the_answers_of_each(
+    tmp_path: Path,
+) -> None:
+    save_constant(tmp_path, "three", 3)
+    save_constant(tmp_path, "five", 5)
+    app = create_app(Networks("shipped", tmp_path, "cpu", None, NullReporter()), None)
+
+    async def ask_all() -> list[int]:
+        transport = httpx.ASGITransport(Guard(app, LOOPBACK, None))
+        async with httpx.AsyncClient(transport=transport, base_url=HOST) as client:
+            asked = [
+                client.post(f"/api/predict?checkpoint={name}", files=files(drawing(SEVEN)))
+                for name in ("three", "five", "shipped") * 5
+            ]
+            answers = await asyncio.gather(*asked)
+            return [answer.json()["predictions"][0]["digit"] for answer in answers]
+
+    assert asyncio.run(ask_all()) == [3, 5, 7] * 5
+
+
+def test_a_run_that_was_extended_answers_with_its_new_weights(tmp_path: Path) -> None:
+    save_constant(tmp_path, "mine", 3)
+    networks = Networks("shipped", tmp_path, "cpu", None, NullReporter())
+    client = Client(create_app(networks, None))
+
+    def digit() -> int:
+        answer = client.post("/api/predict?checkpoint=mine", files=files(drawing(SEVEN)))
+        return int(answer.json()["predictions"][0]["digit"])
+
+    assert digit() == 3
+    save_constant(tmp_path, "mine", 5)
+    later = (tmp_path / "mine" / CONFIG_NAME).stat().st_mtime + 10
+    os.utime(tmp_path / "mine" / CONFIG_NAME, (later, later))
+    assert digit() == 5
+
+
+def test_of_linear_layers_all_but_the_answers_are_shown(tmp_path: Path) -> None:
+    save_constant(tmp_path, "mine", 3)
+    client = Client(create_app(Networks("mine", tmp_path, "cpu", None, NullReporter()), None))
+    layers = client.post("/api/explain", files=files(drawing(SEVEN))).json()["layers"]
+    assert [(own["name"], own["kind"], own["num_units"]) for own in layers] == [
+        ("fc1", "linear", 128),
+        ("fc2", "linear", 64),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("7", "7"),
+        ("Ankle boot", "Ankle boot"),
+        ("a/b", "a-b"),
+        ("..", "-"),
+        ("T-shirt/top", "T-shirt-top"),
+    ],
+)
+def test_a_class_is_a_folder_within_the_collection(name: str, folder: str, tmp_path: Path) -> None:
+    saved = Collection(tmp_path / "own").add(np.zeros((5, 5), np.uint8), name)
+    assert saved.folder == folder
+    assert saved.path.parent == tmp_path / "own" / folder
+    assert saved.path.is_file()
+
+
 def test_collected_pictures_are_saved_moved_listed_and_removed(
     client: Client, tmp_path: Path
 ) -> None:
@@ -317,12 +405,15 @@ def test_one_of_several_digits_is_saved_as_the_network_saw_it(
 
 def test_an_exported_network_answers_without_evidence(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    path = str(tmp_path / "shipped.onnx")
-    exported = CliRunner().invoke(cli, ["export", "shipped", "--output", path])
-    assert exported.exit_code == 0, exported.output
+    save_constant(tmp_path, "three", 3)
+    predictor = load_model("three", tmp_path, "cpu", "fp32", NullReporter()).predictor
+    described = Description(predictor.recipe, predictor.classes, "mnist", 1)
+    content, _ = onnx_bytes(predictor, described.to_metadata())
+    (tmp_path / "three.onnx").write_bytes(content)
+    path = str(tmp_path / "three.onnx")
     client = Client(create_app(Networks(path, tmp_path, None, None, NullReporter()), None))
     seven = files(drawing(SEVEN))
-    assert client.post("/api/predict", files=seven).json()["predictions"][0]["digit"] == 7
+    assert client.post("/api/predict", files=seven).json()["predictions"][0]["digit"] == 3
     answer = client.post("/api/explain", files=seven).json()
     assert (answer["attribution"], answer["layers"], len(answer["steps"])) == (None, [], 3)
 

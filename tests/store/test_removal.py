@@ -90,4 +90,6 @@ def test_size_is_that_of_all_files(run: Path) -> None:
     before = size_of(run)
     (run / MEMBERS_NAME).mkdir()
     (run / MEMBERS_NAME / "x").write_bytes(bytes(100))
-    assert size_of(run) == before + 100
+    (run / "link").symlink_to(run / "last.pt")
+    link = (run / "link").lstat().st_size
+    assert size_of(run) == before + 100 + link

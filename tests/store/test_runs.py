@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from mnistctl.errors import CheckpointError, UsageError
 from mnistctl.store import checkpoint, runs
 from mnistctl.store.config import RunConfig
 from mnistctl.store.lock import LOCK_NAME, is_locked, locked
-from mnistctl.store.rotation import load_newest, save_last, saved_config
+from mnistctl.store.rotation import load_best, load_newest, save_last, saved_config
 
 GOOD_NAMES = ("a", "cnn-small-1", "2026.11.21_x", "A" * 100, "console", "lpt")
 BAD_NAMES = (
@@ -68,6 +70,14 @@ def test_numbers_go_on_and_names_are_unique_under_threads(tmp_path: Path) -> Non
         thread.join()
     assert sorted(made) == sorted(f"mlp-{n}" for n in range(1, 31))
     assert sorted(os.listdir(tmp_path)) == sorted(made)
+
+
+def test_a_new_run_has_a_higher_number_than_those_before_it(tmp_path: Path) -> None:
+    for _ in range(3):
+        runs.create_run(tmp_path, CONFIG)
+    for number in (1, 2):
+        shutil.rmtree(tmp_path / f"mlp-{number}")
+    assert runs.create_run(tmp_path, CONFIG).name == "mlp-4"
 
 
 @pytest.mark.parametrize("what", ["run", "file", "link", "directory", "empty directory"])
@@ -173,7 +183,7 @@ def test_states(tmp_path: Path) -> None:
         (tmp_path / name / "last.pt").unlink()
     finish(tmp_path / "done")
     finish(tmp_path / "extended")
-    longer = replace(CONFIG, recipe=replace(CONFIG.recipe, epochs=9))
+    longer = replace(CONFIG, recipe=replace(CONFIG.recipe, epochs=20))
     runs.write_json(tmp_path / "extended", "config.json", longer.to_dict())
     (tmp_path / "broken" / "config.json").write_text('{"recipe"')
     (tmp_path / "no-run").mkdir()
@@ -323,6 +333,32 @@ def test_previous_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
     test_previous_is_the_one_before(tmp_path)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks files up in /proc")
+def test_a_copied_previous_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_link(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    synced, named = set(), []
+    fsync, replace_file = os.fsync, os.replace
+
+    def noted_sync(descriptor: int) -> None:
+        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    def noted_replace(source: Path, target: Path) -> None:
+        named.append((Path(target).name, str(source) in synced))
+        replace_file(source, target)
+
+    monkeypatch.setattr(os, "link", no_link)
+    save_last(tmp_path, saved(step=1))
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    save_last(tmp_path, saved(step=2))
+    assert named == [("previous.pt", True), ("last.pt", True)]
+
+
 def test_a_kill_between_link_and_rename_is_made_good(tmp_path: Path) -> None:
     save_last(tmp_path, saved(step=1))
     os.link(tmp_path / "last.pt", tmp_path / "previous.pt")
@@ -346,11 +382,19 @@ def test_a_damaged_last_never_replaces_a_good_previous(tmp_path: Path) -> None:
         load_newest(tmp_path)
 
 
-def test_a_checkpoint_of_another_run_is_not_continued(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [{"seed": 7}, {"validation": 5}, {"dataset_sha256": "1" * 64}])
+def test_a_checkpoint_of_another_run_is_not_continued(
+    change: dict[str, Any], tmp_path: Path
+) -> None:
     save_last(tmp_path, saved(step=1))
-    other = replace(CONFIG, seed=7)
-    with pytest.raises(CheckpointError, match="another run: its seed differs"):
-        load_newest(tmp_path, other)
+    best = saved(metrics={"epoch": 1, "validation_accuracy": 0.9})
+    checkpoint.save(tmp_path / "best.pt", best)
+    other = replace(CONFIG, **change)
+    (key,) = change
+    for load in (load_newest, load_best):
+        assert load(tmp_path, CONFIG)
+        with pytest.raises(CheckpointError, match=f"another run: its {key} differs"):
+            load(tmp_path, other)
     longer = replace(CONFIG, recipe=replace(CONFIG.recipe, epochs=50))
     assert load_newest(tmp_path, longer).checkpoint
 

@@ -48,3 +48,10 @@ def test_a_line_for_each_bin_that_has_images() -> None:
 def test_the_title_is_the_error() -> None:
     error = VIEW.answers.scores.calibration_error
     assert VIEW.title == f"wide on mnist test: expected calibration error {percent(error)}"
+
+
+def test_confidence_is_that_shown_to_people() -> None:
+    """After the recipe's temperature: the gaps of the bins add up to the error in the title."""
+    gaps = sum(own["count"] * abs(own["confidence"] - own["accuracy"]) for own in FILLED)
+    assert VIEW.answers.model.predictor.recipe.temperature != 1.0
+    assert gaps / 2_000 == pytest.approx(VIEW.answers.scores.calibration_error)

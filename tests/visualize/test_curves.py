@@ -1,11 +1,38 @@
 """`curves`: each line is named, and drawn through its points."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from drawn import console_of, screen_of
 from results_made import run
+from runs_made import CONFIG, RESULT
 
-from mnistctl.visualize.curves import CurvesView
+from mnistctl.store.metrics import MetricsLog
+from mnistctl.store.result import ValidationScore
+from mnistctl.store.runs import BEST_NAME, CONFIG_NAME, RESULT_NAME, write_json
+from mnistctl.visualize.curves import CurvesView, logged_curves
+
+
+def test_points_of_a_run_are_where_its_epochs_are(tmp_path: Path) -> None:
+    """100 steps an epoch, as 10,000 images are held out; the first of two epochs was kept."""
+    recipe = replace(CONFIG.recipe, epochs=2, batch_size=500)
+    config = replace(CONFIG, recipe=recipe, validation=10_000, test_every_epoch=True)
+    kept = ValidationScore(loss=0.1, accuracy=0.95, total=10_000, epoch=1)
+    result = replace(RESULT, epochs=2, checkpoint=BEST_NAME, validation=kept)
+    write_json(tmp_path, CONFIG_NAME, config.to_dict())
+    write_json(tmp_path, RESULT_NAME, result.to_dict())
+    log = MetricsLog(tmp_path, 1, 0)
+    for epoch, validation, test in ((1, 0.95, 0.7), (2, 0.94, 0.8)):
+        log.append({"epoch": epoch, "step": 50, "loss": 2.0 / epoch})
+        measured = {"validation_accuracy": validation, "test_accuracy": test}
+        log.append({"epoch": epoch, "train_loss": 1.5 / epoch} | measured)
+    log.close()
+    (curves,) = logged_curves([tmp_path]).runs
+    assert curves.batch_loss == [(0.5, 2.0), (1.5, 1.0)]
+    assert curves.epoch_loss == [(1.0, 1.5), (2.0, 0.75)]
+    assert curves.validation_accuracy == [(1.0, 0.95), (2.0, 0.94)]
+    assert curves.test_accuracy == [(2.0, 0.8), (1.0, RESULT.test.accuracy)]
+    assert [name for name, _ in curves.accuracies] == ["validation", "test"]
 
 
 def test_lines_are_named_and_where_their_points_are() -> None:

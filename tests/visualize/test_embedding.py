@@ -1,12 +1,22 @@
 """`embedding`: principal components, each image at its point, mistakes crossed."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from drawn import console_of, screen_of
 from results_made import CLOTHES, answers, embedding
 
+from mnistctl.data.images import DIGITS, LabelledImages
+from mnistctl.engine.inference.loading import LoadedModel
+from mnistctl.engine.inference.predictor import Predictor
+from mnistctl.models.registry import build
+from mnistctl.recipes import RECIPES
+from mnistctl.visualize import sources
 from mnistctl.visualize.embedding import EmbeddingView, principal_components
+from mnistctl.visualize.embedding import embedding as compute
 
 
 def test_principal_components_are_those_of_the_full_decomposition() -> None:
@@ -25,10 +35,39 @@ def test_principal_components_are_those_of_the_full_decomposition() -> None:
     assert torch.equal(points, again)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_figure_is_never_the_mirror_image_of_another(sign: int) -> None:
+    """Along an axis the feature that it follows most grows, whatever way the features lie."""
+    features = sign * torch.randn(200, 6, generator=torch.Generator().manual_seed(3))
+    features[:, 4] *= 9
+    features[:, 1] *= 4
+    points, _ = principal_components(features)
+    for axis, feature in enumerate((4, 1)):
+        assert np.corrcoef(points[:, axis], features[:, feature])[0, 1] > 0.9
+
+
 def test_components_of_images_that_are_all_alike() -> None:
     points, shares = principal_components(torch.ones(4, 3))
     assert points.shape == (4, 2)
     assert shares == (0.0, 0.0)
+
+
+def test_points_are_those_of_the_images_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for recipes whose answers are the mean over shifts."""
+    torch.manual_seed(0)
+    network = build("mlp", 10)
+    images = torch.randint(256, (700, 28, 28), generator=torch.Generator().manual_seed(1))
+    data = LabelledImages(images.to(torch.uint8), torch.zeros(700, dtype=torch.int64))
+    monkeypatch.setattr(sources.Split, "load", lambda self, name: data)
+    shown = []
+    for shifts in (False, True):
+        recipe = replace(RECIPES["mlp"], tta_shifts=shifts)
+        predictor = Predictor(network, recipe, DIGITS, torch.device("cpu"), "fp32")
+        loaded = LoadedModel(predictor, "mnist", Path("x.pt"), "x")
+        monkeypatch.setattr(sources.Model, "load", lambda self, loaded=loaded: loaded)
+        model, split = sources.Model(store=Path("runs")), sources.Split(data_dir=Path("data"))
+        shown.append(compute(model, split).points)
+    assert np.allclose(shown[0], shown[1], atol=1e-3)
 
 
 POINTS = np.array([[0, 0], [0, 0], [0, 0], [1, 1]], np.float32)

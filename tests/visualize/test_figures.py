@@ -136,6 +136,11 @@ def test_a_file_that_is_there_is_replaced_whole() -> None:
     assert [own.name for own in Path().iterdir()] == ["x.png"]
 
 
+def test_the_ending_may_be_in_capitals() -> None:
+    save_figure(VIEWS["samples"]("x").figure(), Path("X.PNG"))
+    assert Path("X.PNG").read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize("ending", [".png", ".svg", ".pdf"])
 def test_letters_that_the_font_lacks_draw_in_silence(ending: str) -> None:
     """Warnings are errors in these tests."""

@@ -38,6 +38,8 @@ def test_maps_are_brighter_where_a_layer_is_more_active() -> None:
     for axes, layer in zip((first, second), view.layers, strict=True):
         assert [np.asarray(own.get_array()).tolist() for own in axes.images] == layer.maps.tolist()
         assert axes.images[0].get_clim() == (0, layer.maps.max())
+        off, strong = (axes.images[0].to_rgba(value)[:3] for value in (0.0, layer.maps.max()))
+        assert sum(off) < 1 < sum(strong)
         assert [text.get_text() for text in axes.texts] == [str(k) for k in layer.channels]
     assert [axes.get_ylabel() for axes in (image, first, second)] == [
         "image",

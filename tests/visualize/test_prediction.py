@@ -30,6 +30,13 @@ def test_title_and_bar_agree() -> None:
     assert len(drawn) == 10
 
 
+def test_classes_stand_from_the_top_in_their_order() -> None:
+    axes = prediction().figure().axes[1]
+    assert [label.get_text() for label in axes.get_yticklabels()][:2] == ["0", "1"]
+    low, high = axes.get_ylim()
+    assert low > high  # the first bar, at 0, is at the top
+
+
 def test_a_mistake_is_said_and_seen() -> None:
     view = prediction("mnist test image 0", 4)
     assert view.title == "mnist test image 0, label 4: misclassified as 9 (91.00 %)"

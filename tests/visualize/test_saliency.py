@@ -51,6 +51,9 @@ def test_grad_cam_shows_only_evidence_for() -> None:
     figure = view.figure()
     assert figure.axes[1].images[0].get_clim()[0] == 0
     assert figure.axes[3].get_ylabel() == "evidence for"
+    dark = np.array(figure.axes[1].images[0].to_rgba(0.0)[:3])
+    outline = np.array(figure.axes[2].collections[0].get_edgecolor()[0][:3])
+    assert outline.min() > dark.max() + 0.3
     FigureCanvasAgg(figure).draw()
 
 

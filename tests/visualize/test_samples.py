@@ -1,8 +1,20 @@
 """`samples`: each image over its label and index, its augmented versions beside it."""
 
 import numpy as np
+import torch
 from drawn import console_of, screen_of
 from results_made import samples
+
+from mnistctl.recipes import Augmentation
+from mnistctl.visualize.samples import NUM_VARIANTS, _variants
+
+
+def test_beside_an_image_stand_versions_of_itself() -> None:
+    images = torch.arange(0, 250, 50, dtype=torch.uint8)[:, None, None].expand(5, 28, 28)
+    variants = _variants(images, Augmentation(flip=0.5), 0)
+    assert variants.shape == (5, NUM_VARIANTS, 28, 28)
+    middles = variants[:, :, 14, 14]
+    assert (abs(middles.astype(int) - [[0], [50], [100], [150], [200]]) <= 1).all()
 
 
 def test_images_stand_over_their_labels() -> None:

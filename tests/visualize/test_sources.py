@@ -36,7 +36,8 @@ def test_a_class_is_meant_by_its_name_or_index() -> None:
     assert sources.class_index("Coat", CLOTHES) == 4
     assert sources.class_index("4", CLOTHES) == 4
     assert sources.class_index("7", tuple("0123456789")) == 7
-    assert sources.class_index("7", ("9", "8", "7")) == 2  # the name comes first
+    assert sources.class_index("7", ("9", "8", "7")) == 2
+    assert sources.class_index("0", ("2", "1", "0")) == 2  # the name comes first
     assert sources.class_index("A", LETTERS) == 10
     with pytest.raises(UsageError, match="unknown class 'Coatt'; did you mean 'Coat'"):
         sources.class_index("Coatt", CLOTHES)

@@ -29,14 +29,17 @@ class Warnings(NullReporter):
 
 
 def evaluate_all(
-    paths: list[Path], dataset: str | None = None, reporter: NullReporter | None = None
+    paths: list[Path],
+    dataset: str | None = None,
+    reporter: NullReporter | None = None,
+    split: str = "test",
 ) -> list[Evaluation]:
     return evaluate(
         [str(path) for path in paths],
         store=Path("no-store"),
         data_dir=Path("no-data"),
         dataset=dataset,
-        split="test",
+        split=split,
         device="cpu",
         precision="fp32",
         reporter=reporter or NullReporter(),
@@ -94,6 +97,13 @@ def test_known_label_errors_are_counted_among_the_misclassified(
     (result,) = evaluate_all([path])
     assert result.to_dict()["label_errors"] == {"misclassified": 3, "known": 5}
     assert result.scores == plain.scores
+
+
+def test_the_split_is_the_one_that_was_asked_for(tmp_path: Path) -> None:
+    (path,) = save_networks(tmp_path, ["mnist"])
+    for split, total in (("test", 500), ("train", 2_000)):
+        (result,) = evaluate_all([path], split=split)
+        assert (result.split, result.scores.total) == (split, total)
 
 
 def test_all_are_loaded_before_data_or_scores(

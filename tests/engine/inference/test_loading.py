@@ -10,6 +10,7 @@ from runs_made import CONFIG
 from torch import nn
 
 from mnistctl.data.images import DIGITS
+from mnistctl.engine.inference import loading
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.errors import CheckpointError, DeviceError, UsageError
 from mnistctl.events import NullReporter
@@ -18,6 +19,7 @@ from mnistctl.models.registry import build, networks
 from mnistctl.recipes import recipe_of_network
 from mnistctl.store import checkpoint
 from mnistctl.store.checkpoint import Checkpoint
+from mnistctl.store.resolve import resolve
 
 IMAGES = torch.randint(256, (9, 28, 28), dtype=torch.uint8)
 
@@ -25,9 +27,13 @@ IMAGES = torch.randint(256, (9, 28, 28), dtype=torch.uint8)
 class Listener(NullReporter):
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.warned: list[str] = []
 
     def say(self, text: str) -> None:
         self.said.append(text)
+
+    def warn(self, text: str) -> None:
+        self.warned.append(text)
 
 
 def loaded(path: Path, reporter: NullReporter | None = None) -> LoadedModel:
@@ -164,3 +170,12 @@ def test_files_are_found_before_hardware_is_chosen(
     torch.save(build("mlp", 10).state_dict(), tmp_path / "m.pt")
     with pytest.raises(error):
         load("m.pt")
+
+
+def test_what_was_passed_over_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = Listener()
+    warning = "last.pt is damaged; using previous.pt instead"
+    found = replace(resolve("shipped", tmp_path), warnings=(warning,))
+    monkeypatch.setattr(loading, "resolve", lambda argument, store: found)
+    load_model("x", tmp_path, "cpu", "fp32", listener)
+    assert listener.warned == [warning]

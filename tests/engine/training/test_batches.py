@@ -81,6 +81,12 @@ def test_plain_epochs_show_the_images_themselves(tmp_path: Path) -> None:
     assert not torch.allclose(feed.batch(indexes, 2, 0, Ranks()).inputs, plain, atol=0.1)
 
 
+def test_a_first_epoch_is_always_augmented() -> None:
+    short = replace(RECIPES["accurate"], epochs=1)
+    assert short.no_augment_epochs == 1
+    assert short.augments(0)
+
+
 def test_loss_of_outliers_by_hand() -> None:
     """A logit of 0 is the outliers': of eleven classes, each has its own cross-entropy."""
     recipe = replace(RECIPES["robust"], outliers_per_batch=2, label_smoothing=0.0)

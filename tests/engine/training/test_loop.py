@@ -15,6 +15,11 @@ from torch import nn
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import DATASETS
 from mnistctl.distributed import Ranks
+from mnistctl.engine.inference.loading import load_model
+from mnistctl.engine.inference.predictor import Predictor
+from mnistctl.engine.inference.scores import Scores
+from mnistctl.engine.training import loop
+from mnistctl.engine.training.checkpointing import Saver
 from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.loop import FitData, Hooks, fit
 from mnistctl.engine.training.optim import learning_rate
@@ -162,6 +167,73 @@ def test_averaged_weights_survive_a_stop(request_: TrainRequest, stop_at: tuple[
     answering, last = weights_of(whole)["conv1.weight"], training["model"]["conv1.weight"]
     assert torch.equal(answering, training["average"][0])
     assert not torch.equal(answering, last)
+
+
+def test_a_stop_in_the_last_epoch_comes_too_late_to_matter(request_: TrainRequest) -> None:
+    whole = trained(replace(request_, name="whole", log_every=1))
+    listener = Stopper(2, 20)
+    stopped = trained(replace(request_, name="stopped", log_every=1), listener)
+    assert stopped.result.test == whole.result.test
+    assert same_bits(weights_of(stopped), weights_of(whole))
+
+
+def test_the_best_epoch_is_what_is_tested(
+    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracies = iter((0.9, 0.2, 0.3))
+    measure = loop._Loop.measure
+
+    def first_is_best(self: Any, part: LabelledImages) -> Scores:
+        found = measure(self, part)
+        return replace(found, correct=round(next(accuracies) * found.total))
+
+    monkeypatch.setattr(loop._Loop, "measure", first_is_best)
+    result = trained(replace(request_, validation=400, epochs=3))
+    assert result.checkpoint.name == "best.pt"
+    assert result.result.validation is not None
+    assert (result.result.validation.epoch, result.result.validation.accuracy) == (1, 0.9)
+    test = load_small_split("test", Path(), NullReporter())
+    losses = []
+    for name in ("best.pt", "last.pt"):
+        path = str(result.directory / name)
+        predictor = load_model(path, request_.store, "cpu", "fp32", NullReporter()).predictor
+        losses.append(predictor.scores(test.images, test.labels).loss)
+    assert result.result.test.loss == losses[0] != losses[1]
+
+
+def test_the_test_set_is_asked_about_once_unless_more_is_wanted(
+    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    scores = Predictor.scores
+
+    def counted(self: Predictor, images: torch.Tensor, *rest: Any, **options: Any) -> Scores:
+        asked.append(len(images))
+        return scores(self, images, *rest, **options)
+
+    monkeypatch.setattr(Predictor, "scores", counted)
+    trained(replace(request_, validation=400))
+    assert asked == [400, 400, 500]
+    asked.clear()
+    trained(replace(request_, test_every_epoch=True))
+    assert asked == [500, 500, 500]
+
+
+@pytest.mark.parametrize(("every", "saves"), [(0, [20, 40]), (7, [7, 14, 20, 21, 28, 35, 40])])
+def test_checkpoints_come_every_so_many_steps_of_the_run(
+    every: int, saves: list[int], request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the first epoch, and besides those at each epoch's end; 20 steps an epoch."""
+    saved: list[int] = []
+    save = Saver.save
+
+    def noted(self: Saver) -> None:
+        saved.append(self.state.epochs_done * 20 + self.state.step)
+        save(self)
+
+    monkeypatch.setattr(Saver, "save", noted)
+    trained(replace(request_, checkpoint_every=every))
+    assert saved == saves
 
 
 def inputs_seen(precision: str, tmp_path: Path) -> list[torch.Tensor]:
