@@ -53,7 +53,6 @@ from tests.bench.photos import (
     accuracy_counts,
     read_index,
     resized,
-    trade,
     verdict_counts,
     verdict_table,
 )
@@ -159,15 +158,15 @@ def test_corruption_scores_weigh_all_alike() -> None:
 
 
 READINGS = [
-    Reading("photo", 3, 3, 0.99, "digit"),
-    Reading("photo", 3, 5, 0.96, "digit"),
-    Reading("scan", 7, 7, 0.90, "uncertain"),
-    Reading("scan", 7, None, 0.99, "not-a-digit"),
-    Reading("scan", 1, None, 0.0, "unreadable"),
+    Reading("photo", 3, 3, "digit"),
+    Reading("photo", 3, 5, "digit"),
+    Reading("scan", 7, 7, "uncertain"),
+    Reading("scan", 7, None, "not-a-digit"),
+    Reading("scan", 1, None, "unreadable"),
 ]
 LETTERS = [
-    Reading("letter", None, 5, 0.97, "digit"),
-    Reading("letter", None, None, 0.3, "not-a-digit"),
+    Reading("letter", None, 5, "digit"),
+    Reading("letter", None, None, "not-a-digit"),
 ]
 
 
@@ -182,14 +181,6 @@ def test_photo_scores() -> None:
     assert verdict_counts(LETTERS)["letter"] == {"digit": 1, "not-a-digit": 1}
     shown = verdict_table({"digits": verdicts}).splitlines()
     assert shown[2] == f"| digits: all | 5 | 2 | 1 | 1 | {show_share(2, 5)} |"
-
-
-def test_trade_counts_each_side_of_the_threshold() -> None:
-    # A picture that its own ink speaks against is no digit at any confidence.
-    rows = [trade(READINGS, LETTERS, LETTERS[:1], threshold) for threshold in (0.8, 0.95, 0.98)]
-    assert [row["digits_lost"] for row in rows] == [0.4, 0.6, 0.8]
-    assert [row["outliers_called_digit"] for row in rows] == [0.5, 0.5, 0.0]
-    assert [row["new_outliers_called_digit"] for row in rows] == [1.0, 1.0, 0.0]
 
 
 def test_resizing_and_polarity(tmp_path: Path) -> None:
@@ -476,8 +467,6 @@ def test_photos_command_counts_every_picture(
     assert sum(row["verdicts"]["all"].values()) == 2
     assert sum(row["outliers"]["all"].values()) == 2 * len(KINDS)
     assert sum(row["new_outliers"]["all"].values()) == 2 * len(NEW_KINDS)
-    assert len(row["trade"]) == len(photos.THRESHOLDS)
-    assert "| 0.9 (in use) |" in capsys.readouterr().out
 
 
 def test_speed_is_measured_of_both_sides(small_datasets: None, tmp_path: Path) -> None:

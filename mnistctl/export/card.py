@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from mnistctl.data.images import DIGITS
 from mnistctl.data.outliers import drawn_outliers
 from mnistctl.engine.inference.loading import LoadedModel
-from mnistctl.engine.inference.predict import CONFIDENT, DOUBTFUL
+from mnistctl.engine.inference.predict import predict_prepared
 from mnistctl.engine.inference.predictor import Predictor
+from mnistctl.imaging.prepare import Prepared
 from mnistctl.store.resolve import SHIPPED
 from mnistctl.store.result import Score
 
@@ -85,16 +84,13 @@ def _limits(predictor: Predictor) -> str:
     text = f"It knows {len(classes)} classes, and every image gets probabilities of these alone."
     if classes != DIGITS:
         return f"{text} What it makes of other images was not measured."
-    outliers = torch.from_numpy(drawn_outliers(NUM_OUTLIERS, seed=1))
-    logits = predictor.logits(outliers)
-    taken = predictor.calibrated(logits).amax(1) >= CONFIDENT
-    outlying = predictor.outlier_probabilities(logits)
-    accepted = int((taken if outlying is None else taken & (outlying <= DOUBTFUL)).sum())
+    outliers = drawn_outliers(NUM_OUTLIERS, seed=1)
+    prepared = [(k, "", Prepared(pixels, (0, 0, 28, 28))) for k, pixels in enumerate(outliers)]
+    verdicts = [answer.verdict for answer in predict_prepared(predictor, prepared)]
     return (
         f"{text} Of {NUM_OUTLIERS} drawn letters, symbols and shapes, in MNIST's form and of the"
-        f" kinds that the recipe `robust` is trained against, it takes {accepted} for a digit with"
-        f" a probability of at least {CONFIDENT:g}. `mnistctl predict` also rejects images by their"
-        " ink alone."
+        f" kinds that the recipe `robust` is trained against, `mnistctl predict` calls"
+        f" {verdicts.count('digit')} a digit. It also rejects images by their ink alone."
     )
 
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from mnistctl.engine.inference.loading import LoadedModel, load_model
-from mnistctl.engine.inference.predict import CONFIDENT, Prediction, predict
+from mnistctl.engine.inference.predict import Prediction, predict
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.events import NullReporter
 from tests.bench.figures import append, identity, machine, markdown, show_share
@@ -22,7 +22,6 @@ from tests.bench.outlier_pictures import KINDS, NEW_KINDS, outlier_pictures
 GROUPS = {"canvas": "drawing", "photo-preprocessed": "photo"}
 """Kinds of the index that count as another one."""
 VERDICTS = ("digit", "uncertain", "not-a-digit")
-THRESHOLDS = (0.80, CONFIDENT, 0.95, 0.98, 0.99, 0.995)
 NUM_OUTLIERS, OUTLIER_SEED = 100, 2
 """Pictures of each kind; the seed is of this benchmark alone."""
 
@@ -35,7 +34,6 @@ class Reading:
     label: int | None
     """None: it shows no digit."""
     digit: int | None
-    confidence: float
     verdict: str
     """One of VERDICTS, or `unreadable`."""
 
@@ -43,10 +41,6 @@ class Reading:
     def right(self) -> bool:
         """Whether the digit was named; called no digit, it was not."""
         return self.label is not None and self.digit == self.label
-
-    def called_digit(self, threshold: float) -> bool:
-        """Whether the verdict would be `digit`, were that the confidence from which it is."""
-        return self.verdict in ("digit", "uncertain") and self.confidence >= threshold
 
 
 def measure(checkpoint: str | None, digits: Path, store: Path) -> None:
@@ -67,7 +61,6 @@ def measure(checkpoint: str | None, digits: Path, store: Path) -> None:
         "verdicts": verdict_counts(true),
         "outliers": verdict_counts(false),
         "new_outliers": verdict_counts(new),
-        "trade": [trade(true, false, new, threshold) for threshold in THRESHOLDS],
         "machine": machine(),
     }
     append("photos", document)
@@ -77,7 +70,7 @@ def measure(checkpoint: str | None, digits: Path, store: Path) -> None:
         "outliers": document["outliers"],
         "unseen outliers": document["new_outliers"],
     }
-    print(f"{verdict_table(pictures)}\n\n{trade_table(document['trade'])}")
+    print(verdict_table(pictures))
 
 
 def read_index(directory: Path) -> list[tuple[Path, int, str]]:
@@ -99,8 +92,8 @@ def ask(model: LoadedModel, paths: Sequence[Path]) -> dict[str, Prediction]:
 def reading_of(kind: str, label: int | None, prediction: Prediction | None) -> Reading:
     """The reading that a prediction (None: unreadable) makes of a picture."""
     if prediction is None:
-        return Reading(kind, label, None, 0.0, "unreadable")
-    return Reading(kind, label, prediction.digit, prediction.confidence, prediction.verdict)
+        return Reading(kind, label, None, "unreadable")
+    return Reading(kind, label, prediction.digit, prediction.verdict)
 
 
 def right_by_resizing(
@@ -167,18 +160,6 @@ def verdict_counts(readings: Sequence[Reading]) -> dict[str, dict[str, int]]:
     }
 
 
-def trade(
-    true: Sequence[Reading], false: Sequence[Reading], new: Sequence[Reading], threshold: float
-) -> dict[str, float]:
-    """What is called a digit from a confidence on, and what is not: shares, 0..1."""
-    return {
-        "from": threshold,
-        "outliers_called_digit": sum(r.called_digit(threshold) for r in false) / len(false),
-        "new_outliers_called_digit": sum(r.called_digit(threshold) for r in new) / len(new),
-        "digits_lost": sum(not r.called_digit(threshold) for r in true) / len(true),
-    }
-
-
 def accuracy_table(counts: dict[str, dict[str, int]]) -> str:
     """Markdown: right answers in per cent, with Wilson's 95 % interval."""
     ways = ("predict", "resize", "resize_polarity")
@@ -199,17 +180,3 @@ def verdict_table(pictures: dict[str, dict[str, dict[str, int]]]) -> str:
             share = show_share(own.get("digit", 0), total)
             rows.append([f"{what}: {kind}", str(total), *numbers, share])
     return markdown(["images", "n", *VERDICTS, "verdict `digit`"], rows)
-
-
-def trade_table(steps: Sequence[dict[str, float]]) -> str:
-    """Markdown: what a higher threshold catches, and what it costs."""
-    shares = ("outliers_called_digit", "new_outliers_called_digit", "digits_lost")
-    rows = [
-        [
-            f"{step['from']:g}{' (in use)' if step['from'] == CONFIDENT else ''}",
-            *(f"{100 * step[share]:.1f} %" for share in shares),
-        ]
-        for step in steps
-    ]
-    header = ["threshold", "outliers accepted", "unseen outliers accepted", "digits lost"]
-    return markdown(header, rows)

@@ -21,15 +21,17 @@ from mnistctl.imaging.prepare import Ask, Prepared, find_digits, prepared_as
 MAX_BATCH = 32
 CONFIDENT = 0.9
 """Confidence from which an answer is no longer uncertain."""
-CONFIDENT_OF_PART = 0.99
-"""The same for a digit cut off from its neighbour: of parts a network is often too sure."""
 REJECT = 0.7
 """Confidence below which a network that has learnt no outliers rejects an image."""
-OUTLIER = 0.5
-"""Probability of being an outlier above which an image is rejected."""
-DOUBTFUL = 0.3
-"""Probability of being an outlier above which an answer is uncertain."""
-RARITY = ((0.9999, 0.1), (0.99, 0.2), (0.9, 0.4), (0.5, 0.6), (0.3, 0.7))
+CONFIDENT_OF_PART = 0.99
+"""As CONFIDENT for a digit cut off from its neighbour: of parts a network is often too sure."""
+CONFIDENT_OF_DIGIT = 0.7
+"""As CONFIDENT where the network has learnt outliers; the probability of one says the rest."""
+DOUBTFUL = 0.5
+"""Probability of an outlier above which an answer is uncertain."""
+OUTLIER = 0.8
+"""Probability of an outlier above which an image is rejected."""
+RARITY = ((0.99, 0.01), (0.95, 0.05), (0.8, 0.2), (0.5, 0.4))
 """Of digits held out in training `robust`, so many per cent are likelier outliers than this."""
 
 Verdict = Literal["digit", "uncertain", "not-a-digit", "known", "unknown"]
@@ -261,7 +263,8 @@ def judge(
     confidence = max(probabilities)
     if doubt is not None or (confidence < REJECT if outlier is None else outlier > OUTLIER):
         return rejected
-    enough = CONFIDENT_OF_PART if touching else CONFIDENT
+    usual = CONFIDENT if outlier is None else CONFIDENT_OF_DIGIT
+    enough = CONFIDENT_OF_PART if touching else usual
     sure = confidence >= enough and (outlier or 0) <= DOUBTFUL
     return accepted if sure else "uncertain"
 

@@ -14,6 +14,7 @@ from mnistctl.engine.inference import predict as predict_module
 from mnistctl.engine.inference.loading import LoadedModel
 from mnistctl.engine.inference.predict import (
     CONFIDENT,
+    CONFIDENT_OF_DIGIT,
     CONFIDENT_OF_PART,
     DOUBTFUL,
     OUTLIER,
@@ -205,7 +206,8 @@ def test_weights_trained_on_synthetic_digits_come_with_a_warning() -> None:
 @pytest.mark.parametrize(
     ("confidence", "outlier", "verdict"),
     [
-        (1.0, 0.0, "digit"),
+        (CONFIDENT_OF_DIGIT, 0.0, "digit"),
+        (CONFIDENT_OF_DIGIT - 0.01, 0.0, "uncertain"),
         (1.0, DOUBTFUL, "digit"),
         (1.0, DOUBTFUL + 0.01, "uncertain"),
         (1.0, OUTLIER, "uncertain"),
@@ -224,7 +226,7 @@ def test_an_outlier_is_told_how_few_digits_are_like_it() -> None:
     """Logits of -100 but one, L: the probability of an outlier is that of -L in two classes."""
     for logit, outlier, verdict, warned in (
         (5.0, 0.0067, "digit", False),
-        (0.5, 0.3775, "uncertain", True),
+        (-0.5, 0.6225, "uncertain", True),
         (-5.0, 0.9933, "not-a-digit", True),
     ):
         network = Always(8, 10, logit, others=-100.0)
