@@ -75,7 +75,7 @@ class NumberView:
         picture, grid = self.picture, self._inputs
         tall = min(WIDTH * picture.height / picture.width, MAX_HEIGHT)
         below = grid.size[1]
-        figure = new_figure(WIDTH, tall + below + 0.4, self.title)
+        figure = new_figure(WIDTH, tall + below, self.title)
         image, inputs = figure.subplots(2, 1, height_ratios=(tall, below))
         extent = (0, picture.width, picture.height, 0)
         image.imshow(picture.pixels, cmap="gray", vmin=0, vmax=255, extent=extent)
