@@ -4,12 +4,15 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from mnistctl.errors import MnistctlError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,8 @@ class Ranks:
     rank: int = 0
     world_size: int = 1
     local_rank: int = 0
+    local_world_size: int = 1
+    """Processes on this machine."""
 
     @property
     def is_first(self) -> bool:
@@ -34,6 +39,7 @@ def from_environment() -> Ranks:
         int(os.environ["RANK"]),
         int(os.environ["WORLD_SIZE"]),
         int(os.environ.get("LOCAL_RANK", "0")),
+        int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
     )
 
 
@@ -83,6 +89,15 @@ def any_rank(flag: bool, device: torch.device) -> bool:
     if not dist.is_initialized():
         return flag
     return bool(total_over_ranks(torch.tensor(float(flag), device=device)).item())
+
+
+def from_first(value: T) -> T:
+    """Rank 0's `value` on every process."""
+    if not dist.is_initialized():
+        return value
+    shared = [value]
+    dist.broadcast_object_list(shared, src=0)
+    return shared[0]
 
 
 def share_weights(model: nn.Module) -> None:

@@ -87,7 +87,7 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
         raise UsageError("--ensemble trains on all images: leave out --validation")
     log_every = _positive("--log-every", request.log_every, DEFAULT_LOG_EVERY)
     checkpoint_every = _steps_between(request.checkpoint_every, 0)
-    hardware = choose_hardware(request.device, request.precision, ranks.local_rank, reporter)
+    hardware = choose_hardware(request.device, request.precision or "auto", ranks, reporter)
     return RunConfig(
         recipe=recipe,
         dataset=dataset.name,
@@ -181,7 +181,7 @@ def resumed_config(
     device, precision = choose_hardware(
         request.device or kept_device,
         precision,
-        ranks.local_rank,
+        ranks,
         reporter,
         "as requested" if request.device or request.precision else "as in the original run",
     )

@@ -2,14 +2,14 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import get_dataset
 from mnistctl.data.sampling import split_validation
-from mnistctl.distributed import Ranks, joined, share_weights, wait_for_all
+from mnistctl.distributed import Ranks, from_first, joined, share_weights, wait_for_all
 from mnistctl.engine.inference.scores import Scores
 from mnistctl.engine.training.checkpointing import Saver, restore_newest, saver_for
 from mnistctl.engine.training.config import (
@@ -72,9 +72,10 @@ def train_one(
         if finished := finished_result(run, config, reporter):
             return finished
         config = resumed_config(config, request, ranks, reporter)
-    job = _Job(request, config, torch.device(config.device), ranks, reporter)
-    debounce = 1.0 if ranks.world_size > 1 else 0.0
-    with joined(ranks, job.device):
+    device, debounce = torch.device(config.device), 1.0 if ranks.world_size > 1 else 0.0
+    with joined(ranks, device):
+        config = replace(config, precision=from_first(config.precision))
+        job = _Job(request, config, device, ranks, reporter)
         data, test = _load_data(job)
         with stop_on_signals(debounce) as stop, _opened(job, run) as saver:
             _fit(job, saver, data, stop)
