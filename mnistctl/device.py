@@ -239,6 +239,15 @@ def choose_hardware(
     return ready, number_format.value
 
 
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch failed for want of memory, on any device."""
+    import torch
+
+    said = str(error).lower()
+    lacking = "out of memory" in said or "can't allocate memory" in said
+    return lacking or isinstance(error, torch.OutOfMemoryError)
+
+
 def synchronize(device: "torch.device") -> None:
     """Wait until all work queued on `device` is done, so that a clock read is true."""
     import torch

@@ -214,6 +214,7 @@ def _assemble(
         parameters=config.ensemble * num_parameters(config.recipe.network, len(classes)),
         train_seconds=seconds,
         images_per_second=images / seconds,
+        tf32=torch.backends.cudnn.allow_tf32,
         test=Score(**scores.brief()),
         members=tuple(
             MemberScore(own.seed, result.test.accuracy)

@@ -1,6 +1,7 @@
 """The training loop: batches in, weights out; it reports, and saves through what it is given."""
 
 import math
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -93,7 +94,8 @@ class _Loop:
         )
         self.model = state.model
         if ranks.world_size > 1:
-            self.model = DistributedDataParallel(state.model)
+            self.model = DistributedDataParallel(state.model, broadcast_buffers=False)
+        self.parent = os.getppid()
         self.started = time.perf_counter()
         self.reported = state.images, state.seconds
 
@@ -198,6 +200,10 @@ class _Loop:
             return stop.requested
         if self.state.step % STOP_CHECK_STEPS:
             return False
+        if os.getppid() != self.parent:
+            raise MnistctlError(
+                "torchrun has died: stopped", "continue from the last checkpoint with --resume"
+            )
         terminated = stop.requested and stop.signal == signal.SIGTERM
         requested = any_rank(stop.requested, self.device)
         if any_rank(terminated, self.device):
