@@ -239,6 +239,20 @@ def choose_hardware(
     return ready, number_format.value
 
 
+def default_generator(device: "torch.device") -> "torch.Generator":
+    """What draws on `device` where no generator is given; to seed it alone waits for nothing.
+
+    `torch.manual_seed` asks every kind of device there may be for its own.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.default_generators[device.index or 0]
+    if device.type == "mps":
+        return torch.mps._get_default_mps_generator()
+    return torch.default_generator
+
+
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch failed for want of memory, on any device."""
     import torch

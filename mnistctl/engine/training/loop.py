@@ -8,13 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.sampling import Stream, derive_seed
-from mnistctl.device import synchronize
+from mnistctl.device import default_generator, synchronize
 from mnistctl.distributed import Ranks, any_rank, total_over_ranks
 from mnistctl.engine.inference.predictor import autocast
 from mnistctl.engine.inference.scores import Scores
@@ -134,7 +133,8 @@ class _Loop:
         epoch, world_size = state.epochs_done + 1, self.ranks.world_size
         batch = self.feed.batch(indexes, epoch, state.step, self.ranks)
         rate = self.rate(state.step)
-        torch.manual_seed(derive_seed(config.seed, Stream.STEP, epoch, state.step))
+        seed = derive_seed(config.seed, Stream.STEP, epoch, state.step)
+        default_generator(self.device).manual_seed(seed)
         if world_size > 1:
             set_shard(state.model, batch.position)
         with autocast(self.device, config.precision):
