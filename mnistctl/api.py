@@ -108,6 +108,7 @@ def load(
     command line. Raises CheckpointError, DeviceError or UsageError.
     """
     argument = None if checkpoint is None else str(checkpoint)
+    precision = precision or _usual_precision()
     return Model(load_model(argument, _store(store), device, precision, reporter or _Warnings()))
 
 
@@ -129,6 +130,8 @@ def train(
     test_every_epoch. The result has `.checkpoint`, `.result.test.accuracy` and `.config`.
     Raises what the command shows as an error, Interrupted after Ctrl-C (the run is saved).
     """
+    if options.get("resume") is None:
+        options.setdefault("precision", _usual_precision())
     request = TrainRequest(
         store=_store(store),
         data_dir=_data_dir(data_dir),
@@ -151,6 +154,10 @@ def _picture(image: ImageLike) -> Picture:
 
 def _store(given: str | Path | None) -> Path:
     return Path(given or os.environ.get("MNISTCTL_STORE", "runs"))
+
+
+def _usual_precision() -> str | None:
+    return os.environ.get("MNISTCTL_PRECISION")
 
 
 def _data_dir(given: str | Path | None) -> Path:

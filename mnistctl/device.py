@@ -4,14 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mnistctl.errors import DeviceError, unknown
+from mnistctl.errors import DeviceError, UsageError, unknown
 from mnistctl.events import Reporter
+from mnistctl.rates import cpu_rates
+from mnistctl.text import counted
 
 if TYPE_CHECKING:
     import torch
 
+    from mnistctl.distributed import Ranks
+
 DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
+CLEARLY_FASTER = 1.2
+"""How many times the rate of fp32 bf16 must have before a CPU computes in it."""
 # Parameters of glibc's mallopt, as its malloc.h numbers them.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
@@ -38,7 +44,15 @@ def known_devices() -> list[str]:
 
 
 def why_unusable(name: str) -> str | None:
-    """Why this machine can't compute on the device `name`; None when it can."""
+    """Why this machine can't compute on the device `name`; None when it can.
+
+    What has code for a GPU is tried on it, which makes the driver's context there.
+    """
+    return _why_unsuited(name) or (_why_failing(name) if name.startswith("cuda") else None)
+
+
+def _why_unsuited(name: str) -> str | None:
+    """`why_unusable` as far as can be told without computing anything."""
     import torch
 
     kind, _, index = name.partition(":")
@@ -60,6 +74,17 @@ def why_unusable(name: str) -> str | None:
     return None
 
 
+def _why_failing(name: str) -> str | None:
+    """What a trial computation on the GPU `name` fails with; None where it is right."""
+    import torch
+
+    try:
+        product = torch.ones(8, 8, device=name) @ torch.ones(8, 8, device=name)
+        return None if float(product.sum()) == 512 else "a trial computation came out wrong"
+    except RuntimeError as error:
+        return f"a trial computation failed: {str(error).strip().splitlines()[0]}"
+
+
 def has_code_for(generation: tuple[int, int], architectures: Sequence[str]) -> bool:
     """Whether code for `architectures` (`sm_80`, `compute_90`) runs on a GPU of `generation`.
 
@@ -74,94 +99,167 @@ def has_code_for(generation: tuple[int, int], architectures: Sequence[str]) -> b
     return False
 
 
-def choose_device(requested: str, local_rank: int = 0, why: str = "as requested") -> Choice:
+def choose_device(requested: str, ranks: "Ranks", why: str = "as requested") -> Choice:
     """Resolve auto|cpu|cuda|cuda:N|mps to a device that exists.
 
-    `local_rank` is this process's number among those on its machine: ranks share out the GPUs.
-    Raises UsageError for a name of another form, DeviceError for a device that isn't there.
+    Processes on one machine share out its GPUs, one each. Raises UsageError for a name of another
+    form and for what so many processes can't share, DeviceError for a device that isn't there.
     """
-    known = available_devices()
     kind, _, index = requested.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (index and not index.isdecimal()):
         raise unknown("device", requested, DEVICES)
-    gpus = [name for name in known if name.startswith("cuda")]
+    if ranks.world_size > 1 and (index or kind == "mps"):
+        raise UsageError(
+            f"--device {requested}: {ranks.world_size} processes can't share one GPU",
+            "--device cuda gives each its own, --device cpu needs none",
+        )
+    if requested in ("auto", "cuda") and (gpu := _gpu_of(ranks)):
+        return Choice(gpu, "a CUDA GPU is there" if requested == "auto" else why)
     if requested == "auto":
-        if gpus:
-            return Choice(gpus[local_rank % len(gpus)], "a CUDA GPU is there")
-        if "mps" in known:
+        if ranks.world_size == 1 and why_unusable("mps") is None:
             return Choice("mps", "an Apple GPU is there")
-        return Choice("cpu", "no usable GPU")
-    if requested == "cuda" and gpus:
-        return Choice(gpus[local_rank % len(gpus)], why)
-    if requested not in known:
+        return Choice("cpu", _why_no_gpu())
+    if problem := why_unusable("cuda:0" if requested == "cuda" else requested):
         raise DeviceError(
-            f"device '{requested}' can't be used: {why_unusable(requested)}",
-            f"available: {', '.join(known)}; --device auto chooses",
+            f"device '{requested}' can't be used: {problem}",
+            f"available: {', '.join(available_devices())}; --device auto chooses",
         )
     return Choice(requested, why)
 
 
-def cpu_has_bf16() -> bool:
-    """True where the CPU multiplies bfloat16 matrices in hardware (AMX or AVX-512 BF16)."""
-    import torch
+def _gpu_of(ranks: "Ranks") -> str | None:
+    """The CUDA GPU of this process, None where there is no usable one.
 
-    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+    Raises UsageError where there are fewer than processes, DeviceError where that of this one of
+    several processes fails: the others would wait for it.
+    """
+    gpus = [name for name in known_devices() if name.startswith("cuda")]
+    if ranks.world_size == 1:
+        return next((name for name in gpus if why_unusable(name) is None), None)
+    suited = [name for name in gpus if _why_unsuited(name) is None]
+    if not suited:
+        return None
+    if ranks.local_world_size > len(suited):
+        raise UsageError(
+            f"{ranks.local_world_size} processes on this machine, but"
+            f" {counted(len(suited), 'usable GPU')}",
+            f"torchrun --nproc-per-node={len(suited)}, or --device cpu",
+        )
+    own = suited[ranks.local_rank]
+    if problem := _why_failing(own):
+        raise DeviceError(
+            f"device '{own}' can't be used: {problem}",
+            "CUDA_VISIBLE_DEVICES=N,... names the GPUs to use, --device cpu needs none",
+        )
+    return own
 
 
-def choose_precision(requested: str, device: str, why: str = "as requested") -> Choice:
-    """Resolve auto|fp32|bf16 for `device`.
+def _why_no_gpu() -> str:
+    """Why `auto` takes the CPU: the reason against the first GPU, where one is seen."""
+    seen = [name for name in known_devices() if name.startswith("cuda:")]
+    return f"{seen[0]} can't be used: {why_unusable(seen[0])}" if seen else "no usable GPU"
 
+
+def choose_precision(
+    requested: str | None, device: str, ranks: "Ranks", why: str = "as requested"
+) -> Choice:
+    """Resolve auto|fp32|bf16 for `device`; None is auto for answers too few to measure for.
+
+    On a CPU auto measures, on the first of several processes: the others are to follow it.
     Raises UsageError for another name, DeviceError for bf16 on a device that can't compute it.
     """
-    import torch
-
-    if requested not in PRECISIONS:
+    if requested is not None and requested not in PRECISIONS:
         raise unknown("precision", requested, PRECISIONS)
     if requested == "fp32":
         return Choice("fp32", why)
-    if device.startswith("cuda"):
-        fast, what = torch.cuda.is_bf16_supported(including_emulation=False), "GPU"
-    elif device == "cpu":
-        fast, what = cpu_has_bf16(), "CPU"
-    else:
-        fast, what = False, "device"
+    able = device == "cpu" or _has_bf16(device)
     if requested == "bf16":
-        if not fast and device != "cpu":
+        if not able:
             raise DeviceError(f"{device} can't compute in bf16", "use --precision fp32")
         return Choice("bf16", why)
-    if fast:
-        return Choice("bf16", f"this {what} computes bfloat16 in hardware")
-    return Choice("fp32", f"this {what} has no bfloat16 arithmetic")
+    if device != "cpu":
+        if able:
+            return Choice("bf16", "this GPU computes bfloat16 in hardware")
+        return Choice("fp32", "this GPU has no bfloat16 arithmetic")
+    if requested is None:
+        return Choice("fp32", "the same on every CPU")
+    return _faster_on_cpu() if ranks.is_first else Choice("fp32", "as the first process says")
+
+
+def _has_bf16(device: str) -> bool:
+    """Whether a GPU, not necessarily the current one, computes bfloat16 in hardware."""
+    import torch
+
+    if not device.startswith("cuda"):
+        return False
+    return bool(torch.version.hip) or torch.cuda.get_device_capability(device)[0] >= 8
+
+
+def _faster_on_cpu() -> Choice:
+    """bf16 where it is clearly faster here, so that one machine always gets the same answer."""
+    rates = cpu_rates()
+    fp32, bf16 = (f"{rates[precision] / 1e9:.0f}" for precision in ("fp32", "bf16"))
+    if rates["bf16"] >= CLEARLY_FASTER * rates["fp32"]:
+        return Choice("bf16", f"faster here than fp32: {bf16} against {fp32} GFLOP/s a thread")
+    if rates["bf16"] > rates["fp32"]:
+        return Choice("fp32", f"bf16 is hardly faster here: {bf16} against {fp32} GFLOP/s a thread")
+    return Choice("fp32", f"faster here than bf16: {fp32} against {bf16} GFLOP/s a thread")
 
 
 def choose_hardware(
     device: str | None,
     precision: str | None,
-    local_rank: int,
+    ranks: "Ranks",
     reporter: Reporter,
     why: str = "as requested",
 ) -> tuple["torch.device", str]:
-    """The device and precision to use, made ready; None means auto.
+    """The device and precision to use, made ready; device None means auto.
 
     Says what was chosen and why; `why` is the reason for what is not auto. For a CPU the process
-    keeps its freed memory from here on; a CUDA card becomes the current one.
+    keeps its freed memory from here on; a CUDA card becomes the current one. fp32 is that of IEEE:
+    products are not rounded to TF32.
     Raises UsageError for an unknown name, DeviceError for what isn't there.
     """
     import torch
 
-    chosen = choose_device(device or "auto", local_rank, why)
-    number_format = choose_precision(precision or "auto", chosen.value, why)
+    chosen = choose_device(device or "auto", ranks, why)
+    number_format = choose_precision(precision, chosen.value, ranks, why)
     reporter.say(
         f"Device: {chosen.value} ({chosen.why}), precision {number_format.value}"
         f" ({number_format.why})"
     )
     if chosen.value == "cpu":
         keep_freed_memory()
+        # Said once, MKL no longer chooses another number by itself, whatever was measured before.
+        torch.set_num_threads(torch.get_num_threads())
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     ready = torch.device(chosen.value)
     if ready.type == "cuda":
         torch.cuda.set_device(ready)
     return ready, number_format.value
+
+
+def default_generator(device: "torch.device") -> "torch.Generator":
+    """What draws on `device` where no generator is given; to seed it alone waits for nothing.
+
+    `torch.manual_seed` asks every kind of device there may be for its own.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.default_generators[device.index or 0]
+    if device.type == "mps":
+        return torch.mps._get_default_mps_generator()
+    return torch.default_generator
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch failed for want of memory, on any device."""
+    import torch
+
+    said = str(error).lower()
+    lacking = "out of memory" in said or "can't allocate memory" in said
+    return lacking or isinstance(error, torch.OutOfMemoryError)
 
 
 def synchronize(device: "torch.device") -> None:

@@ -2,14 +2,21 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from mnistctl.errors import MnistctlError
+
+T = TypeVar("T")
+TORCHRUN = ("torchrun", "torch.distributed.run")
+"""A script and a module."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,8 @@ class Ranks:
     rank: int = 0
     world_size: int = 1
     local_rank: int = 0
+    local_world_size: int = 1
+    """Processes on this machine."""
 
     @property
     def is_first(self) -> bool:
@@ -34,7 +43,41 @@ def from_environment() -> Ranks:
         int(os.environ["RANK"]),
         int(os.environ["WORLD_SIZE"]),
         int(os.environ.get("LOCAL_RANK", "0")),
+        int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
     )
+
+
+def launch_words() -> list[str] | None:
+    """What was typed before this program's own arguments to start it by torchrun, to do so again.
+
+    Read from the command line of torchrun, this process's parent; None where the system, other
+    than Linux, doesn't show it.
+    """
+    try:
+        typed = Path(f"/proc/{os.getppid()}/cmdline").read_text().split("\0")[:-1]
+    except (OSError, UnicodeError):
+        return None
+    own = sys.argv[1:]
+    launcher = [i for i, word in enumerate(typed) if Path(word).name in TORCHRUN]
+    if not launcher or typed[len(typed) - len(own) :] != own:
+        return None
+    return ["torchrun", *typed[launcher[0] + 1 : len(typed) - len(own)]]
+
+
+def job() -> str | None:
+    """What torchrun's restarts of these processes have in common with their first start.
+
+    None without torchrun, and for several machines that were given no --rdzv-id.
+    """
+    run_id = os.environ.get("TORCHELASTIC_RUN_ID")
+    if run_id is not None and os.environ.get("GROUP_WORLD_SIZE") == "1":
+        return f"{run_id} {os.getppid()}"
+    return None if run_id == "none" else run_id
+
+
+def is_restarted() -> bool:
+    """Whether torchrun has started these processes again, after one of them failed."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
 
 
 @contextlib.contextmanager
@@ -83,6 +126,15 @@ def any_rank(flag: bool, device: torch.device) -> bool:
     if not dist.is_initialized():
         return flag
     return bool(total_over_ranks(torch.tensor(float(flag), device=device)).item())
+
+
+def from_first(value: T) -> T:
+    """Rank 0's `value` on every process."""
+    if not dist.is_initialized():
+        return value
+    shared = [value]
+    dist.broadcast_object_list(shared, src=0)
+    return shared[0]
 
 
 def share_weights(model: nn.Module) -> None:

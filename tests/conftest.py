@@ -12,11 +12,17 @@ from typing import Any
 import pytest
 import small_data
 from idx_made import FILES
-from program import Server
+from program import Server, steady_rates
 
 from mnistctl.data.registry import DATASETS, download
 
-USER_SETTINGS = ("MNISTCTL_DATA", "MNISTCTL_STORE", "NO_COLOR", "FORCE_COLOR")
+USER_SETTINGS = (
+    "MNISTCTL_DATA",
+    "MNISTCTL_STORE",
+    "MNISTCTL_PRECISION",
+    "NO_COLOR",
+    "FORCE_COLOR",
+)
 # Nothing listens there: what a test starts as a process of its own meets a refused connection.
 NO_PROXY_THERE = "http://127.0.0.1:9"
 ROOT = Path(__file__).parents[1]
@@ -25,8 +31,12 @@ NO_MNIST = "needs the files of MNIST"
 
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A temporary working directory and an environment without the user's settings."""
+    """A temporary working directory and an environment without the user's settings.
+
+    --precision auto is fp32 on every machine.
+    """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mnistctl.device.cpu_rates", steady_rates)
     for name in USER_SETTINGS:
         monkeypatch.delenv(name, raising=False)
 

@@ -22,7 +22,7 @@ LEVELS = (
     ("engine.inference",),
     ("store", "data"),
     ("imaging", "models", "draw"),
-    ("recipes", "device", "distributed", "events", "errors", "files", "text"),
+    ("recipes", "device", "rates", "distributed", "events", "errors", "files", "text"),
 )
 LOWEST = len(LEVELS) - 1
 HEAVY = ("torch", "torchvision", "matplotlib", "numpy", "skimage", "scipy")

@@ -82,14 +82,15 @@ def _hardware() -> dict[str, Any]:
     import torch
 
     from mnistctl.device import choose_device, choose_precision, known_devices, why_unusable
+    from mnistctl.distributed import Ranks
 
     devices = []
     for name in known_devices():
         reason = why_unusable(name)
         entry = {"name": name, "usable": reason is None, "reason": reason}
         devices.append(entry | {"detail": None if reason else _detail(name)})
-    device = choose_device("auto")
-    precision = choose_precision("auto", device.value)
+    device = choose_device("auto", Ranks())
+    precision = choose_precision("auto", device.value, Ranks())
     return {
         "torch": str(torch.__version__),
         "devices": devices,

@@ -63,8 +63,10 @@ Precision = Annotated[
     str | None,
     hardware_option(
         "--precision",
+        envvar="MNISTCTL_PRECISION",
         metavar="NAME",
-        help="auto, fp32 or bf16 [default: auto]; auto takes bf16 where the hardware has it.",
+        help="fp32, bf16, or auto: the faster one here [default: auto; for predict, visualize"
+        " and serve on a CPU: fp32].",
         show_default=False,
         autocompletion=complete.precisions,
     ),

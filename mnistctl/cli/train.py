@@ -156,7 +156,8 @@ def train_command(
         dataset=options.dataset_name(dataset, prepare, skip_unreadable),
         init=init,
         device=device,
-        precision=precision,
+        # A resumed run keeps its own, whatever the environment says.
+        precision=precision if resume is None or options.typed(ctx, "precision") else None,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=lr,

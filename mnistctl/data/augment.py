@@ -1,12 +1,15 @@
 """Random maps of a batch of images, affine and elastic, on the images' own device."""
 
 import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
-from mnistctl.data.corrupt import corrupt
+from mnistctl.data.corrupt import choose, corrupt
 from mnistctl.imaging.normalize import SIDE
 from mnistctl.recipes import Augmentation
 
@@ -69,24 +72,44 @@ def apply_maps(images: Tensor, maps: Tensor, bends: Tensor | None = None) -> Ten
     return grid_sample(images.unsqueeze(1).float(), grid, align_corners=False)
 
 
-def augment(
-    images: Tensor,
-    augmentation: Augmentation,
-    generator: torch.Generator,
-    first: int = 0,
-    total: int | None = None,
-) -> Tensor:
-    """Images (n, 28, 28) uint8 as training changes them: float32 (n, 1, 28, 28), 0..255.
+@dataclass(frozen=True)
+class Draws:
+    """All that is random in a batch of images as training changes them."""
 
-    Each is seen under a map of its own; a share of them is then damaged (`data.corrupt`). They
-    are those from `first` on in a batch of `total` (None: the whole batch), for which the random
-    numbers are drawn, on the CPU: every device and share sees the same.
+    maps: Tensor
+    """(n, 2, 3)"""
+    bends: Tensor | None
+    """(n, 2, 5, 5)"""
+    damaged: Tensor | None
+    """Indexes of the images to corrupt, int64, rising; and the same for the host."""
+    damaged_numbers: Sequence[int]
+    noise: torch.Generator
+    """Draws the corruptions, on its own device."""
+
+
+def draw(augmentation: Augmentation, count: int, generator: torch.Generator) -> Draws:
+    """What is random in `count` images, drawn on the CPU: every device sees the same.
+
+    But for the corruptions, which are many numbers: see `Draws.noise`.
     """
-    total = len(images) if total is None else total
+    maps = draw_maps(augmentation, count, generator)
+    bends = draw_bends(augmentation, count, generator) if augmentation.elastic else None
+    damaged = choose(count, augmentation.corrupt, generator) if augmentation.corrupt else None
+    numbers = [] if damaged is None else damaged.tolist()
+    return Draws(maps, bends, damaged, numbers, generator)
+
+
+def change(images: Tensor, draws: Draws, first: int = 0) -> Tensor:
+    """Images (n, 28, 28) uint8 as `draws` has them: float32 (n, 1, 28, 28), 0..255.
+
+    Each is seen under a map of its own; some are then damaged. They are those from `first` on in
+    the batch that was drawn for, on whose device `draws` must be for nothing to be copied.
+    """
     own = slice(first, first + len(images))
-    maps = draw_maps(augmentation, total, generator)[own]
-    bends = draw_bends(augmentation, total, generator)[own] if augmentation.elastic else None
-    seen = apply_maps(images, maps, bends)
-    if augmentation.corrupt:
-        seen = corrupt(seen, augmentation.corrupt, generator, first, total)
-    return seen
+    seen = apply_maps(images, draws.maps[own], None if draws.bends is None else draws.bends[own])
+    if draws.damaged is None:
+        return seen
+    numbers = draws.damaged_numbers
+    before, end = (bisect_left(numbers, place) for place in (own.start, own.stop))
+    rows = draws.damaged[before:end] - first
+    return corrupt(seen, rows, before, len(numbers), draws.noise)

@@ -21,7 +21,7 @@ MIN_CUTOUT, MAX_CUTOUT = 3, 9
 
 @dataclass(frozen=True)
 class Corruptions:
-    """What happens to each of n images; float32 on the CPU, zero where nothing does."""
+    """What happens to each of n images; float32, zero where nothing does."""
 
     noise: Tensor
     """(n, 28, 28), added."""
@@ -38,17 +38,20 @@ class Corruptions:
 
 
 def draw_corruptions(count: int, generator: torch.Generator) -> Corruptions:
-    """Corruptions of `count` images, of one random kind each, in random strength."""
+    """Corruptions of `count` images, of one random kind each, in random strength.
+
+    On the device of `generator`, whose kind decides the numbers.
+    """
+    device = generator.device
 
     def uniform(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator)
+        return torch.rand(*shape, generator=generator, device=device)
 
-    kind = torch.randint(KINDS, (count,), generator=generator)
+    kind = torch.randint(KINDS, (count,), generator=generator, device=device)
     strength = uniform(count)
     own = [strength * (kind == number) for number in range(KINDS)]
-    noise = (
-        torch.randn(count, SIDE, SIDE, generator=generator) * (own[0] * MAX_NOISE)[:, None, None]
-    )
+    noise = torch.randn(count, SIDE, SIDE, generator=generator, device=device)
+    noise = noise * (own[0] * MAX_NOISE)[:, None, None]
     chance = (own[1] * MAX_IMPULSE)[:, None, None]
     place = uniform(count, SIDE, SIDE)
     impulse = (place < chance / 2).float() - (place > 1 - chance / 2).float()
@@ -56,7 +59,7 @@ def draw_corruptions(count: int, generator: torch.Generator) -> Corruptions:
     floor = 255 * (1 - contrast) * uniform(count)
     sides = MIN_CUTOUT + uniform(2, count) * (MAX_CUTOUT - MIN_CUTOUT)
     starts = uniform(2, count) * (SIDE - sides)
-    pixels = torch.arange(SIDE)
+    pixels = torch.arange(SIDE, device=device)
     down, across = (
         (pixels >= start[:, None]) & (pixels < (start + side)[:, None])
         for start, side in zip(starts, sides, strict=True)
@@ -80,26 +83,24 @@ def apply_corruptions(images: Tensor, drawn: Corruptions) -> Tensor:
     return (seen + 255 * here(drawn.impulse)).clamp_(0, 255)
 
 
+def choose(total: int, fraction: float, generator: torch.Generator) -> Tensor:
+    """Which of `total` images are to be corrupted, a random `fraction`: indexes, int64, rising."""
+    return (torch.rand(total, generator=generator) < fraction).nonzero()[:, 0]
+
+
 def corrupt(
-    images: Tensor,
-    fraction: float,
-    generator: torch.Generator,
-    first: int = 0,
-    total: int | None = None,
+    images: Tensor, rows: Tensor, before: int, count: int, generator: torch.Generator
 ) -> Tensor:
-    """Corrupt a random `fraction` of images, float32 (n, 1, 28, 28), 0..255, in place.
+    """Corrupt the images, float32 (n, 1, 28, 28), 0..255, at `rows`, int64, in place.
 
     Each gets noise, impulse noise, low contrast, blur or cutout, as Mu and Gilmer (MNIST-C,
-    arXiv:1906.02337) and DeVries and Taylor (Cutout, arXiv:1708.04552) describe them. The images
-    are those from `first` on in a batch of `total`, for which the random numbers are drawn.
+    arXiv:1906.02337) and DeVries and Taylor (Cutout, arXiv:1708.04552) describe them. They are
+    those after the first `before` of `count` in a batch, for all of which the numbers are drawn.
     """
-    total = len(images) if total is None else total
-    chosen = (torch.rand(total, generator=generator) < fraction).nonzero()[:, 0]
-    drawn = draw_corruptions(len(chosen), generator)
-    own = (chosen >= first) & (chosen < first + len(images))
-    if not own.any():
+    drawn = draw_corruptions(count, generator)
+    if not len(rows):
         return images
-    rows = (chosen[own] - first).to(images.device)
+    own = slice(before, before + len(rows))
     part = Corruptions(**{name: values[own] for name, values in vars(drawn).items()})
     images[rows] = apply_corruptions(images[rows], part)
     return images

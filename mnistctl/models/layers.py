@@ -6,10 +6,10 @@ Likewise batch normalisation takes the statistics of the global batch.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 from torch.nn.functional import pad
 
 
@@ -49,7 +49,7 @@ class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation (Ioffe and Szegedy, arXiv:1502.03167) over the global batch.
 
     On one process it is `torch.nn.BatchNorm2d`. Where `shard` says that the batch is spread over
-    processes, mean and variance are those of all its images; gradients flow through the exchange.
+    processes, mean and variance are those of all its images: one exchange forward, one backward.
     `torch.nn.SyncBatchNorm` does this on GPUs only.
     """
 
@@ -61,14 +61,11 @@ class BatchNorm(nn.BatchNorm2d):
             plain: Tensor = super().forward(x)
             return plain
         count = self.shard[1] * x.shape[2] * x.shape[3]
-        values = x.float()
-        mean = _total(values.sum((0, 2, 3))) / count
-        centred = values - mean[:, None, None]
-        variance = _total(centred.square().sum((0, 2, 3))) / count
-        self.track(mean.detach(), variance.detach() * (count / (count - 1)))
-        scaled = centred * (variance + self.eps).rsqrt()[:, None, None]
-        result = scaled * self.weight[:, None, None] + self.bias[:, None, None]
-        return result.to(x.dtype)
+        mean, variance = _statistics(x.detach().float(), count)
+        self.track(mean, variance * (count / (count - 1)))
+        scale = (variance + self.eps).rsqrt()
+        result: Tensor = _Normalised.apply(x, self.weight, self.bias, mean, scale, count)
+        return result
 
     def track(self, mean: Tensor, variance: Tensor) -> None:
         """Fold a batch's statistics (channels,) into the running ones, as `nn.BatchNorm2d` does."""
@@ -81,25 +78,47 @@ class BatchNorm(nn.BatchNorm2d):
         self.num_batches_tracked.add_(1)
 
 
-class _Total(torch.autograd.Function):
-    """A tensor summed over all processes; its gradient is the sum of all processes' gradients."""
+def _statistics(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance (channels,) of `count` values a channel, spread over processes.
+
+    One exchange: of every process its number, mean and sum of squared deviations, put together as
+    by Chan, Golub and LeVeque (1979). A sum of plain squares would lose digits in float32.
+    """
+    own = values.numel() // values.shape[1]
+    mean = values.sum((0, 2, 3)) / max(own, 1)
+    deviations = (values - mean[:, None, None]).square().sum((0, 2, 3))
+    world_size, rank = torch.distributed.get_world_size(), torch.distributed.get_rank()
+    parts = values.new_zeros(world_size, 3, len(mean))
+    parts[rank] = torch.stack([torch.full_like(mean, own), mean, deviations])
+    torch.distributed.all_reduce(parts)
+    shares, means, squares = parts[:, 0] / count, parts[:, 1], parts[:, 2]
+    mean = (shares * means).sum(0)
+    return mean, squares.sum(0) / count + (shares * (means - mean).square()).sum(0)
+
+
+class _Normalised(torch.autograd.Function):
+    """(x - mean) * scale * weight + bias, where mean and scale are those of all processes' x."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, value: Tensor) -> Tensor:
-        total = value.clone()
-        torch.distributed.all_reduce(total)
-        return total
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, scale: Tensor, count: int
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight, mean, scale)
+        ctx.count = count
+        normal = (x.float() - mean[:, None, None]) * scale[:, None, None]
+        return (normal * weight[:, None, None] + bias[:, None, None]).to(x.dtype)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone()
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, scale = ctx.saved_tensors
+        gradient = gradients[0].float()
+        normal = (x.float() - mean[:, None, None]) * scale[:, None, None]
+        own = torch.stack([(gradient * normal).sum((0, 2, 3)), gradient.sum((0, 2, 3))])
+        total = own.clone()
         torch.distributed.all_reduce(total)
-        return total
-
-
-def _total(value: Tensor) -> Tensor:
-    total: Tensor = _Total.apply(value)
-    return total
+        along, level = (total / ctx.count)[:, :, None, None]
+        back = (gradient - normal * along - level) * (weight * scale)[:, None, None]
+        return back.to(x.dtype), own[0], own[1], None, None, None
 
 
 def set_shard(model: nn.Module, shard: tuple[int, int] | None) -> None:

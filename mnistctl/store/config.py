@@ -56,6 +56,8 @@ class RunConfig:
     """Networks trained, of this and the following seeds, to answer as one."""
     init: Init | None = None
     """None: the initial weights are drawn from the seed."""
+    job: str | None = None
+    """Of torchrun, that began it: started again, it goes on with it."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` is its inverse."""

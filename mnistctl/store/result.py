@@ -50,6 +50,8 @@ class RunResult:
     test: Score
     validation: ValidationScore | None = None
     members: tuple[MemberScore, ...] = ()
+    tf32: bool = False
+    """Whether a GPU was allowed to round factors of fp32 to ten bits."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` is its inverse."""

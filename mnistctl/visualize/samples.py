@@ -102,10 +102,11 @@ def _variants(images: "Tensor", augmentation: Augmentation, seed: int) -> Pixels
     """Augmented versions (n, 7, 28, 28) of images (n, 28, 28)."""
     import torch
 
-    from mnistctl.data.augment import augment
+    from mnistctl.data.augment import change, draw
 
     generator = torch.Generator().manual_seed(seed)
-    changed = augment(images.repeat_interleave(NUM_VARIANTS, 0), augmentation, generator)
+    variants = images.repeat_interleave(NUM_VARIANTS, 0)
+    changed = change(variants, draw(augmentation, len(variants), generator))
     pixels: Pixels = changed.round().clamp(0, 255).to(torch.uint8).numpy()
     return pixels.reshape(len(images), NUM_VARIANTS, *images.shape[1:])
 

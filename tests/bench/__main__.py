@@ -43,6 +43,24 @@ def study(
 
 
 @app.command()
+def gpu(
+    data_dir: DataDir = Path("data"),
+    device: Annotated[str, typer.Option(help="As for mnistctl train.")] = "cuda:0",
+    images: Annotated[int, typer.Option(help="Training images of the runs here.")] = 60_000,
+    seeds: Annotated[int, typer.Option(help="Runs of a recipe, at most.")] = 100,
+) -> None:
+    """All figures on a GPU and every command on it, in ten minutes; to results/gpu.jsonl."""
+    from mnistctl.errors import DeviceError
+    from tests.bench.gpu import measure
+
+    try:
+        measure(data_dir, device, images, seeds)
+    except DeviceError as error:
+        print(f"{error.message}; {error.hint}")
+        raise typer.Exit(1) from error
+
+
+@app.command()
 def temperature(
     recipe: Annotated[str, typer.Option("--recipe", help="Which recipe to train.")],
     seeds: Annotated[int, typer.Option(help="How many seeds, from 0 on.")] = 3,

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 
 import mnistctl
-from mnistctl.device import cpu_has_bf16
 from mnistctl.engine.inference.predictor import Predictor
 
 RESULTS = Path(__file__).parent / "results"
@@ -44,7 +43,10 @@ def machine() -> dict[str, Any]:
         "cpu_threads": torch.get_num_threads(),
         "cpu_cores": os.cpu_count(),
         "architecture": platform.machine(),
-        "cpu_bf16": cpu_has_bf16(),
+        "cpu_bf16": any(
+            getattr(torch.cpu, f"_is_{kind}_supported", lambda: False)()
+            for kind in ("amx_tile", "avx512_bf16")
+        ),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch": str(torch.__version__),
         "python": platform.python_version(),

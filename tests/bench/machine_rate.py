@@ -5,21 +5,26 @@ import time
 import torch
 from torch import nn
 
+from mnistctl.device import synchronize
 from mnistctl.models.registry import build
 from mnistctl.recipes import Recipe
 
-SIDE = 2048
+CPU = torch.device("cpu")
 
 
-def matmul_rate(dtype: torch.dtype, seconds: float = 1.0) -> float:
-    """Floating-point operations a second of a 2048-cube product, best of the calls made."""
-    a, b = torch.randn(SIDE, SIDE, dtype=dtype), torch.randn(SIDE, SIDE, dtype=dtype)
+def matmul_rate(
+    dtype: torch.dtype, seconds: float = 1.0, device: torch.device = CPU, side: int = 2048
+) -> float:
+    """Floating-point operations a second of a cubic product, best of the calls made."""
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:
+        synchronize(device)
         start = time.perf_counter()
         torch.mm(a, b)
+        synchronize(device)
         best = min(best, time.perf_counter() - start)
-    return 2 * SIDE**3 / best
+    return 2 * side**3 / best
 
 
 def training_flops(recipe: Recipe) -> int:

@@ -12,9 +12,12 @@ from torch import nn
 from torch.nn.functional import cross_entropy, dropout, log_softmax, max_pool2d, nll_loss, relu
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from mnistctl.device import synchronize
 from mnistctl.errors import MnistctlError
 from mnistctl.models.registry import build
 from mnistctl.recipes import Recipe
+
+CPU = torch.device("cpu")
 
 
 def torchvision_mnist(data_dir: Path, train: bool, mean: float, std: float) -> Dataset:
@@ -40,21 +43,24 @@ def plain_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), recipe.learning_rate)
 
 
-def plain_training_rate(recipe: Recipe, data_dir: Path, num_images: int) -> float:
-    """Images a second over `num_images` training images, by the plain loop on the CPU."""
+def plain_training_rate(
+    recipe: Recipe, data_dir: Path, num_images: int, device: torch.device = CPU
+) -> float:
+    """Images a second over `num_images` training images, by the plain loop on `device`."""
     data = torchvision_mnist(data_dir, True, recipe.pixel_mean, recipe.pixel_std)
     loader = DataLoader(Subset(data, range(num_images)), recipe.batch_size, shuffle=True)
-    model = build(recipe.network, 10)
+    model = build(recipe.network, 10).to(device)
     optimizer = plain_optimizer(recipe, model)
     model.train()
     start = time.perf_counter()
     for step, (images, labels) in enumerate(loader):
         optimizer.zero_grad()
-        loss = cross_entropy(model(images), labels)
+        loss = cross_entropy(model(images.to(device)), labels.to(device))
         loss.backward()
         optimizer.step()
         if step % 20 == 0:
             loss.item()
+    synchronize(device)
     return num_images / (time.perf_counter() - start)
 
 

@@ -18,6 +18,7 @@ from mnistctl.cli.progress import BarReporter
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import get_dataset
 from mnistctl.device import choose_precision
+from mnistctl.distributed import Ranks
 from mnistctl.events import NullReporter
 from mnistctl.recipes import RECIPES
 from tests.bench.figures import keep, show, summary
@@ -41,7 +42,7 @@ def measure(data_dir: Path, runs: int, only: list[str]) -> None:
     train, test = (
         get_dataset("mnist").load(name, data_dir, NullReporter()) for name in ("train", "test")
     )
-    precision = choose_precision("auto", "cpu").value
+    precision = choose_precision("auto", "cpu", Ranks()).value
     parts: dict[str, Callable[[], Any]] = {
         "recipes": lambda: recipe_rates(train, test, data_dir, precision, runs),
         "bars": lambda: bar_cost(train, precision, max(runs, 5)),

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import get_dataset
 from mnistctl.device import choose_precision
+from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.calibration import calibration_error, reliability
 from mnistctl.events import NullReporter
 from mnistctl.recipes import get_recipe
@@ -40,7 +41,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
 def temperature(recipe_name: str, seeds: range, data_dir: Path, held_out: int = 10_000) -> None:
     """Print the temperature of each seed, fitted on the last training images, held out."""
-    recipe, precision = get_recipe(recipe_name), choose_precision("auto", "cpu").value
+    recipe, precision = get_recipe(recipe_name), choose_precision("auto", "cpu", Ranks()).value
     whole = get_dataset("mnist").load("train", data_dir, NullReporter())
     part = LabelledImages(whole.images[:-held_out], whole.labels[:-held_out])
     images, labels = whole.images[-held_out:], whole.labels[-held_out:]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mnistctl.data.augment import apply_maps, augment, draw_bends, draw_maps
+from mnistctl.data.augment import apply_maps, change, draw, draw_bends, draw_maps
 from mnistctl.recipes import Augmentation
 
 IMAGES = torch.randint(256, (6, 28, 28), dtype=torch.uint8, generator=torch.Generator())
@@ -64,7 +64,7 @@ def test_a_bend_moves_pixels_by_what_it_says() -> None:
 def test_a_share_of_a_batch_gets_its_part() -> None:
     everything = Augmentation(10, 0.1, 0.1, 2, elastic=0.5)
     whole, part = (
-        augment(IMAGES[first:end], everything, torch.Generator().manual_seed(2), first, 6)
+        change(IMAGES[first:end], draw(everything, 6, torch.Generator().manual_seed(2)), first)
         for first, end in ((0, 6), (2, 5))
     )
     assert torch.allclose(part, whole[2:5], atol=1e-4)
@@ -80,7 +80,7 @@ def test_flips_mirror_a_share_of_the_images() -> None:
     images = torch.randint(256, (400, 28, 28), generator=torch.Generator().manual_seed(0))
     images = images.to(torch.uint8)
     generator = torch.Generator().manual_seed(1)
-    seen = augment(images, Augmentation(flip=0.25), generator)[:, 0].round()
+    seen = change(images, draw(Augmentation(flip=0.25), len(images), generator))[:, 0].round()
     mirrored = (seen == images.flip(2)).flatten(1).all(1)
     same = (seen == images).flatten(1).all(1)
     assert (mirrored | same).all()

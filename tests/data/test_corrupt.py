@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from mnistctl.data.corrupt import KINDS, MAX_CUTOUT, MIN_CONTRAST, corrupt, draw_corruptions
+from mnistctl.data.augment import change, draw
+from mnistctl.data.corrupt import KINDS, MAX_CUTOUT, MIN_CONTRAST, choose, corrupt, draw_corruptions
+from mnistctl.recipes import Augmentation
 
 
 def generator(seed: int = 1) -> torch.Generator:
@@ -17,7 +19,9 @@ def greys(count: int) -> torch.Tensor:
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_the_share_that_is_damaged(share: float) -> None:
     images = greys(400)
-    seen = corrupt(images.clone(), share, generator())
+    drawing = generator()
+    rows = choose(400, share, drawing)
+    seen = corrupt(images.clone(), rows, 0, len(rows), drawing)
     changed = (seen - images).abs().amax((1, 2, 3)) > 0
     assert float(changed.float().mean()) == pytest.approx(share, abs=0.08)
     assert seen.shape == images.shape
@@ -44,9 +48,10 @@ def test_one_kind_each_in_its_range() -> None:
 
 
 def test_a_share_of_a_batch_gets_its_part() -> None:
-    images = greys(40)
-    whole = corrupt(images.clone(), 0.5, generator())
-    part = corrupt(images[10:25].clone(), 0.5, generator(), 10, 40)
-    assert torch.equal(part, whole[10:25])
-    none = corrupt(images[:0].clone(), 0.5, generator(), 40, 40)
-    assert none.shape == (0, 1, 28, 28)
+    images = greys(40)[:, 0].to(torch.uint8)
+
+    def seen(first: int, end: int) -> torch.Tensor:
+        return change(images[first:end], draw(Augmentation(corrupt=0.5), 40, generator()), first)
+
+    assert torch.equal(seen(10, 25), seen(0, 40)[10:25])
+    assert seen(40, 40).shape == (0, 1, 28, 28)

@@ -67,6 +67,7 @@ def test_a_result_holds_no_settings() -> None:
         "test",
         "validation",
         "members",
+        "tf32",
     }
 
 

@@ -10,7 +10,7 @@ import torch
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import DEFAULT_DATASET, check_split, get_dataset
-from mnistctl.distributed import from_environment, joined
+from mnistctl.distributed import from_environment, from_first, joined
 from mnistctl.engine.inference.loading import LoadedModel, load_models
 from mnistctl.engine.inference.scores import Scores
 from mnistctl.errors import UsageError
@@ -67,13 +67,15 @@ def evaluate(
     if dataset is not None:
         get_dataset(dataset)
     ranks = from_environment()
-    models = load_models(checkpoints or [None], store, device, precision, ranks, reporter)
+    models = load_models(checkpoints or [None], store, device, precision or "auto", ranks, reporter)
     _check_different(models)
     _warn_of_unlike(models, reporter)
     name = dataset or _common_dataset(models)
     for model in models:
         check_classes(model, name, reporter)
     with joined(ranks, models[0].predictor.device):
+        for model in models:
+            model.predictor.precision = from_first(model.predictor.precision)
         data = get_dataset(name).load(split, data_dir, reporter)
         evaluations = []
         for model in models:

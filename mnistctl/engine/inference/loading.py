@@ -51,7 +51,7 @@ def load_model(
 ) -> LoadedModel:
     """Find, verify and build what `argument` means: an ONNX file, or see `store.resolve.resolve`.
 
-    `device` and `precision` as typed, None: auto, and not worth a line for a few answers.
+    `device` and `precision` as typed, None: auto, but fp32 on a CPU, and no line about it.
     Raises UsageError, CheckpointError, DeviceError.
     """
     asked = device is not None or precision is not None
@@ -69,6 +69,7 @@ def load_models(
 ) -> list[LoadedModel]:
     """Several models on one device; everything is found before hardware is chosen.
 
+    `precision` None: auto, but fp32 on a CPU, where measuring would take longer than few answers.
     `announce`: say which hardware that is.
     """
     hardware_reporter = reporter if announce else NullReporter()
@@ -82,7 +83,7 @@ def load_models(
     if len(exported) == len(found):
         hardware_reporter.say("Device: cpu, precision fp32 (onnxruntime)")
         return exported
-    chosen, number_format = choose_hardware(device, precision, ranks.local_rank, hardware_reporter)
+    chosen, number_format = choose_hardware(device, precision, ranks, hardware_reporter)
     return [
         own if isinstance(own, LoadedModel) else _loaded(own, chosen, number_format, reporter)
         for own in found

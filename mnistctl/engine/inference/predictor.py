@@ -16,6 +16,8 @@ from mnistctl.recipes import Recipe
 
 BATCH_SIZE = {"cpu": 500}
 """Images at a time; a CPU is fastest while activations stay in its caches."""
+GPU_BATCH_SIZE = 2_000
+"""Enough to keep a GPU busy: 0.9 GB for `cnn-dropout` in fp32."""
 SHIFTS = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
 """Down and right, pixels; what leaves at one edge, black in MNIST's form, comes in at the other."""
 
@@ -74,7 +76,7 @@ class Predictor:
         self, answers: Callable[[Tensor], Tensor], pixels: Tensor, reporter: Reporter | None
     ) -> Tensor:
         reporter = reporter or NullReporter()
-        size = BATCH_SIZE.get(self.device.type, 10_000)
+        size = BATCH_SIZE.get(self.device.type, GPU_BATCH_SIZE)
         reporter.begin("evaluating", len(pixels), "images")
         parts = [torch.empty(0, len(self.classes))]
         try:

@@ -1,12 +1,14 @@
 """What the network is given in a training step: digits, and pictures of none."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mnistctl.data.augment import augment
+from mnistctl.data.augment import Draws, change, draw
 from mnistctl.data.images import DIGITS, LabelledImages
 from mnistctl.data.outliers import INK, broken_digits, drawn_outliers, fitted
 from mnistctl.data.sampling import Stream, derive_seed, epoch_order, shard_of
@@ -32,8 +34,22 @@ class Batch:
     position: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """What is random in a step, besides the order: of its digits, and of its pictures of none."""
+
+    digits: Draws | None
+    outliers: Tensor | None
+    """Which of them, int64."""
+    others: Draws | None
+
+
 class Feed:
-    """Makes batches, each a function of (seed, epoch, step) and the training images alone."""
+    """Makes batches, each a function of (seed, epoch, step) and the training images alone.
+
+    Off the CPU, what is random in an epoch is drawn and copied before its first step: no step
+    waits for the host or copies from it.
+    """
 
     def __init__(self, config: RunConfig, train: LabelledImages) -> None:
         self.config, self.images, self.labels = config, train.images, train.labels
@@ -41,6 +57,8 @@ class Feed:
         self.num_images = len(train.images)
         self.steps = -(-self.num_images // config.recipe.batch_size)
         self.outliers = self._draw_outliers() if config.recipe.rejects else None
+        self.ahead: tuple[int, list[_Drawn]] = (0, [])
+        """An epoch, and what is random in each of its steps, on the device."""
 
     def order(self, epoch: int) -> tuple[Tensor, ...]:
         """The batches of an epoch as indexes of training images."""
@@ -55,33 +73,88 @@ class Feed:
         total = len(indexes)
         first, end = shard_of(total, ranks.rank, ranks.world_size)
         own = indexes[first:end]
-        inputs = self._inputs(self.images[own], Stream.AUGMENTATION, epoch, step, first, total)
+        drawn = self._drawn(epoch, step, total)
+        inputs = self._inputs(self.images[own], drawn.digits, first)
         labels = self.labels[own]
-        if self.outliers is None:
+        if self.outliers is None or drawn.outliers is None:
             return Batch(inputs, labels, total, (first, total))
-        count = self.config.recipe.outliers_per_batch
-        chosen = torch.randint(
-            len(self.outliers), (count,), generator=self._generator(Stream.OUTLIERS, epoch, step)
-        )
+        count = len(drawn.outliers)
         start, stop = shard_of(count, ranks.rank, ranks.world_size)
-        pictures = self.outliers[chosen[start:stop].to(self.device)]
-        others = self._inputs(pictures, Stream.OUTLIER_AUGMENTATION, epoch, step, start, count)
+        pictures = self.outliers[drawn.outliers[start:stop]]
+        others = self._inputs(pictures, drawn.others, start)
         return Batch(torch.cat([inputs, others]), labels, total, (first + start, total + count))
 
-    def _inputs(
-        self, images: Tensor, stream: Stream, epoch: int, step: int, first: int, total: int
-    ) -> Tensor:
-        """What the network sees of `images`, the ones from `first` on of `total` in the step."""
+    def _inputs(self, images: Tensor, draws: Draws | None, first: int) -> Tensor:
+        """What the network sees of `images`, the ones from `first` on of those drawn for."""
+        seen = images.unsqueeze(1).float() if draws is None else change(images, draws, first)
+        return scale_pixels(seen, self.config.recipe)
+
+    def _drawn(self, epoch: int, step: int, total: int) -> _Drawn:
+        if self.device.type == "cpu":
+            return self._draw(epoch, step, total)
+        if self.ahead[0] != epoch:
+            self.ahead = epoch, self._draw_ahead(epoch)
+        return self.ahead[1][step]
+
+    def _draw(self, epoch: int, step: int, total: int) -> _Drawn:
+        """What is random in a step of `total` digits, on the CPU."""
+        digits = self._draws(Stream.AUGMENTATION, epoch, step, total)
+        count = self.config.recipe.outliers_per_batch
+        if self.outliers is None:
+            return _Drawn(digits, None, None)
+        generator = self._generator(Stream.OUTLIERS, epoch, step)
+        chosen = torch.randint(len(self.outliers), (count,), generator=generator)
+        others = self._draws(Stream.OUTLIER_AUGMENTATION, epoch, step, count)
+        return _Drawn(digits, chosen, others)
+
+    def _draws(self, stream: Stream, epoch: int, step: int, total: int) -> Draws | None:
         recipe = self.config.recipe
         if not recipe.augments(epoch - 1):
-            return scale_pixels(images.unsqueeze(1).float(), recipe)
-        generator = self._generator(stream, epoch, step)
-        seen = augment(images, recipe.augmentation, generator, first, total)
-        return scale_pixels(seen, recipe)
+            return None
+        return draw(recipe.augmentation, total, self._generator(stream, epoch, step))
 
-    def _generator(self, stream: Stream, epoch: int, step: int) -> torch.Generator:
+    def _draw_ahead(self, epoch: int) -> list[_Drawn]:
+        """What is random in each step of `epoch`, on the device, in one copy of each kind.
+
+        Corruptions are drawn there, by generators that have the same seeds.
+        """
+        size = self.config.recipe.batch_size
+        steps = [
+            self._draw(epoch, step, min(size, self.num_images - step * size))
+            for step in range(self.steps)
+        ]
+        return [
+            _Drawn(digits, chosen, others)
+            for digits, chosen, others in zip(
+                self._there(Stream.AUGMENTATION, epoch, [own.digits for own in steps]),
+                copied([own.outliers for own in steps], self.device),
+                self._there(Stream.OUTLIER_AUGMENTATION, epoch, [own.others for own in steps]),
+                strict=True,
+            )
+        ]
+
+    def _there(
+        self, stream: Stream, epoch: int, steps: Sequence[Draws | None]
+    ) -> Sequence[Draws | None]:
+        """An epoch's draws on the device."""
+        own = [draws for draws in steps if draws is not None]
+        if not own:
+            return steps
+        maps, bends, damaged = (
+            copied([getattr(draws, name) for draws in own], self.device)
+            for name in ("maps", "bends", "damaged")
+        )
+        return [
+            replace(draws, maps=maps[step], bends=bends[step], damaged=damaged[step], noise=noise)
+            for step, draws in enumerate(own)
+            for noise in [self._generator(stream, epoch, step, self.device)]
+        ]
+
+    def _generator(
+        self, stream: Stream, epoch: int, step: int, device: torch.device | str = "cpu"
+    ) -> torch.Generator:
         seed = derive_seed(self.config.seed, stream, epoch, step)
-        return torch.Generator().manual_seed(seed)
+        return torch.Generator(device).manual_seed(seed)
 
     def _draw_outliers(self) -> Tensor:
         """Drawn pictures, and ones made of training digits, uint8 (n, 28, 28).
@@ -98,3 +171,15 @@ class Feed:
             )
             self.images = torch.cat([redrawn.to(self.device), self.images[NUM_REDRAWN:]])
         return torch.from_numpy(made).to(self.device)
+
+
+def copied(parts: Sequence[Tensor | None], device: torch.device) -> Sequence[Any]:
+    """CPU tensors, all or none of them None, on `device`: in one copy, from pinned memory."""
+    own = [part for part in parts if part is not None]
+    if not own:
+        return parts
+    whole = torch.cat(own)
+    if device.type == "cuda":
+        whole = whole.pin_memory()
+    there = whole.to(device, non_blocking=device.type == "cuda")
+    return torch.split(there, [len(part) for part in own])

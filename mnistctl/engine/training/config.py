@@ -14,7 +14,7 @@ from mnistctl import __version__
 from mnistctl.data.images import Dataset
 from mnistctl.data.registry import DEFAULT_DATASET, get_dataset
 from mnistctl.device import choose_hardware
-from mnistctl.distributed import Ranks
+from mnistctl.distributed import Ranks, job, launch_words
 from mnistctl.engine.training.initial import find_init
 from mnistctl.errors import CheckpointError, UsageError, unknown
 from mnistctl.events import Reporter
@@ -87,7 +87,7 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
         raise UsageError("--ensemble trains on all images: leave out --validation")
     log_every = _positive("--log-every", request.log_every, DEFAULT_LOG_EVERY)
     checkpoint_every = _steps_between(request.checkpoint_every, 0)
-    hardware = choose_hardware(request.device, request.precision, ranks.local_rank, reporter)
+    hardware = choose_hardware(request.device, request.precision or "auto", ranks, reporter)
     return RunConfig(
         recipe=recipe,
         dataset=dataset.name,
@@ -107,6 +107,7 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
         versions=_versions(),
         ensemble=ensemble,
         init=init,
+        job=job(),
     )
 
 
@@ -181,7 +182,7 @@ def resumed_config(
     device, precision = choose_hardware(
         request.device or kept_device,
         precision,
-        ranks.local_rank,
+        ranks,
         reporter,
         "as requested" if request.device or request.precision else "as in the original run",
     )
@@ -208,7 +209,8 @@ def resumed_config(
 
 def resume_command(directory: Path, request: TrainRequest, ranks: Ranks) -> str:
     """The exact command that continues the run in `directory`."""
-    words = [*program_words(ranks.world_size), "train", "--resume", directory.name]
+    launch = launch_words() if ranks.world_size > 1 else None
+    words = [*(launch or program_words(ranks.world_size)), "train", "--resume", directory.name]
     defaults = TrainRequest()
     if directory.parent != defaults.store:
         words += ["--store", str(directory.parent)]

@@ -7,11 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from mnistctl.data.registry import get_dataset
-from mnistctl.distributed import Ranks, joined, wait_for_all
+from mnistctl.distributed import Ranks, from_first, joined, wait_for_all
 from mnistctl.engine.inference.loading import network_with
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.engine.training.config import (
@@ -61,17 +60,16 @@ def train_ensemble(
     Started by torchrun, each process trains every so manieth member, alone.
     Returns and raises what `train` does.
     """
-    alone = Ranks(local_rank=ranks.local_rank)
     if old is None:
-        config = new_config(request, alone, reporter)
+        config = new_config(request, ranks, reporter)
     else:
         config = extended_config(old, request, reporter)
         if _is_whole(old, config) and (finished := finished_result(old, config, reporter)):
             return finished
-        if ranks.world_size > 1 and request.device is None and config.device.startswith("cuda"):
-            request = replace(request, device="cuda")  # each process its own card
-        config = resumed_config(config, request, alone, reporter)
+        config = resumed_config(config, request, ranks, reporter)
     with joined(ranks, torch.device(config.device)):
+        # Each member is trained by one process, whatever their number.
+        config = replace(config, precision=from_first(config.precision), world_size=1)
         if ranks.is_first:  # one process fetches what is missing
             get_dataset(config.dataset).load("train", request.data_dir, reporter)
         directory = _shared_directory(request, config, old.directory if old else None, ranks)
@@ -104,15 +102,12 @@ def _shared_directory(
     request: TrainRequest, config: RunConfig, old: Path | None, ranks: Ranks
 ) -> Path:
     """The ensemble's directory, made by rank 0 for all."""
-    found = [old]
     if old is None and ranks.is_first:
-        directory = create_run(request.store, config, request.name)
-        (directory / MEMBERS_NAME).mkdir()
-        found = [directory]
-    if dist.is_initialized():
-        dist.broadcast_object_list(found, src=0)
-    assert found[0] is not None
-    return found[0]
+        old = create_run(request.store, config, request.name)
+        (old / MEMBERS_NAME).mkdir()
+    directory = from_first(old)
+    assert directory is not None
+    return directory
 
 
 def _train_members(
@@ -129,7 +124,7 @@ def _train_members(
         asked = TrainRequest(
             store=directory / MEMBERS_NAME,
             data_dir=request.data_dir,
-            device=request.device,
+            device=config.device,
             epochs=own.recipe.epochs,
             log_every=request.log_every,
             checkpoint_every=request.checkpoint_every,
@@ -137,8 +132,7 @@ def _train_members(
             name=name,
         )
         try:
-            old, alone = describe(run) if begun else None, Ranks(local_rank=ranks.local_rank)
-            train_one(asked, old, alone, reporter, own)
+            train_one(asked, describe(run) if begun else None, Ranks(), reporter, own)
         except (Interrupted, Terminated) as error:
             raise type(error)(f"member {number}: {error.message}") from error
 
@@ -220,6 +214,7 @@ def _assemble(
         parameters=config.ensemble * num_parameters(config.recipe.network, len(classes)),
         train_seconds=seconds,
         images_per_second=images / seconds,
+        tf32=torch.backends.cudnn.allow_tf32,
         test=Score(**scores.brief()),
         members=tuple(
             MemberScore(own.seed, result.test.accuracy)

@@ -1,19 +1,19 @@
 """The training loop: batches in, weights out; it reports, and saves through what it is given."""
 
 import math
+import os
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.sampling import Stream, derive_seed
-from mnistctl.device import synchronize
+from mnistctl.device import default_generator, synchronize
 from mnistctl.distributed import Ranks, any_rank, total_over_ranks
 from mnistctl.engine.inference.predictor import autocast
 from mnistctl.engine.inference.scores import Scores
@@ -93,7 +93,8 @@ class _Loop:
         )
         self.model = state.model
         if ranks.world_size > 1:
-            self.model = DistributedDataParallel(state.model)
+            self.model = DistributedDataParallel(state.model, broadcast_buffers=False)
+        self.parent = os.getppid()
         self.started = time.perf_counter()
         self.reported = state.images, state.seconds
 
@@ -132,7 +133,8 @@ class _Loop:
         epoch, world_size = state.epochs_done + 1, self.ranks.world_size
         batch = self.feed.batch(indexes, epoch, state.step, self.ranks)
         rate = self.rate(state.step)
-        torch.manual_seed(derive_seed(config.seed, Stream.STEP, epoch, state.step))
+        seed = derive_seed(config.seed, Stream.STEP, epoch, state.step)
+        default_generator(self.device).manual_seed(seed)
         if world_size > 1:
             set_shard(state.model, batch.position)
         with autocast(self.device, config.precision):
@@ -198,6 +200,10 @@ class _Loop:
             return stop.requested
         if self.state.step % STOP_CHECK_STEPS:
             return False
+        if os.getppid() != self.parent:
+            raise MnistctlError(
+                "torchrun has died: stopped", "continue from the last checkpoint with --resume"
+            )
         terminated = stop.requested and stop.signal == signal.SIGTERM
         requested = any_rank(stop.requested, self.device)
         if any_rank(terminated, self.device):

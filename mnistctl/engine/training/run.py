@@ -1,12 +1,16 @@
 """Training, from request to result: one network, or an ensemble of them."""
 
-from mnistctl.distributed import from_environment
+from dataclasses import replace
+from pathlib import Path
+
+from mnistctl.distributed import from_environment, is_restarted, job
 from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.ensemble import train_ensemble, was_ensemble
 from mnistctl.engine.training.single import train_one
 from mnistctl.events import NullReporter, Reporter
 from mnistctl.store.find import find_run
 from mnistctl.store.result import TrainResult
+from mnistctl.store.runs import RunInfo, list_runs
 
 
 def train(request: TrainRequest, reporter: Reporter) -> TrainResult | None:
@@ -14,6 +18,7 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult | None:
 
     Under torchrun every process calls this: together they train one network, or each trains
     members of an ensemble. Rank 0 alone reports, saves and has a result; the others return None.
+    Started again by torchrun, they go on with the run that they had begun.
     Raises UsageError, DataError, DeviceError, CheckpointError; Interrupted or Terminated when a
     signal stopped the run, after it was saved.
     """
@@ -21,6 +26,15 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult | None:
     if not ranks.is_first:
         reporter = NullReporter()
     old = find_run(request.resume, request.store) if request.resume is not None else None
+    if old is None and is_restarted() and (old := _begun_before(request.store)):
+        request = replace(request, resume=old.name, init=None)
     if request.ensemble not in (None, 1) if old is None else was_ensemble(old):
         return train_ensemble(request, old, ranks, reporter)
     return train_one(request, old, ranks, reporter)
+
+
+def _begun_before(store: Path) -> RunInfo | None:
+    """The run that this job of torchrun has begun in `store` before it was restarted."""
+    own = job()
+    runs = [run for run in list_runs(store) if run.config and own and run.config.job == own]
+    return runs[-1] if runs else None

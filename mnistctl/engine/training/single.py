@@ -2,14 +2,15 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import get_dataset
 from mnistctl.data.sampling import split_validation
-from mnistctl.distributed import Ranks, joined, share_weights, wait_for_all
+from mnistctl.device import is_out_of_memory
+from mnistctl.distributed import Ranks, from_first, joined, share_weights, wait_for_all
 from mnistctl.engine.inference.scores import Scores
 from mnistctl.engine.training.checkpointing import Saver, restore_newest, saver_for
 from mnistctl.engine.training.config import (
@@ -23,7 +24,7 @@ from mnistctl.engine.training.initial import begin
 from mnistctl.engine.training.loop import FitData, Hooks, fit
 from mnistctl.engine.training.signals import StopRequest, stop_on_signals
 from mnistctl.engine.training.state import new_state, result_predictor
-from mnistctl.errors import CheckpointError
+from mnistctl.errors import CheckpointError, MnistctlError
 from mnistctl.events import Reporter
 from mnistctl.models.registry import num_parameters
 from mnistctl.store.checkpoint import Checkpoint
@@ -72,11 +73,16 @@ def train_one(
         if finished := finished_result(run, config, reporter):
             return finished
         config = resumed_config(config, request, ranks, reporter)
-    job = _Job(request, config, torch.device(config.device), ranks, reporter)
-    debounce = 1.0 if ranks.world_size > 1 else 0.0
-    with joined(ranks, job.device):
+    device, debounce = torch.device(config.device), 1.0 if ranks.world_size > 1 else 0.0
+    with joined(ranks, device):
+        config = replace(config, precision=from_first(config.precision))
+        job = _Job(request, config, device, ranks, reporter)
         data, test = _load_data(job)
-        with stop_on_signals(debounce) as stop, _opened(job, run) as saver:
+        with (
+            stop_on_signals(debounce) as stop,
+            _opened(job, run) as saver,
+            _explained_lack_of_memory(job, saver),
+        ):
             _fit(job, saver, data, stop)
             return _test(job, saver, test)
 
@@ -153,6 +159,25 @@ def check_unchanged(run: RunInfo) -> None:
         )
 
 
+@contextlib.contextmanager
+def _explained_lack_of_memory(job: _Job, saver: Saver) -> Iterator[None]:
+    """The step that failed has changed batch statistics: what is saved is the last checkpoint."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        size = job.config.recipe.batch_size
+        hint = "the run is saved up to its last checkpoint"
+        if saver.directory:
+            hint += f": {resume_command(saver.directory, job.request, job.ranks)}"
+        raise MnistctlError(
+            f"{job.device} is out of memory with {size} images a step; for a new run, try"
+            f" --batch-size {max(1, size // 2)}",
+            hint,
+        ) from error
+
+
 def _fit(job: _Job, saver: Saver, data: FitData, stop: StopRequest) -> None:
     state = saver.state
     hooks = Hooks(job.reporter, saver.record, saver.save, stop)
@@ -210,6 +235,7 @@ def _result(config: RunConfig, saver: Saver, scores: Scores, best: Checkpoint | 
         parameters=num_parameters(config.recipe.network, len(config.classes)),
         train_seconds=state.seconds,
         images_per_second=state.images / state.seconds,
+        tf32=torch.backends.cudnn.allow_tf32,
         test=Score(**scores.brief()),
         validation=validation,
     )

@@ -1,19 +1,28 @@
-"""Two processes under torchrun compute what one does; a dead one ends the job."""
+"""Processes under torchrun compute what one does; a dead one ends the job, which goes on later."""
 
 import json
 import os
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mnistctl.store import checkpoint
 from mnistctl.store.metrics import read_metrics
 
+LONG = ["train", "--recipe", "mlp", "--epochs", "5000", "--device", "cpu", "--log-every", "1000"]
+LONG += ["--checkpoint-every", "7"]
+NEEDS_PROC = pytest.mark.skipif(
+    not Path("/proc/self/environ").exists(), reason="looks processes up in /proc"
+)
 PROGRAM = str(Path(__file__).parents[2] / "program.py")
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", PROGRAM]
 
@@ -90,51 +99,109 @@ def test_rank_0_alone_prints() -> None:
     assert done.stderr.count("Epoch 1/1") == 1
 
 
+def start(*words: str) -> "subprocess.Popen[str]":
+    """torchrun with `words` behind it."""
+    return subprocess.Popen(
+        [sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    """Return when `happened`, at most a minute later."""
+    end = time.monotonic() + 60
+    while not happened() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert happened()
+
+
 def start_long_job(name: str) -> "subprocess.Popen[str]":
     """Two processes on more epochs than the test has time for, past their first checkpoint."""
-    words = ["train", "--recipe", "mlp", "--name", name, "--epochs", "5000", "--device", "cpu"]
-    job = subprocess.Popen(
-        [sys.executable, *TORCHRUN, *words, "--checkpoint-every", "7", "--log-every", "1000"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    last = Path("runs", name, "last.pt")
-    end = time.monotonic() + 60
-    while not last.exists() and time.monotonic() < end:
-        time.sleep(0.1)
-    assert last.exists()
+    job = start(*TORCHRUN, *LONG, "--name", name)
+    wait_for(Path("runs", name, "last.pt").exists)
     return job
 
 
-def rank_process(job: "subprocess.Popen[str]", rank: int) -> int:
-    """Process id of one rank of a job (Linux: its environment says which it is)."""
+def rank_process(rank: int, *jobs: "subprocess.Popen[str]") -> int:
+    """Process id of one rank of a job, whose torchruns are given (Linux: its environment says)."""
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             variables = (entry / "environ").read_bytes().split(b"\0")
         except (OSError, ValueError):
             continue
-        if parent == job.pid and f"RANK={rank}".encode() in variables:
+        if parent in [job.pid for job in jobs] and f"RANK={rank}".encode() in variables:
             return int(entry.name)
     raise AssertionError(f"no rank {rank}")
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks processes up in /proc")
+@NEEDS_PROC
 @pytest.mark.parametrize(("rank", "number"), [(1, signal.SIGKILL), (0, signal.SIGINT)])
 def test_one_rank_ends_the_job_and_the_run_resumes(rank: int, number: int) -> None:
     """A killed rank ends the others; one Ctrl-C stops all at the same step, saved."""
     job = start_long_job("stopped")
-    os.kill(rank_process(job, rank), number)
+    os.kill(rank_process(rank, job), number)
     _, errors = job.communicate(timeout=90)
     assert job.returncode != 0
     if number == signal.SIGINT:
         assert "Checkpoint saved." in errors
-        command = "torchrun --standalone --nproc-per-node=2 -m mnistctl train --resume stopped"
-        assert f"Resume with: {command}\n" in errors
+        launcher = shlex.join(["torchrun", *TORCHRUN[2:]])
+        assert f"Resume with: {launcher} train --resume stopped\n" in errors
     loaded = checkpoint.load(Path("runs/stopped/last.pt")).training
     assert loaded
     assert loaded["epochs_done"] + loaded["step"] > 0
     resumed = ["train", "--resume", "stopped", "--epochs", str(loaded["epochs_done"] + 1)]
     done = run([PROGRAM, *resumed], code=2)  # fewer epochs than planned: refused by name
     assert "--epochs is the total" in done.stderr
+
+
+def steps_saved(name: str) -> int:
+    """In all, in the newest checkpoint of a run of 32 steps an epoch; 0 without one."""
+    last = Path("runs", name, "last.pt")
+    training = checkpoint.load(last).training if last.exists() else None
+    return 32 * training["epochs_done"] + training["step"] if training else 0
+
+
+@pytest.mark.slow
+@NEEDS_PROC
+def test_a_job_that_torchrun_restarts_goes_on() -> None:
+    """To the bits of one that was never stopped."""
+    words = ["train", "--recipe", "mlp", "--epochs", "80", "--device", "cpu"]
+    words += ["--precision", "fp32", "--checkpoint-every", "7", "--log-every", "1000"]
+    job = start(*TORCHRUN[:-1], "--max-restarts", "1", PROGRAM, *words)
+    wait_for(lambda: steps_saved("mlp-1") > 0)
+    os.kill(rank_process(1, job), signal.SIGKILL)
+    _, errors = job.communicate(timeout=300)
+    assert job.returncode == 0, errors
+    assert "Resuming run mlp-1 from epoch" in errors
+    assert [path.name for path in Path("runs").iterdir()] == ["mlp-1"]
+    run([*TORCHRUN, *words, "--name", "whole"])
+    weights, whole = (
+        checkpoint.load(Path("runs", name, "last.pt")).weights for name in ("mlp-1", "whole")
+    )
+    assert all(torch.equal(weights[name], whole[name]) for name in whole)
+
+
+@pytest.mark.slow
+@NEEDS_PROC
+def test_two_machines_where_one_dies() -> None:
+    """Two agents of torchrun on this one: both end with an error, and both resume."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    launcher = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-id", "a", "--rdzv-backend"]
+    launcher += ["c10d", "--rdzv-endpoint", place, PROGRAM]
+    agents = [start(*TORCHRUN[:2], *launcher, *LONG, "--name", "two") for _ in range(2)]
+    wait_for(lambda: steps_saved("two") > 0)
+    agents[1].kill()
+    said = [agent.communicate(timeout=90)[1] for agent in agents]
+    assert agents[0].returncode == 1
+    assert "torchrun has died: stopped\n" in said[1]
+    assert "another process of this job has died: stopped\n" in said[0]
+    before = steps_saved("two")
+    again = [start(*TORCHRUN[:2], *launcher, "train", "--resume", "two") for _ in range(2)]
+    wait_for(lambda: steps_saved("two") > before)
+    os.kill(rank_process(0, *again), signal.SIGINT)
+    told = "".join(agent.communicate(timeout=90)[1] for agent in again)
+    assert "Checkpoint saved." in told
+    words = shlex.join(["torchrun", *launcher, "train", "--resume", "two"])
+    assert f"Resume with: {words}\n" in told

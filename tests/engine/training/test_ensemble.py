@@ -240,16 +240,17 @@ def test_on_several_cards_each_process_resumes_on_its_own(
     ) -> None:
         asked.append((request.device, config.device))
 
-    monkeypatch.setattr(device_module, "available_devices", lambda: ["cpu", "cuda:0", "cuda:1"])
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **options: True)
+    monkeypatch.setattr(device_module, "known_devices", lambda: ["cpu", "cuda:0", "cuda:1"])
+    monkeypatch.setattr(device_module, "_why_unsuited", lambda name: None)
+    monkeypatch.setattr(device_module, "_why_failing", lambda name: None)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
-    ranks = Ranks(rank=1, world_size=2, local_rank=1)
+    ranks = Ranks(rank=1, world_size=2, local_rank=1, local_world_size=2)
     monkeypatch.setattr(run_module, "from_environment", lambda: ranks)
     monkeypatch.setattr(ensemble_module, "joined", lambda *own: contextlib.nullcontext())
     monkeypatch.setattr(ensemble_module, "train_one", remember)
     again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="e")
     assert train(again, NullReporter()) is None
-    assert asked == [("cuda", "cuda:1")]
+    assert asked == [("cuda:1", "cuda:1")]
     written = json.loads((directory / "config.json").read_text())
     assert written["device"] == "cuda:0"  # rank 0 alone writes in the ensemble's directory
 

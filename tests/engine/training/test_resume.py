@@ -1,17 +1,24 @@
-"""Between reading a run and locking it, another process may have gone on with it."""
+"""Runs that go on: changed by others meanwhile, short of memory, restarted by torchrun."""
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
 from mnistctl.data.registry import DATASETS
+from mnistctl.distributed import Ranks
+from mnistctl.engine.training import loop, single
+from mnistctl.engine.training.config import TrainRequest, resume_command
+from mnistctl.engine.training.run import train as train_run
+from mnistctl.events import NullReporter
 from mnistctl.store import checkpoint, runs
 
 pytestmark = pytest.mark.usefixtures("small_datasets")
@@ -84,11 +91,100 @@ def test_after_a_damaged_checkpoint_the_one_before_the_last_is_kept_again() -> N
         assert training["epochs_done"] == epochs
 
 
-def test_the_printed_command_is_one_for_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    import shlex
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 3.53 GB)"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 900 bytes"),
+    ],
+)
+def test_out_of_memory_names_a_batch_size_and_the_run_goes_on(
+    error: RuntimeError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the step that failed half done, batch statistics included."""
+    words = ("--recipe", "fast", "--batch-size", "301", "--device", "cpu", "--epochs", "2")
+    assert train(*words, "--name", "whole").exit_code == 0
+    backward, calls = loop.batch_loss, []
 
-    from mnistctl.distributed import Ranks
-    from mnistctl.engine.training.config import TrainRequest, resume_command
+    def failing(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 11:  # the fourth step of the second epoch
+            raise error
+        return backward(*arguments)
+
+    monkeypatch.setattr(loop, "batch_loss", failing)
+    result = train(*words, "--name", "x", "--checkpoint-every", "2")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-2:] == [
+        "error: cpu is out of memory with 301 images a step; for a new run, try --batch-size 150",
+        "  the run is saved up to its last checkpoint: mnistctl train --resume x",
+    ]
+    saved = checkpoint.load(Path("runs/x/last.pt")).training
+    assert saved
+    assert (saved["epochs_done"], saved["step"]) == (1, 3)
+    assert train("--resume", "x").exit_code == 0
+    weights = [checkpoint.load(Path("runs", name, "last.pt")).weights for name in ("whole", "x")]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_other_failures_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*arguments: Any) -> Any:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(loop, "batch_loss", failing)
+    result = train(*NEW)
+    assert str(result.exception) == "shapes differ"
+
+
+def test_the_environment_does_not_change_a_runs_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MNISTCTL_PRECISION", "bf16")
+    assert train(*NEW).exit_code == 0
+    monkeypatch.setenv("MNISTCTL_PRECISION", "fp32")
+    for words, precision in (((), "bf16"), (("--precision", "fp32"), "fp32")):
+        again = train("--resume", "x", "--epochs", "2" if precision == "bf16" else "3", *words)
+        assert again.exit_code == 0, again.stderr
+        assert json.loads(Path("runs/x/config.json").read_text())["precision"] == precision
+
+
+def test_processes_compute_in_what_the_first_has_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reached(Exception):
+        pass
+
+    def load_data(job: Any) -> None:
+        raise Reached(job.config.precision)
+
+    monkeypatch.setattr(single, "joined", lambda *own: contextlib.nullcontext())
+    monkeypatch.setattr(single, "from_first", lambda own: {"fp32": "bf16"}[own])
+    monkeypatch.setattr(single, "_load_data", load_data)
+    with pytest.raises(Reached, match="bf16"):
+        single.train_one(TrainRequest(device="cpu"), None, Ranks(1, 2, 1, 2), NullReporter())
+
+
+def test_a_restarted_job_goes_on_with_its_own_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not with another's, and not before it is restarted."""
+    request = TrainRequest(recipe="mlp", epochs=1, device="cpu", precision="fp32")
+
+    def name_of_run() -> str:
+        done = train_run(request, NullReporter())
+        assert done
+        return done.directory.name
+
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "1")
+    assert [name_of_run(), name_of_run()] == ["mlp-1", "mlp-2"]
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert name_of_run() == "mlp-2"
+    monkeypatch.setattr(os, "getppid", lambda: 1)  # another torchrun on this machine
+    assert name_of_run() == "mlp-3"
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "2")  # several machines without an id
+    assert [name_of_run(), name_of_run()] == ["mlp-4", "mlp-5"]
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "night")
+    assert [name_of_run(), name_of_run()] == ["mlp-6", "mlp-6"]
+
+
+def test_the_printed_command_is_one_for_the_shell() -> None:
+    import shlex
 
     store, data = Path("my runs; $(rm x)"), Path("my 'data'")
     command = resume_command(store / "x", TrainRequest(store=store, data_dir=data), Ranks())
