@@ -24,12 +24,20 @@ COARSE_SIDE = 160
 MIN_CONTRAST = 6.0
 LOCAL_HANDICAP = 0.97
 # No stroke is wider, as a share of the picture's longer side.
-STROKE = 0.12
+STROKE = 0.15
 # Grey levels of a lens's haze and the file format, by which dark paper isn't brightened.
 DARKEST, MAX_GAIN = 10, 3
 LEVELS = 24
 # Share of the picture up to which ink may cover it without being suspicious.
-MUCH_INK = 0.2
+MUCH_INK = 0.3
+# Score from which an evenly lit picture needs no other reading.
+CONVINCING = 0.6
+# Pixels that differ from the paper, per pixel of ink, in an evenly lit picture: blurred edges.
+PLAIN = 2.5
+# Light ink in a shadow: how far around a pixel ink is alike, and the share of light that is left.
+SHADOWED, SHADE = 0.2, 0.4
+# Amount from which ink may be meant: faint strokes, shadows, stains.
+FAINT_INK = 0.35
 # Share of the ink's contrast below which a coarse pixel holds no ink.
 LINGERS = 0.2
 EVERYWHERE = ((True, True), (True, True))
@@ -71,9 +79,22 @@ def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto", longest: int = W
     sign, paper, level = _best_reading(coarse, signs, noise, _rim(sheet))
     amount = np.zeros_like(grey)
     if level:
-        amount = _stands_out(grey, _resize_to(paper, grey.shape), sign) / np.float32(level)
-        amount[~_near_ink(_stands_out(coarse, paper, sign) > LINGERS * level, inside)] = 0
+        rough = _stands_out(coarse, paper, sign)
+        levels = _resize_to(_levels(rough, sign, level), grey.shape)
+        amount = _stands_out(grey, _resize_to(paper, grey.shape), sign) / levels
+        amount[~_near_ink(rough > LINGERS * level, inside)] = 0
     return Ink(amount, _rim(inside), scale, sign < 0, level, noise)
+
+
+def _levels(amount: Grey, sign: int, level: float) -> Grey:
+    """Contrast of ink at each pixel: where light ink lies in a shadow, that of the ink around."""
+    from scipy import ndimage
+
+    if sign < 0:
+        return np.full_like(amount, level)
+    around = ndimage.maximum_filter(amount, round(SHADOWED * max(amount.shape)))
+    levels: Grey = np.clip(around, SHADE * level, level).astype(np.float32)
+    return levels
 
 
 def _best_reading(
@@ -81,7 +102,7 @@ def _best_reading(
 ) -> tuple[int, Grey, float]:
     """Sign, paper and level of the reading whose ink is most like strokes; level 0 if none is."""
     best, found = -1.0, (signs[0], coarse, 0.0)
-    for way in (_flat,) if _is_two_level(coarse) else (_flat, _local, _filled):
+    for way in (_flat, _local, _filled):
         for sign in signs:
             paper = way(coarse, sign)
             amount = _stands_out(coarse, paper, sign)
@@ -90,14 +111,25 @@ def _best_reading(
                 continue
             amount /= np.float32(level)
             # Ink is the smaller part, and darker than what else may look like strokes.
-            rare = min(MUCH_INK / max(float((amount > 0.5).mean()), 1e-9), 1.0)
-            score = stroke_score(amount, rim) * rare * min(level, 128.0) ** 0.2
+            rare = min(MUCH_INK / max(float((amount > FAINT_INK).mean()), 1e-9), 1.0)
+            score = stroke_score(amount, rim) * rare * min(level / 128, 1.0) ** 0.2
             if way is not _flat:
                 # Following the light may also swallow ink at the border: only for clear gain.
                 score *= LOCAL_HANDICAP
             if score > best:
                 best, found = score, (sign, paper, level)
+        if way is _flat:
+            sign, paper, level = found
+            amount = (coarse - paper) * np.float32(sign / max(level, 1))
+            likely = best > CONVINCING or not (amount > FAINT_INK)[rim].any()
+            if likely and _is_plain(amount):
+                break
     return found
+
+
+def _is_plain(amount: Grey) -> bool:
+    """Whether a picture is ink on even paper: beside ink, little differs from the paper."""
+    return int((np.abs(amount) > 0.15).sum()) < PLAIN * int((amount > 0.6).sum())
 
 
 def _near_ink(coarse: Mask, inside: Mask) -> Mask:
@@ -111,11 +143,11 @@ def _near_ink(coarse: Mask, inside: Mask) -> Mask:
 
 def _stands_out(grey: Grey, paper: Grey, sign: int) -> Grey:
     """Grey levels from the paper's; for dark ink, as if the light were the same everywhere."""
-    difference = np.maximum((grey - paper) * np.float32(sign), 0)
+    difference: Grey = np.maximum((grey - paper) * np.float32(sign), 0)
     if sign > 0:
         return difference
-    lit = (np.median(paper) + DARKEST) / (paper + DARKEST)
-    return difference * np.minimum(lit, MAX_GAIN)
+    lit: Grey = (np.median(paper) + DARKEST) / (paper + DARKEST)
+    return difference * np.minimum(lit, np.float32(MAX_GAIN))
 
 
 def _flat(grey: Grey, sign: int) -> Grey:
@@ -167,18 +199,6 @@ def _rim(inside: Mask) -> Mask:
     return edge
 
 
-def _is_two_level(coarse: Grey) -> bool:
-    """Whether a picture is flat shapes on a flat ground: then nothing is due to the light."""
-    if coarse.min() == coarse.max():
-        return True
-    light = coarse > _otsu(coarse)
-    if not light.any():
-        return True
-    ring = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
-    within = coarse[light].var() * light.mean() + coarse[~light].var() * (1 - light.mean())
-    return bool(not 0.02 < ring.mean() < 0.98 and within < 0.03 * coarse.var())
-
-
 def _sheet(coarse: Grey) -> Mask:
     """Where the sheet of paper lies, if its surroundings (a table, a drawn frame) are in view.
 
@@ -186,6 +206,7 @@ def _sheet(coarse: Grey) -> Mask:
     bare. Without one, it is all of the picture.
     """
     from scipy import ndimage
+
     whole = np.ones_like(coarse, dtype=bool)
     if coarse.min() == coarse.max():
         return whole

@@ -11,7 +11,7 @@ from mnistctl.imaging.ink import Ink, Mask, connected, depths
 # fades along a stroke, paper doesn't darken next to one.
 LOW, HIGH = 0.35, 0.55
 # Share of the strongest mark's inkiness below which another is a shadow, a fold or a stain.
-PALE = 0.65
+PALE = 0.7
 # More than the marks of any line of digits: beyond is texture.
 MAX_MARKS = 64
 
@@ -60,7 +60,7 @@ class Page:
     labels: NDArray[np.int32]
     marks: tuple[Mark, ...]
     stray: float
-    """Share of the ink, lines, frames and shadows aside, that is in no mark: specks, grain, texture."""
+    """Share of the ink, lines, frames and shadows aside, that is in no mark: specks or texture."""
 
 
 def find_marks(ink: Ink) -> Page:
@@ -73,9 +73,9 @@ def find_marks(ink: Ink) -> Page:
     large = [m for m in marks if m.area >= 0.02 * largest and m.size >= 0.06 * size]
     kept = [_measured(mark, labels, ink) for mark in large]
     kept.sort(key=lambda mark: -mark.strength)
-    pale = [mark for mark in kept if mark.inkiness < PALE * kept[0].inkiness]
-    kept = [mark for mark in kept if mark not in pale]
-    total = sum(mark.area for mark in marks) - sum(mark.area for mark in pale)
+    strange = [mark for mark in kept if _is_strange(mark, kept[0])]
+    kept = [mark for mark in kept if mark not in strange]
+    total = sum(mark.area for mark in marks) - sum(mark.area for mark in strange)
     marked = tuple(kept[:MAX_MARKS])
     return Page(labels, marked, 1 - sum(mark.area for mark in marked) / max(total, 1))
 
@@ -129,6 +129,12 @@ def _without_frame(marks: list[Mark], shape: tuple[int, ...]) -> list[Mark]:
     if any(mark.size >= 0.08 * max(shape) for mark in inner):
         return inner
     return marks
+
+
+def _is_strange(mark: Mark, strongest: Mark) -> bool:
+    """Whether a mark is of no pen: pale as a shadow, or thick and from outside, as a finger."""
+    pale = mark.inkiness < PALE * strongest.inkiness
+    return pale or (mark.contact > 0 and mark.stroke > 2 * strongest.stroke)
 
 
 def _is_frame(mark: Mark, shape: tuple[int, ...]) -> bool:

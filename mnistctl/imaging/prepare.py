@@ -105,6 +105,14 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[Prepared]:
     return [_prepared(picture, ink, piece, _shape_doubt(piece), ()) for piece in digit_pieces(page)]
 
 
+def prepare_digits(
+    picture: Picture, invert: Invert, multi: bool, how: Literal["ink", "resize"] = "ink"
+) -> list[Prepared]:
+    """The digit of a picture, or with `multi` all of them, at least one, as networks see them."""
+    found = find_digits(picture, invert) if multi else []
+    return found or [prepared_as(how, picture, invert)]
+
+
 def _analyse(picture: Picture, invert: Invert) -> tuple[Ink, Page]:
     ink = ink_map(picture.pixels, invert)
     return ink, find_marks(ink)

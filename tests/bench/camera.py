@@ -62,7 +62,9 @@ def coloured_paper(photo: Photo, rng: Rng) -> Photo:
 
 def red_ink(photo: Photo, rng: Rng) -> Photo:
     """A red pen on white paper."""
-    return _written(photo, (240, 238, 232), _pick(((215, 40, 45), (230, 80, 90), (190, 30, 60)), rng))
+    return _written(
+        photo, (240, 238, 232), _pick(((215, 40, 45), (230, 80, 90), (190, 30, 60)), rng)
+    )
 
 
 def pencil(photo: Photo, rng: Rng) -> Photo:
@@ -193,9 +195,7 @@ def rotation(photo: Photo, rng: Rng) -> Photo:
     """Turned by up to 10 degrees, the corners filled with black or white."""
     angle = float(rng.uniform(4, 10) * rng.choice((-1, 1)))
     fill = _pick(((0, 0, 0), (255, 255, 255)), rng)
-    turned = _image(photo).rotate(
-        angle, Image.Resampling.BICUBIC, expand=True, fillcolor=fill
-    )
+    turned = _image(photo).rotate(angle, Image.Resampling.BICUBIC, expand=True, fillcolor=fill)
     return _photo(turned)
 
 
@@ -261,11 +261,14 @@ def _pick(colours: Sequence[tuple[int, int, int]], rng: Rng) -> tuple[int, int, 
 def _bareness(photo: Photo) -> Light:
     """1 for bare paper, 0 for ink, whichever of them is light, wherever the light comes from."""
     grey = photo @ np.array([0.299, 0.587, 0.114], np.float32)
-    tiny = np.asarray(Image.fromarray(grey).resize((40, 40), Image.Resampling.BILINEAR))
-    local = Image.fromarray(ndimage.median_filter(tiny, 17, mode="mirror"))
-    paper = np.asarray(local.resize(grey.shape[::-1], Image.Resampling.BILINEAR))
+    border = np.concatenate([grey[:4].ravel(), grey[-4:].ravel(), grey[:, :4].ravel()])
+    paper = np.full_like(grey, np.median(border))
+    if border.std() > 0.05:
+        tiny = np.asarray(Image.fromarray(grey).resize((40, 40), Image.Resampling.BILINEAR))
+        local = Image.fromarray(ndimage.median_filter(tiny, 17, mode="mirror"))
+        paper = np.asarray(local.resize(grey.shape[::-1], Image.Resampling.BILINEAR))
     darker, lighter = np.maximum(paper - grey, 0), np.maximum(grey - paper, 0)
-    inky = [max(float(np.quantile(own, 0.99)), 0.05) for own in (darker, lighter)]
+    inky = [max(float(np.quantile(own, 0.998)), 0.05) for own in (darker, lighter)]
     ink = darker / inky[0] if inky[0] > inky[1] else lighter / inky[1]
     return np.asarray(1 - np.clip(ink, 0, 1), np.float32)
 
@@ -351,7 +354,9 @@ def measure(checkpoint: str | None, digits: Path, store: Path) -> None:
     entries = read_index(digits)
     unseen = unseen_writers([path for path, _, _ in entries])
     photos = [base_photo(path) for path, _, _ in entries]
-    right = {"as they are": [read_right(model, path.read_bytes(), label) for path, label, _ in entries]}
+    right = {
+        "as they are": [read_right(model, path.read_bytes(), label) for path, label, _ in entries]
+    }
     for kind in KINDS:
         right[kind.__name__.replace("_", " ")] = [
             read_right(model, harder(photo, kind, number), label)
