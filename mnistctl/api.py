@@ -13,7 +13,7 @@ from PIL import Image
 from mnistctl.data.registry import DEFAULT_DATASET, check_split, get_dataset
 from mnistctl.engine.inference.evaluate import check_classes
 from mnistctl.engine.inference.loading import LoadedModel, load_model
-from mnistctl.engine.inference.predict import Prediction, predict_prepared, prepare_digits
+from mnistctl.engine.inference.predict import Prediction, predict_prepared
 from mnistctl.engine.inference.scores import Scores
 from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.run import train as train_run
@@ -21,6 +21,7 @@ from mnistctl.errors import MnistctlError
 from mnistctl.events import NullReporter, Reporter
 from mnistctl.imaging.files import Picture, picture_of, read_image
 from mnistctl.imaging.ink import Invert
+from mnistctl.imaging.prepare import prepare_digits
 from mnistctl.recipes import as_typed
 from mnistctl.store.result import TrainResult
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mnistctl import __version__
 from mnistctl.data.images import SPLITS, Dataset, LabelledImages, Preparation
-from mnistctl.errors import DataError, UsageError, unknown
+from mnistctl.errors import DataError, ImageError, UsageError, unknown
 from mnistctl.events import Reporter
 from mnistctl.files import open_regular, read_regular, reason, write_atomic
 
@@ -211,11 +211,13 @@ def _load(
     new = {own.digest: own.path for own in contents.pictures[split] if own.digest not in prepared}
     if new:
         answers = prepare_all(list(new.values()), prepare, reporter)
-        for (digest, path), (pixels, error) in zip(new.items(), answers, strict=True):
-            if error:
-                failures[path] = error
+        for (digest, path), found in zip(new.items(), answers, strict=True):
+            if isinstance(found, ImageError):
+                failures[path] = found.message
+            elif prepare == "ink" and not found[0].pixels.any():
+                failures[path] = f"{path}: no ink found"
             else:
-                prepared[digest] = bytes.fromhex(pixels)
+                prepared[digest] = found[0].pixels.tobytes()
         _write_cache(cache, contents, prepared, reporter)
     if failures:
         named = _listed(list(failures.values()))

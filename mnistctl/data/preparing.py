@@ -1,82 +1,125 @@
-"""Pictures prepared in parallel, in processes of their own that get paths and answer with pixels.
+"""Pictures prepared in parallel, in processes of their own that get paths and answer in order.
 
 `multiprocessing` would run the main module of whoever calls this once more, or fork a process
 that has threads; a worker that is started as a program does neither.
 """
 
-import json
 import os
+import pickle
 import subprocess
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import mnistctl
 from mnistctl.data.images import Preparation
 from mnistctl.errors import ImageError
 from mnistctl.events import Reporter
+from mnistctl.imaging.files import STDIN, read_argument
+from mnistctl.imaging.ink import Invert
+from mnistctl.imaging.prepare import Ask, Prepared, prepare_digits
 
-ROUNDS = 4
-"""Times that a worker is started, so that a bar moves."""
-MIN_EACH = 50
-"""Pictures that are worth starting one for."""
+MIN_EACH = 16
+"""Pictures that are worth starting a process for."""
+HEAD = 4
+"""Pictures that are prepared here, while the others start."""
 
-Answer = tuple[str, str]
-"""784 pixels in hexadecimal, and why there are none."""
+Found = list[Prepared] | ImageError
+"""The digits of a picture, or why it can't be read."""
 
 
-def prepare_all(paths: Sequence[str], how: Preparation, reporter: Reporter) -> list[Answer]:
-    """The pictures in `paths` as networks see them, in their order."""
-    workers = os.cpu_count() or 1
-    size = max(-(-len(paths) // (ROUNDS * workers)), MIN_EACH)
-    chunks = [paths[first : first + size] for first in range(0, len(paths), size)]
-    answers: dict[int, list[Answer]] = {}
-    pool = ThreadPoolExecutor(workers)
+@dataclass(frozen=True)
+class Question:
+    """How pictures are to be prepared."""
+
+    how: Preparation
+    invert: Invert = "auto"
+
+    def answer(self, path: str, ask: Ask | None = None) -> Found:
+        """What a picture holds; with `ask` all of its digits."""
+        try:
+            return prepare_digits(read_argument(path), self.invert, ask, self.how)
+        except ImageError as error:
+            return error
+
+
+def prepare_all(paths: Sequence[str], how: Preparation, reporter: Reporter) -> list[Found]:
+    """The pictures in `paths` as networks see them, in their order; a bar shows how many."""
+    answers: list[Found] = []
     reporter.begin("preparing pictures", len(paths), "images")
     try:
-        run = _in_worker if len(chunks) > 1 else prepare_here
-        waiting = {pool.submit(run, chunk, how): k for k, chunk in enumerate(chunks)}
-        for future in as_completed(waiting):
-            answers[waiting[future]] = future.result()
-            reporter.advance(sum(map(len, answers.values())))
+        for found in prepare_each(paths, Question(how)):
+            answers.append(found)
+            reporter.advance(len(answers))
     finally:
-        pool.shutdown(cancel_futures=True)
         reporter.end()
-    return [answer for k in range(len(chunks)) for answer in answers[k]]
-
-
-def prepare_here(paths: Sequence[str], how: Preparation) -> list[Answer]:
-    """The same, in this process."""
-    from mnistctl.imaging.files import read_image
-    from mnistctl.imaging.prepare import prepared_as
-
-    answers = []
-    for path in paths:
-        try:
-            pixels = prepared_as(how, read_image(Path(path))).pixels
-        except ImageError as error:
-            answers.append(("", error.message))
-            continue
-        blank = how == "ink" and not pixels.any()
-        answers.append(("", f"{path}: no ink found") if blank else (pixels.tobytes().hex(), ""))
     return answers
 
 
-def _in_worker(paths: Sequence[str], how: Preparation) -> list[Answer]:
+def prepare_each(
+    paths: Sequence[str], question: Question, ask: Ask | None = None
+) -> Generator[Found, None, None]:
+    """What each picture holds, in their order, each as soon as it and those before are known.
+
+    Many pictures are shared out among processes, unless a network is to be asked (`ask`, for all
+    digits of each). Closing the iterator ends them.
+    """
+    head, rest = paths[:HEAD], paths[HEAD:]
+    count = min(os.cpu_count() or 1, len(rest) // MIN_EACH)
+    if count < 2 or ask or STDIN in paths:
+        yield from (question.answer(path, ask) for path in paths)
+        return
+    with _workers([rest[k::count] for k in range(count)], question) as workers:
+        yield from map(question.answer, head)
+        for number, path in enumerate(rest):
+            found = _answer(workers[number % count])
+            yield question.answer(path) if found is None else found
+
+
+@contextmanager
+def _workers(
+    shares: Sequence[Sequence[str]], question: Question
+) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """A process for each share, that writes an answer for each of its pictures."""
     package = str(Path(mnistctl.__file__).parents[1])
     search = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
-        [sys.executable, "-m", __name__],
-        input=json.dumps([how, *paths]).encode(),
-        capture_output=True,
-        env=os.environ | {"PYTHONPATH": search, "OMP_NUM_THREADS": "1"},
-    )
-    if done.returncode:  # killed, or no process can be started here
-        return prepare_here(paths, how)
-    return [(pixels, error) for pixels, error in json.loads(done.stdout)]
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        for share in shares:
+            process = subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": search, "OMP_NUM_THREADS": "1"},
+            )
+            processes.append(process)
+            assert process.stdin is not None
+            with suppress(BrokenPipeError), process.stdin as pipe:
+                pipe.write(pickle.dumps((astuple(question), list(share))))
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _answer(process: subprocess.Popen[bytes]) -> Found | None:
+    """The next answer of a worker; None from one that was killed, or could not be started."""
+    assert process.stdout is not None
+    try:
+        found: Found = pickle.load(process.stdout)
+    except (EOFError, pickle.UnpicklingError):
+        return None
+    return found
 
 
 if __name__ == "__main__":
-    chosen, *given = json.load(sys.stdin)
-    json.dump(prepare_here(given, chosen), sys.stdout)
+    question, given = pickle.load(sys.stdin.buffer)
+    for one in given:
+        pickle.dump(Question(*question).answer(one), sys.stdout.buffer)
+        sys.stdout.buffer.flush()

@@ -4,6 +4,7 @@ Nothing here knows about digits except `stroke_score`, by which the right readin
 (which polarity, which background) is told from the wrong ones.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,11 +18,28 @@ Mask = NDArray[np.bool_]
 
 # Sides, in pixels, between which a picture is analysed: below, strokes are thinner than the
 # pixels they are measured in.
-SMALL_SIDE = 224
+SMALL_SIDE, WORK_SIDE = 224, 320
 COARSE_SIDE = 160
 # Contrast below this many of 255 grey levels can't be told from the file format's own noise.
 MIN_CONTRAST = 6.0
-LOCAL_HANDICAP = 0.85
+LOCAL_HANDICAP = 0.97
+# No stroke is wider, as a share of the picture's longer side.
+STROKE = 0.15
+# Grey levels of a lens's haze and the file format, by which dark paper isn't brightened.
+DARKEST, MAX_GAIN = 10, 3
+LEVELS = 24
+# Share of the picture up to which ink may cover it without being suspicious.
+MUCH_INK = 0.3
+# Score from which an evenly lit picture needs no other reading.
+CONVINCING = 0.6
+# Pixels that differ from the paper, per pixel of ink, in an evenly lit picture: blurred edges.
+PLAIN = 2.5
+# Light ink in a shadow: how far around a pixel ink is alike, and the share of light that is left.
+SHADOWED, SHADE = 0.2, 0.4
+# Amount from which ink may be meant: faint strokes, shadows, stains.
+FAINT_INK = 0.35
+# Share of the ink's contrast below which a coarse pixel holds no ink.
+LINGERS = 0.2
 EVERYWHERE = ((True, True), (True, True))
 
 
@@ -43,43 +61,131 @@ class Ink:
     noise: float
 
 
-def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Ink:
+def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto", longest: int = WORK_SIDE) -> Ink:
     """Ink of uint8 pixels, (height, width) or (height, width, 3).
 
     `invert` says "yes" for dark ink on light paper, "no" for light on dark, "auto" for either.
+    A picture is worked on with its longer side at most `longest` pixels.
     """
-    grey, scale = _working_size(_to_grey(pixels))
+    grey = _to_grey(_working_size(pixels, longest))
+    scale = max(grey.shape) / max(pixels.shape[:2])
     coarse = _resize(grey, COARSE_SIDE / max(grey.shape))
     noise = _noise(coarse)
-    signs = {"yes": (-1,), "no": (1,), "auto": (-1, 1)}[invert]
+    coarse, grey = _smooth(coarse, noise), _smooth(grey, noise)
     sheet = _sheet(coarse)
-    if sheet is None:
-        sheet = np.ones_like(coarse, dtype=bool)
+    inside = _resize_to(sheet.astype(np.float32), grey.shape) > 0.5
     coarse = np.where(sheet, coarse, np.median(coarse[sheet]))
-    rim = _rim(sheet)
-    best = (-1.0, signs[0], coarse, 0.0)
-    papers = [np.full_like(coarse, np.median(coarse))]
-    if not (_is_two_level(coarse) or _has_flat_ground(coarse)):
-        papers.append(_local_paper(coarse))
-    for paper in papers:
+    signs: tuple[int, ...] = {"yes": (-1,), "no": (1,), "auto": (-1, 1)}[invert]
+    sign, paper, level = _best_reading(coarse, signs, noise, _rim(sheet))
+    amount = np.zeros_like(grey)
+    if level:
+        rough = _stands_out(coarse, paper, sign)
+        levels = _resize_to(_levels(rough, sign, level), grey.shape)
+        amount = _stands_out(grey, _resize_to(paper, grey.shape), sign) / levels
+        amount[~_near_ink(rough > LINGERS * level, inside)] = 0
+    return Ink(amount, _rim(inside), scale, sign < 0, level, noise)
+
+
+def _levels(amount: Grey, sign: int, level: float) -> Grey:
+    """Contrast of ink at each pixel: where light ink lies in a shadow, that of the ink around."""
+    from scipy import ndimage
+
+    if sign < 0:
+        return np.full_like(amount, level)
+    around = ndimage.maximum_filter(amount, round(SHADOWED * max(amount.shape)))
+    levels: Grey = np.clip(around, SHADE * level, level).astype(np.float32)
+    return levels
+
+
+def _best_reading(
+    coarse: Grey, signs: Sequence[int], noise: float, rim: Mask
+) -> tuple[int, Grey, float]:
+    """Sign, paper and level of the reading whose ink is most like strokes; level 0 if none is."""
+    best, found = -1.0, (signs[0], coarse, 0.0)
+    for way in (_flat, _local, _filled):
         for sign in signs:
-            amount = np.maximum((coarse - paper) * np.float32(sign), 0)
+            paper = way(coarse, sign)
+            amount = _stands_out(coarse, paper, sign)
             level = _ink_level(amount, noise)
             if level < MIN_CONTRAST:
                 continue
-            score = stroke_score(amount / np.float32(level), rim)
-            if paper is not papers[0]:
+            amount /= np.float32(level)
+            # Ink is the smaller part, and darker than what else may look like strokes.
+            rare = min(MUCH_INK / max(float((amount > FAINT_INK).mean()), 1e-9), 1.0)
+            score = stroke_score(amount, rim) * rare * min(level / 128, 1.0) ** 0.2
+            if way is not _flat:
                 # Following the light may also swallow ink at the border: only for clear gain.
                 score *= LOCAL_HANDICAP
-            if score > best[0]:
-                best = (score, sign, paper, level)
-    _, sign, paper, level = best
-    inside = _resize_to(sheet.astype(np.float32), grey.shape) > 0.5
-    amount = np.zeros_like(grey)
-    if level:
-        difference = (_smooth(grey) - _resize_to(paper, grey.shape)) * np.float32(sign / level)
-        amount = np.where(inside, np.maximum(difference, 0), 0)
-    return Ink(amount, _rim(inside), scale, sign < 0, level, noise)
+            if score > best:
+                best, found = score, (sign, paper, level)
+        if way is _flat:
+            sign, paper, level = found
+            amount = (coarse - paper) * np.float32(sign / max(level, 1))
+            likely = best > CONVINCING or not (amount > FAINT_INK)[rim].any()
+            if _has_flat_ground(coarse) or (likely and _is_plain(amount)):
+                break
+    return found
+
+
+def _is_plain(amount: Grey) -> bool:
+    """Whether a picture is ink on even paper: beside ink, little differs from the paper."""
+    return int((np.abs(amount) > 0.15).sum()) < PLAIN * int((amount > 0.6).sum())
+
+
+def _near_ink(coarse: Mask, inside: Mask) -> Mask:
+    """Where there may be ink: not on the edges of shadows, where the coarse paper is blurred."""
+    from scipy import ndimage
+
+    near = ndimage.maximum_filter(coarse.astype(np.float32), 3)
+    may: Mask = (_resize_to(near, inside.shape) > 0.5) & inside
+    return may
+
+
+def _stands_out(grey: Grey, paper: Grey, sign: int) -> Grey:
+    """Grey levels from the paper's; for dark ink, as if the light were the same everywhere."""
+    difference: Grey = np.maximum((grey - paper) * np.float32(sign), 0)
+    if sign > 0:
+        return difference
+    lit: Grey = (np.median(paper) + DARKEST) / (paper + DARKEST)
+    return difference * np.minimum(lit, np.float32(MAX_GAIN))
+
+
+def _flat(grey: Grey, sign: int) -> Grey:
+    """Evenly lit paper."""
+    return np.full_like(grey, np.median(grey))
+
+
+def _local(coarse: Grey, sign: int) -> Grey:
+    """The median over half the picture around each pixel: follows light, but not strokes."""
+    from scipy import ndimage
+
+    tiny = _resize(coarse, 32 / max(coarse.shape))
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(tiny, 8, "symmetric"), (17, 17))
+    flat = windows.reshape(*tiny.shape, -1)
+    local: Grey = np.partition(flat, flat.shape[-1] // 2)[..., flat.shape[-1] // 2]
+    return _resize_to(ndimage.gaussian_filter(local, 1.5), coarse.shape)
+
+
+def _filled(coarse: Grey, sign: int) -> Grey:
+    """The picture with all narrow ink filled; wide things stay, such as shadows and fingers.
+
+    What is darker than a level (lighter, for light ink) stays paper if a square wider than any
+    stroke fits into the same piece: closing by reconstruction (Vincent, 1993), in LEVELS steps.
+    """
+    from scipy import ndimage
+
+    dark = coarse * np.float32(-sign)
+    wide = ndimage.grey_closing(dark, [max(round(STROKE * max(dark.shape)), 3)] * 2, mode="nearest")
+    paper = np.full_like(dark, dark.max())
+    for level in np.linspace(dark.max(), dark.min(), LEVELS, endpoint=False)[1:]:
+        pieces, count = ndimage.label(dark <= level)
+        stays = np.zeros(count + 1, bool)
+        stays[pieces[wide <= level]] = True
+        stays[0] = False
+        paper[stays[pieces]] = level
+    # Exact outside of ink.
+    step = np.float32(np.ptp(dark) / LEVELS)
+    return np.where(paper - dark < step, dark, paper) * np.float32(-sign)
 
 
 def _rim(inside: Mask) -> Mask:
@@ -93,54 +199,56 @@ def _rim(inside: Mask) -> Mask:
     return edge
 
 
-def _is_two_level(coarse: Grey) -> bool:
-    """Whether a picture is flat shapes on a flat ground: then nothing is due to the light."""
-    from skimage.filters import threshold_otsu
-
-    if coarse.min() == coarse.max():
-        return True
-    light = coarse > threshold_otsu(coarse)
-    if not light.any():
-        return True
-    ring = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
-    within = coarse[light].var() * light.mean() + coarse[~light].var() * (1 - light.mean())
-    return bool(not 0.02 < ring.mean() < 0.98 and within < 0.1 * coarse.var())
-
-
 def _has_flat_ground(coarse: Grey) -> bool:
     """Whether most of the border is of one grey, as no camera sees paper: there is no shade."""
     ring = np.concatenate([coarse[0], coarse[-1], coarse[:, 0], coarse[:, -1]])
     return bool(np.mean(np.abs(ring - np.median(ring)) < 1) > 0.6)
 
 
-def _sheet(coarse: Grey) -> Mask | None:
+def _sheet(coarse: Grey) -> Mask:
     """Where the sheet of paper lies, if its surroundings (a table, a drawn frame) are in view.
 
-    A sheet is a large compact region unlike the whole border of the picture, and mostly bare.
+    A sheet is a large region with four corners unlike the whole border of the picture, and mostly
+    bare. Without one, it is all of the picture.
     """
     from scipy import ndimage
-    from skimage.filters import threshold_otsu
 
+    whole = np.ones_like(coarse, dtype=bool)
     if coarse.min() == coarse.max():
-        return None
-    light = coarse > threshold_otsu(coarse)
+        return whole
+    light = coarse > _otsu(coarse)
     ring = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
     share = float(ring.mean())
     if 0.1 < share < 0.9:
-        return None
+        return whole
     labels = connected(light if share <= 0.1 else ~light)
     areas = np.bincount(labels.ravel())
     areas[0] = 0
     bare = labels == int(areas.argmax())
     filled: Mask = ndimage.binary_fill_holes(bare)
-    rows, columns = np.flatnonzero(filled.any(axis=1)), np.flatnonzero(filled.any(axis=0))
     area = int(filled.sum())
-    compact = area / ((np.ptp(rows) + 1) * (np.ptp(columns) + 1)) if area else 0
-    if area < 0.3 * coarse.size or compact < 0.85 or bare.sum() < 0.75 * area:
-        return None
+    if area < 0.3 * coarse.size or bare.sum() < 0.6 * area or not _has_four_corners(filled):
+        return whole
     # Off the sheet's own edge, which throws a shadow.
     inner: Mask = ndimage.binary_erosion(filled, iterations=3)
-    return inner if inner.any() else None
+    return inner if inner.any() else whole
+
+
+def _has_four_corners(mask: Mask) -> bool:
+    """Whether a region is a quadrilateral: convex, and between its outermost diagonal pixels."""
+    rows, columns = np.nonzero(mask)
+    for lines in (rows, columns):
+        others = columns if lines is rows else rows
+        first = np.full(int(lines.max()) + 1, mask.size)
+        last = np.full_like(first, -1)
+        np.minimum.at(first, lines, others)
+        np.maximum.at(last, lines, others)
+        if rows.size < 0.97 * (last - first + 1)[last >= 0].sum():
+            return False
+    ends = [np.argmax(a * rows + b * columns) for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))]
+    down, right = rows[ends], columns[ends]
+    between = abs(float(down @ np.roll(right, 1) - right @ np.roll(down, 1))) / 2
+    return 0.9 * rows.size < between < 1.1 * rows.size
 
 
 def _to_grey(pixels: NDArray[np.uint8]) -> Grey:
@@ -161,12 +269,13 @@ def _spread(grey: Grey) -> float:
     return float(np.quantile(np.abs(sample - middle), 0.98))
 
 
-def _working_size(grey: Grey) -> tuple[Grey, float]:
-    longest = max(grey.shape)
-    if longest >= SMALL_SIDE:
-        return grey, 1.0
-    scale = float(-(-SMALL_SIDE // longest))
-    return _resize(grey, scale), scale
+def _working_size(pixels: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
+    side = max(pixels.shape[:2])
+    if SMALL_SIDE <= side <= longest:
+        return pixels
+    scale = longest / side if side > longest else -(-SMALL_SIDE // side)
+    size = [max(round(length * scale), 1) for length in pixels.shape[1::-1]]
+    return np.asarray(Image.fromarray(pixels).resize((size[0], size[1]), Image.Resampling.BILINEAR))
 
 
 def _resize(grey: Grey, scale: float) -> Grey:
@@ -182,11 +291,12 @@ def _resize_to(grey: Grey, shape: tuple[int, ...]) -> Grey:
     return np.asarray(image, np.float32)
 
 
-def _smooth(grey: Grey) -> Grey:
+def _smooth(grey: Grey, noise: float) -> Grey:
     """Take off sensor noise and paper grain finer than a stroke."""
     from scipy import ndimage
 
-    smoothed: Grey = ndimage.gaussian_filter(grey, max(grey.shape) / 400, truncate=3)
+    reach = max(grey.shape) / 400 * (1 + min(noise / 4, 1.5))
+    smoothed: Grey = ndimage.gaussian_filter(grey, reach, truncate=3)
     return smoothed
 
 
@@ -196,32 +306,24 @@ def _noise(coarse: Grey) -> float:
     return float(np.median(steps)) * 1.4826 / 2**0.5 if steps.size else 0.0
 
 
-def _local_paper(coarse: Grey) -> Grey:
-    """The paper's grey at each pixel: the median over half the picture around it.
-
-    That follows light and soft shadows, but not strokes, even thick ones.
-    """
-    from scipy import ndimage
-
-    tiny = _resize(coarse, 32 / max(coarse.shape))
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(tiny, 8, "symmetric"), (17, 17))
-    flat = windows.reshape(*tiny.shape, -1)
-    local: Grey = np.partition(flat, flat.shape[-1] // 2)[..., flat.shape[-1] // 2]
-    return _resize_to(ndimage.gaussian_filter(local, 1.5), coarse.shape)
-
-
 def _ink_level(amount: Grey, noise: float) -> float:
     """Grey levels by which ink differs from paper; 0 when nothing stands out."""
-    from skimage.filters import threshold_otsu
-
     strong = amount[amount > max(4 * noise, MIN_CONTRAST / 2)]
     if strong.size < max(amount.size * 2e-4, 4):
         return 0.0
     # Otsu between what is faint (lines, stains, edges) and what is ink.
-    low, high = float(strong.min()), float(strong.max())
-    threshold = float(threshold_otsu(strong)) if high > low else low
-    inky = strong[strong >= threshold]
-    return float(np.median(inky))
+    return float(np.median(strong[strong >= _otsu(strong)]))
+
+
+def _otsu(values: Grey) -> float:
+    """The threshold that parts values best (Otsu, 1979); the lowest where all are about equal."""
+    from skimage.filters import threshold_otsu
+
+    low, high = float(values.min()), float(values.max())
+    if high - low < 0.01:
+        return low
+    steps = ((values - low) * (255 / (high - low))).astype(np.uint8)
+    return low + float(threshold_otsu(steps)) * (high - low) / 255
 
 
 def connected(mask: Mask) -> NDArray[np.int32]:

@@ -10,6 +10,8 @@ from mnistctl.imaging.ink import Ink, Mask, connected, depths
 # Ink is where the amount passes HIGH, and whatever passes LOW in one piece with it: pencil
 # fades along a stroke, paper doesn't darken next to one.
 LOW, HIGH = 0.35, 0.55
+# Share of the strongest mark's inkiness below which another is a shadow, a fold or a stain.
+PALE = 0.7
 # More than the marks of any line of digits: beyond is texture.
 MAX_MARKS = 64
 
@@ -58,11 +60,11 @@ class Page:
     labels: NDArray[np.int32]
     marks: tuple[Mark, ...]
     stray: float
-    """Share of the ink, lines and frames aside, that is in no mark: specks, grain, texture."""
+    """Share of the ink, lines, frames and shadows aside, that is in no mark: specks or texture."""
 
 
 def find_marks(ink: Ink) -> Page:
-    """Split the ink into marks, without ruled lines, frames around the page and specks."""
+    """Split the ink into marks, without ruled lines, frames around the page, shadows and specks."""
     mask = _without_lines(_inky(ink))
     labels = connected(mask)
     marks = _without_frame(_outlined(labels, ink), mask.shape)
@@ -71,7 +73,9 @@ def find_marks(ink: Ink) -> Page:
     large = [m for m in marks if m.area >= 0.02 * largest and m.size >= 0.06 * size]
     kept = [_measured(mark, labels, ink) for mark in large]
     kept.sort(key=lambda mark: -mark.strength)
-    total = sum(mark.area for mark in marks)
+    strange = [mark for mark in kept if _is_strange(mark, kept[0])]
+    kept = [mark for mark in kept if mark not in strange]
+    total = sum(mark.area for mark in marks) - sum(mark.area for mark in strange)
     marked = tuple(kept[:MAX_MARKS])
     return Page(labels, marked, 1 - sum(mark.area for mark in marked) / max(total, 1))
 
@@ -125,6 +129,12 @@ def _without_frame(marks: list[Mark], shape: tuple[int, ...]) -> list[Mark]:
     if any(mark.size >= 0.08 * max(shape) for mark in inner):
         return inner
     return marks
+
+
+def _is_strange(mark: Mark, strongest: Mark) -> bool:
+    """Whether a mark is of no pen: pale as a shadow, or thick and from outside, as a finger."""
+    pale = mark.inkiness < PALE * strongest.inkiness
+    return pale or (mark.contact > 0 and mark.stroke > 2 * strongest.stroke)
 
 
 def _is_frame(mark: Mark, shape: tuple[int, ...]) -> bool:

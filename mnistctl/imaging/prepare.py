@@ -122,6 +122,14 @@ def find_digits(picture: Picture, ask: Ask, invert: Invert = "auto") -> list[Pre
     return [_prepared(picture, ink, piece, _shape_doubt(piece), ()) for piece in chosen]
 
 
+def prepare_digits(
+    picture: Picture, invert: Invert, ask: Ask | None, how: Literal["ink", "resize"] = "ink"
+) -> list[Prepared]:
+    """The digit of a picture, or with `ask` all of them, at least one, as networks see them."""
+    found = find_digits(picture, ask, invert) if ask else []
+    return found or [prepared_as(how, picture, invert)]
+
+
 def _analyse(picture: Picture, invert: Invert) -> tuple[Ink, Page]:
     ink = without_rulings(ink_map(picture.pixels, invert))
     return ink, find_marks(ink)

@@ -16,11 +16,11 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from mnistctl import __version__
 from mnistctl.data.images import Preparation
-from mnistctl.engine.inference.predict import Predictions, Unreadable, asking, prepare_digits
+from mnistctl.engine.inference.predict import Predictions, Unreadable, asking
 from mnistctl.errors import ImageError, MnistctlError, UsageError, unknown
 from mnistctl.imaging.files import Picture, read_image
 from mnistctl.imaging.ink import Invert
-from mnistctl.imaging.prepare import Ask, Prepared
+from mnistctl.imaging.prepare import Ask, Prepared, prepare_digits
 from mnistctl.serve.collection import Collection
 from mnistctl.serve.documents import (
     ERRORS,

@@ -18,12 +18,12 @@ from mnistctl.engine.inference.activations import (
     strongest_maps,
 )
 from mnistctl.engine.inference.attribution import integrated_gradients
-from mnistctl.engine.inference.predict import asking, predict_prepared, prepare_digits
+from mnistctl.engine.inference.predict import asking, predict_prepared
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.errors import UsageError, unknown
 from mnistctl.imaging.files import Picture
 from mnistctl.imaging.ink import Invert
-from mnistctl.imaging.prepare import prepared_as
+from mnistctl.imaging.prepare import prepare_digits, prepared_as
 from mnistctl.serve.networks import Network
 
 NUM_STEPS = 64

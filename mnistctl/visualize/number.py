@@ -26,13 +26,9 @@ SIDE = 72
 
 def read_number(model: sources.Model, image: sources.Image) -> "NumberView":
     """All digits of an image file. Raises UsageError, ImageError, CheckpointError, DeviceError."""
-    from mnistctl.engine.inference.predict import (
-        asking,
-        check_multi,
-        predict_prepared,
-        prepare_digits,
-    )
+    from mnistctl.engine.inference.predict import asking, check_multi, predict_prepared
     from mnistctl.imaging.files import read_argument
+    from mnistctl.imaging.prepare import prepare_digits
 
     if image.image is None:
         raise UsageError("--multi is about an image file: give --image FILE")

@@ -8,6 +8,12 @@ import typer
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help=__doc__)
 DataDir = Annotated[Path, typer.Option("--data-dir", envvar="MNISTCTL_DATA")]
 DIGITS = Path(__file__).parents[3] / "shared" / "digits"
+Digits = Annotated[
+    Path,
+    typer.Option(
+        "--digits", exists=True, file_okay=False, help="Pictures, and INDEX.tsv: file, label, kind."
+    ),
+]
 Store = Annotated[Path, typer.Option("--store", envvar="MNISTCTL_STORE")]
 
 
@@ -92,15 +98,7 @@ def photos(
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", "-c", help="As for mnistctl predict.")
     ] = None,
-    digits: Annotated[
-        Path,
-        typer.Option(
-            "--digits",
-            exists=True,
-            file_okay=False,
-            help="Pictures, and INDEX.tsv: file, label, kind.",
-        ),
-    ] = DIGITS,
+    digits: Digits = DIGITS,
     store: Store = Path("runs"),
 ) -> None:
     """Photographs of handwriting and drawn outliers through predict; to results/photos.jsonl."""
@@ -143,6 +141,20 @@ def outliers(
     from tests.bench.outliers import measure
 
     measure(checkpoint, store, data_dir, omniglot)
+
+
+@app.command()
+def camera(
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", "-c", help="As for mnistctl predict.")
+    ] = None,
+    digits: Digits = DIGITS,
+    store: Store = Path("runs"),
+) -> None:
+    """The photographs made harder in 20 ways, each through predict; to results/camera.jsonl."""
+    from tests.bench.camera import measure
+
+    measure(checkpoint, digits, store)
 
 
 @app.command()

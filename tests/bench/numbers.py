@@ -14,9 +14,10 @@ from scipy import ndimage
 from mnistctl.data.registry import get_dataset
 from mnistctl.data.sampling import split_validation
 from mnistctl.engine.inference.loading import LoadedModel, load_model
-from mnistctl.engine.inference.predict import asking, predict_prepared, prepare_digits
+from mnistctl.engine.inference.predict import asking, predict_prepared
 from mnistctl.events import NullReporter
 from mnistctl.imaging.files import read_image
+from mnistctl.imaging.prepare import prepare_digits
 from tests.bench.figures import append, identity, machine, markdown, show_share
 
 Paper = Literal["plain", "ruled", "squared"]

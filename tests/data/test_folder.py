@@ -151,30 +151,13 @@ def test_resizing_is_torchvisions(parted: Path) -> None:
     assert torch.equal(load(parted, "test").images[0], expected)
 
 
-@pytest.mark.parametrize("how", ["ink", "resize"])
-def test_workers_find_the_same(
-    pictures: Path, monkeypatch: pytest.MonkeyPatch, how: folder.Preparation
-) -> None:
-    paths = [str(path) for path in sorted(pictures.rglob("*.png"))[:12]]
-    paths[5] = "nowhere.png"
-    here = preparing.prepare_here(paths, how)
-    assert here[5] == ("", "can't read nowhere.png: No such file or directory")
-    monkeypatch.setattr(preparing, "MIN_EACH", 6)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    listener = Listener()
-    assert preparing.prepare_all(paths, how, listener) == here
-    assert listener.done == [6, 12]
-    monkeypatch.setattr(preparing.sys, "executable", "/bin/false")
-    assert preparing.prepare_all(paths, how, listener) == here
-
-
 def test_only_what_is_new_is_prepared(parted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     real = preparing.prepare_all
 
     def counting(
         paths: list[str], how: folder.Preparation, reporter: Listener
-    ) -> list[preparing.Answer]:
+    ) -> list[preparing.Found]:
         asked.append(len(paths))
         return real(paths, how, reporter)
 

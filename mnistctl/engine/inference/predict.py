@@ -1,6 +1,7 @@
 """`predict`: which class an image shows, how confident that is, and whether it shows one at all."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,14 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import pad
 
-from mnistctl.data.images import DIGITS, Preparation
+from mnistctl.data.images import DIGITS
+from mnistctl.data.preparing import Question, prepare_each
 from mnistctl.engine.inference.loading import LoadedModel
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.errors import ImageError, UsageError
 from mnistctl.events import Reporter
-from mnistctl.imaging.files import Picture, expand, read_argument
+from mnistctl.imaging.files import expand
 from mnistctl.imaging.ink import Invert
-from mnistctl.imaging.prepare import Ask, Prepared, find_digits, prepared_as
+from mnistctl.imaging.prepare import Ask, Prepared
 
 MAX_BATCH = 32
 CONFIDENT = 0.9
@@ -142,21 +144,21 @@ def predict(
     predictions: list[Prediction] = []
     ask = asking(model.predictor) if multi else None
     reporter.begin("predicting", len(images), "images")
+    question = Question(model.prepare, invert)
     try:
-        for first, end in _batches(len(images)):
-            batch: list[tuple[int, str, Prepared]] = []
-            for number, image in enumerate(images[first:end], first):
-                try:
-                    picture = read_argument(image)
-                    found = prepare_digits(picture, invert, ask, model.prepare)
-                    batch += [(number, image, own) for own in found]
-                except ImageError as error:
-                    errors.append(Unreadable(image, error.message))
-                    show(errors[-1])
-                reporter.advance(number + 1)
-            answers = list(predict_prepared(model.predictor, batch, multi))
-            show(answers)
-            predictions += answers
+        with closing(prepare_each(images, question, ask)) as answers:
+            for first, end in _batches(len(images)):
+                batch: list[tuple[int, str, Prepared]] = []
+                for number, found in zip(range(first, end), answers, strict=False):
+                    if isinstance(found, ImageError):
+                        errors.append(Unreadable(images[number], found.message))
+                        show(errors[-1])
+                    else:
+                        batch += [(number, images[number], own) for own in found]
+                    reporter.advance(number + 1)
+                read = list(predict_prepared(model.predictor, batch, multi))
+                show(read)
+                predictions += read
     finally:
         reporter.end()
     return Predictions(model, predictions, errors)
@@ -200,14 +202,6 @@ def asking(predictor: Predictor) -> Ask:
         return logits.log_softmax(1)[:, : len(predictor.classes)].numpy()
 
     return answers
-
-
-def prepare_digits(
-    picture: Picture, invert: Invert, ask: Ask | None, how: Preparation = "ink"
-) -> list[Prepared]:
-    """The digit of a picture, or with `ask` all of them, at least one, as networks see them."""
-    found = find_digits(picture, ask, invert) if ask else []
-    return found or [prepared_as(how, picture, invert)]
 
 
 def predict_prepared(

@@ -9,8 +9,8 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
+from mnistctl.data import preparing
 from mnistctl.data.images import DIGITS
-from mnistctl.engine.inference import predict as predict_module
 from mnistctl.engine.inference.loading import LoadedModel
 from mnistctl.engine.inference.predict import (
     CONFIDENT,
@@ -148,7 +148,7 @@ def test_interrupt_closes_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(source: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(predict_module, "read_argument", interrupted)
+    monkeypatch.setattr(preparing, "read_argument", interrupted)
     reporter = Recorder()
     with pytest.raises(KeyboardInterrupt):
         ask("page.png", reporter=reporter)

@@ -1,0 +1,129 @@
+"""Pictures prepared in processes: the same answers in the same order, whatever happens to them."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from mnistctl.data import preparing
+from mnistctl.data.preparing import HEAD, Found, Question, prepare_all, prepare_each
+from mnistctl.errors import ImageError
+from mnistctl.events import NullReporter
+from mnistctl.imaging.files import STDIN
+
+COUNT = 20
+
+
+class Bar(NullReporter):
+    """Keeps what the bar was told."""
+
+    def __init__(self) -> None:
+        self.done: list[int] = []
+
+    def advance(self, done: int) -> None:
+        self.done.append(done)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[str]:
+    """Strokes that lean ever more; the sixth file is missing, the eighth blank."""
+    paths = [tmp_path / f"{number}.png" for number in range(COUNT)]
+    for number, path in enumerate(paths):
+        image = Image.new("L", (60, 60), 230)
+        ImageDraw.Draw(image).line([(10 + number, 8), (30, 52)], fill=20, width=5)
+        image.save(path)
+    paths[5].unlink()
+    Image.new("L", (60, 60), 230).save(paths[7])
+    return [str(path) for path in paths]
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that are started, on a machine of two cores."""
+    processes: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+
+    def start(*words: object, **options: object) -> subprocess.Popen[bytes]:
+        processes.append(real(*words, **options))  # type: ignore[call-overload]
+        return processes[-1]
+
+    monkeypatch.setattr(preparing, "MIN_EACH", 4)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(preparing.subprocess, "Popen", start)
+    return processes
+
+
+def same(found: list[Found], expected: list[Found]) -> bool:
+    """Whether answers are equal, pixels and errors included."""
+    return [told(one) for one in found] == [told(one) for one in expected]
+
+
+def told(found: Found) -> object:
+    if isinstance(found, ImageError):
+        return found.message
+    return [(own.pixels.tolist(), own.box, own.doubt, own.warnings, own.touching) for own in found]
+
+
+@pytest.mark.parametrize(
+    "question", [Question("ink"), Question("resize"), Question("ink", "yes", multi=True)]
+)
+def test_workers_answer_as_this_process_does(
+    pictures: list[str], started: list[subprocess.Popen[bytes]], question: Question
+) -> None:
+    here = [question.ask(path) for path in pictures]
+    assert told(here[5]) == f"can't read {pictures[5]}: No such file or directory"
+    assert same(list(prepare_each(pictures, question)), here)
+    assert len(started) == 2
+    assert all(process.returncode is not None for process in started)
+
+
+def test_bar_counts_every_picture(
+    pictures: list[str], started: list[subprocess.Popen[bytes]]
+) -> None:
+    bar = Bar()
+    assert len(prepare_all(pictures, "ink", bar)) == COUNT
+    assert bar.done == list(range(1, COUNT + 1))
+
+
+def test_few_pictures_and_standard_input_start_nothing(
+    pictures: list[str], started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Question, "ask", lambda self, path: [])
+    assert len(list(prepare_each(pictures[: HEAD + 7], Question("ink")))) == HEAD + 7
+    assert len(list(prepare_each([STDIN, *pictures], Question("ink")))) == COUNT + 1
+    assert not started
+
+
+def test_killed_worker_is_replaced(
+    pictures: list[str], started: list[subprocess.Popen[bytes]]
+) -> None:
+    here = [Question("ink").ask(path) for path in pictures]
+    found = prepare_each(pictures, Question("ink"))
+    answers = [next(found)]
+    started[0].kill()
+    started[0].wait()
+    assert same([*answers, *found], here)
+
+
+def test_no_process_can_be_started(
+    pictures: list[str],
+    started: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(preparing.sys, "executable", "/bin/false")
+    here = [Question("ink").ask(path) for path in pictures]
+    assert same(list(prepare_each(pictures, Question("ink"))), here)
+
+
+def test_closing_ends_the_processes(
+    pictures: list[str], started: list[subprocess.Popen[bytes]]
+) -> None:
+    found = prepare_each(pictures, Question("ink"))
+    (first,) = [next(found)]
+    assert not isinstance(first, ImageError)
+    assert np.any(first[0].pixels)
+    found.close()
+    assert all(process.returncode is not None for process in started)
