@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,10 @@ def measure(
     train = LabelledImages(whole.images[:images].to(device), whole.labels[:images].to(device))
     test = get_dataset("mnist").load("test", data_dir, NullReporter())
     card = {"device": str(device), "precision": precision, "images": images, **card_of(device)}
-    for part, figures in (
-        *seconds_to_accuracy(train, test, device, precision, seeds),
-        *against_plain(train, data_dir, device, precision),
-        *commands(data_dir, device_name, program),
+    for part, figures in chain(
+        seconds_to_accuracy(train, test, device, precision, seeds),
+        against_plain(train, data_dir, device, precision),
+        commands(data_dir, device_name, program),
     ):
         append("gpu", {"part": part, **card, "machine": machine(), "figures": figures})
 
