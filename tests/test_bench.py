@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from typer.testing import CliRunner
 
 from mnistctl import __version__
 from mnistctl.data import synthetic
@@ -29,7 +31,9 @@ from mnistctl.events import NullReporter
 from mnistctl.models.registry import build
 from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint
-from tests.bench import figures, photos
+from mnistctl.visualize.registry import all_kinds
+from tests.bench import figures, gpu, photos
+from tests.bench.__main__ import app as bench_app
 from tests.bench.corruptions import by_severity, mean_accuracy, table
 from tests.bench.corruptions import measure as measure_corruptions
 from tests.bench.damage import CORRUPTIONS, NUM_SEVERITIES, corrupt, corrupt_at
@@ -501,3 +505,29 @@ def test_identity_is_that_of_the_weights() -> None:
 
 def test_markdown_table() -> None:
     assert markdown(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
+
+
+def test_the_gpu_benchmark_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "why_unusable", lambda name: "it is on the moon")
+    done = CliRunner().invoke(bench_app, ["gpu"])
+    assert (done.exit_code, done.stdout) == (
+        1,
+        "cuda:0: it is on the moon; this benchmark needs a GPU\n",
+    )
+
+
+def test_the_gpu_benchmark_keeps_what_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And goes on; two processes on one card are to be refused."""
+    program = [sys.executable, "-c", "import sys; sys.exit('no' if 'bad' in sys.argv else None)"]
+    asked = [("one", [*program, "good"], 0), ("two", [*program, "bad"], 0)]
+    monkeypatch.setattr(gpu, "commands_on", lambda device, program: iter(asked))
+    found = dict(gpu.commands(Path("data"), "cuda:0", program))
+    assert [(row["code"], row["said"]) for row in found.values()] == [(0, []), (1, ["no"])]
+    assert "ended with 1, not 0: ['no']" in capsys.readouterr().out
+    monkeypatch.undo()
+    rows = {name: (words, code) for name, words, code in gpu.commands_on("cuda:1", ["m"])}
+    assert rows["train mlp bf16"][0][-4:] == ["--name", "mlp-bf16", "--device", "cuda:1"]
+    assert [name for name, (_, code) in rows.items() if code] == ["torchrun, two on one card"]
+    assert {f"visualize {kind}" for kind in all_kinds()} < rows.keys()

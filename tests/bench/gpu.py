@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,10 @@ def measure(
     train = LabelledImages(whole.images[:images].to(device), whole.labels[:images].to(device))
     test = get_dataset("mnist").load("test", data_dir, NullReporter())
     card = {"device": str(device), "precision": precision, "images": images, **card_of(device)}
-    for part, figures in (
-        *seconds_to_accuracy(train, test, device, precision, seeds),
-        *against_plain(train, data_dir, device, precision),
-        *commands(data_dir, device_name, program),
+    for part, figures in chain(
+        seconds_to_accuracy(train, test, device, precision, seeds),
+        against_plain(train, data_dir, device, precision),
+        commands(data_dir, device_name, program),
     ):
         append("gpu", {"part": part, **card, "machine": machine(), "figures": figures})
 
@@ -158,8 +159,8 @@ def commands_on(device: str, program: list[str]) -> Iterator[tuple[str, list[str
     yield "predict", on("predict", "digit.png"), 0
     for kind in all_kinds():
         models = ["-c", "x", "-c", "e"] if kind == "compare" else ["-c", "x"]
-        own = {"curves": ["visualize", kind, "x"], "samples": ["visualize", kind]}
-        words = [*program, *own[kind]] if kind in own else on("visualize", kind, *models)
+        offline = kind in ("curves", "samples")  # these ask no network
+        words = [*program, "visualize", kind] if offline else on("visualize", kind, *models)
         yield f"visualize {kind}", [*words, "-o", f"{kind}.png"], 0
     module = program[1:]
     train = ["train", "-r", "fast", "--epochs", "1", "--device", device.partition(":")[0]]
