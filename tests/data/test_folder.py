@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +177,25 @@ def test_workers_find_the_same(
     assert listener.done == [6, 12]
     monkeypatch.setattr(preparing.sys, "executable", "/bin/false")
     assert preparing.prepare_all(paths, how, listener) == here
+
+
+def test_pictures_keep_their_order_whichever_worker_is_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    others_done = threading.Event()
+
+    def worker(paths: list[str], how: str) -> list[preparing.Answer]:
+        if paths[0] == "0":
+            assert others_done.wait(10)
+            time.sleep(0.1)
+        others_done.set()
+        return [(path, "") for path in paths]
+
+    monkeypatch.setattr(preparing, "_in_worker", worker)
+    monkeypatch.setattr(preparing, "MIN_EACH", 4)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    paths = [str(number) for number in range(12)]
+    assert [path for path, _ in preparing.prepare_all(paths, "ink", Listener())] == paths
 
 
 def test_only_what_is_new_is_prepared(parted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
