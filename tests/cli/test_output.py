@@ -239,3 +239,14 @@ def test_json_holds_no_numbers_that_it_lacks(capsys: pytest.CaptureFixture[str])
     Output(json=True).document({"loss": float("nan"), "pair": (float("inf"), 1)})
     assert json.loads(capsys.readouterr().out) == {"loss": None, "pair": [None, 1]}
     assert not hasattr(module, "json")
+
+
+def test_letters_that_the_terminal_lacks_are_shown_escaped() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mnistctl", "runs", "--store", "für-später"],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == rb"No runs in f\xfcr-sp\xe4ter. Train one: mnistctl train" + b"\n"

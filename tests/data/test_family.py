@@ -25,7 +25,7 @@ from idx_made import (
 
 from mnistctl.data import mnist
 from mnistctl.data.images import Blob, Dataset
-from mnistctl.data.registry import DATASETS, download, get_dataset
+from mnistctl.data.registry import DATASETS, download, get_dataset, state_of
 from mnistctl.errors import DataError, UsageError
 from mnistctl.events import NullReporter
 
@@ -144,6 +144,19 @@ def test_what_changed_since_is_not_used_but_repaired(fashion: Dataset, tmp_path:
     result = download(tmp_path, "fashion", str(tmp_path / "from"))
     assert [file.status for file in result.files] == ["present", "present", "repaired", "present"]
     assert path.read_bytes() == good
+
+
+def test_files_are_verified_damaged_or_missing(fashion: Dataset, tmp_path: Path) -> None:
+    assert state_of(fashion, tmp_path) == "missing"
+    lay_out(fashion, tmp_path / "from", "gz")
+    download(tmp_path, "fashion", str(tmp_path / "from"))
+    assert state_of(fashion, tmp_path) == "verified"
+    files = list(folder_of(fashion, tmp_path).glob("*ubyte*"))
+    assert len(files) == 8
+    for path in files:  # none of them is left whole
+        path.write_bytes(path.read_bytes()[:-1])
+        assert state_of(fashion, tmp_path) != "missing"
+    assert state_of(fashion, tmp_path) == "damaged"
 
 
 def test_a_wrong_checksum(fashion: Dataset, tmp_path: Path) -> None:

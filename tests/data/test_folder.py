@@ -151,6 +151,15 @@ def test_resizing_is_torchvisions(parted: Path) -> None:
     assert torch.equal(load(parted, "test").images[0], expected)
 
 
+def test_pictures_prepared_in_one_way_are_not_taken_for_the_other(parted: Path) -> None:
+    whole, ink = load(parted, "train", "#resize"), load(parted, "train", "")
+    assert not torch.equal(whole.images, ink.images)
+    assert torch.equal(load(parted, "train", "#resize").images, whole.images)
+    for cache in (parted.parent / "data" / "prepared").iterdir():
+        cache.unlink()
+    assert torch.equal(load(parted, "train", "").images, ink.images)
+
+
 def test_only_what_is_new_is_prepared(parted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     real = preparing.prepare_all

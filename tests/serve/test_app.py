@@ -5,6 +5,7 @@ import io
 import json
 import os
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,14 @@ from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.onnx_model import Description
 from mnistctl.events import NullReporter
 from mnistctl.export.onnx import onnx_bytes
+from mnistctl.imaging.prepare import Prepared
 from mnistctl.models.registry import expected_shapes
 from mnistctl.recipes import RECIPES
 from mnistctl.serve import guard
 from mnistctl.serve.app import create_app
 from mnistctl.serve.collection import Collection
 from mnistctl.serve.guard import LOOPBACK, Guard
-from mnistctl.serve.networks import Networks
+from mnistctl.serve.networks import Asker, Networks
 from mnistctl.store.checkpoint import Checkpoint
 from mnistctl.store.rotation import save_last
 from mnistctl.store.runs import CONFIG_NAME, write_json
@@ -311,19 +313,18 @@ def test_those_who_ask_different_networks_at_a_time_get_the_answers_of_each(
 ) -> None:
     save_constant(tmp_path, "three", 3)
     save_constant(tmp_path, "five", 5)
-    app = create_app(Networks("shipped", tmp_path, "cpu", None, NullReporter()), None)
+    networks = Networks("shipped", tmp_path, "cpu", None, NullReporter())
+    prepared = Prepared(np.zeros((28, 28), np.uint8), (0, 0, 28, 28))
+    names = ("three", "five") * 5
 
-    async def ask_all() -> list[int]:
-        transport = httpx.ASGITransport(Guard(app, LOOPBACK, None))
-        async with httpx.AsyncClient(transport=transport, base_url=HOST) as client:
-            asked = [
-                client.post(f"/api/predict?checkpoint={name}", files=files(drawing(SEVEN)))
-                for name in ("three", "five", "shipped") * 5
-            ]
-            answers = await asyncio.gather(*asked)
-            return [answer.json()["predictions"][0]["digit"] for answer in answers]
+    async def ask_all() -> list[int | None]:
+        """All wait before the first is answered."""
+        with ThreadPoolExecutor(1) as thread:
+            asker = Asker(thread)
+            asked = (asker.predict(networks.get(own), [(0, own, prepared)], False) for own in names)
+            return [found[0].digit for found in await asyncio.gather(*asked)]
 
-    assert asyncio.run(ask_all()) == [3, 5, 7] * 5
+    assert asyncio.run(ask_all()) == [3, 5] * 5
 
 
 def test_a_run_that_was_extended_answers_with_its_new_weights(tmp_path: Path) -> None:

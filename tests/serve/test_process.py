@@ -45,6 +45,9 @@ def test_it_answers_once_it_says_so_and_ends_in_order(number: signal.Signals) ->
         assert document["checkpoint"].endswith("shipped.pt")
         with urllib.request.urlopen(document["url"]) as page:
             assert b"Draw a digit" in page.read()
+        foreign = urllib.request.Request(document["url"], headers={"Host": "evil.example"})
+        with pytest.raises(urllib.request.HTTPError, match="403"):
+            urllib.request.urlopen(foreign)
         begun = time.monotonic()
         process.send_signal(number)
         assert process.wait(10) == 0

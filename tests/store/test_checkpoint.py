@@ -331,9 +331,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_files_are_refused_in_little_memory(name: str, tmp_path: Path) -> None:
-    started = time.perf_counter()
+    started = time.process_time()  # a busy machine or coverage may take longer
     refusal(tmp_path / "evil.pt", HOSTILE[name])
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_hostile_file_names_what_is_wrong_with_it(tmp_path: Path) -> None:
