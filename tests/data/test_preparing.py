@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mnistctl.data import preparing
@@ -13,6 +14,7 @@ from mnistctl.data.preparing import HEAD, Found, Question, prepare_all, prepare_
 from mnistctl.errors import ImageError
 from mnistctl.events import NullReporter
 from mnistctl.imaging.files import STDIN
+from mnistctl.imaging.normalize import Pixels
 
 COUNT = 20
 
@@ -67,13 +69,11 @@ def told(found: Found) -> object:
     return [(own.pixels.tolist(), own.box, own.doubt, own.warnings, own.touching) for own in found]
 
 
-@pytest.mark.parametrize(
-    "question", [Question("ink"), Question("resize"), Question("ink", "yes", multi=True)]
-)
+@pytest.mark.parametrize("question", [Question("ink"), Question("resize"), Question("ink", "yes")])
 def test_workers_answer_as_this_process_does(
     pictures: list[str], started: list[subprocess.Popen[bytes]], question: Question
 ) -> None:
-    here = [question.ask(path) for path in pictures]
+    here = [question.answer(path) for path in pictures]
     assert told(here[5]) == f"can't read {pictures[5]}: No such file or directory"
     assert same(list(prepare_each(pictures, question)), here)
     assert len(started) == 2
@@ -91,7 +91,7 @@ def test_bar_counts_every_picture(
 def test_few_pictures_and_standard_input_start_nothing(
     pictures: list[str], started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Question, "ask", lambda self, path: [])
+    monkeypatch.setattr(Question, "answer", lambda self, path: [])
     assert len(list(prepare_each(pictures[: HEAD + 7], Question("ink")))) == HEAD + 7
     assert len(list(prepare_each([STDIN, *pictures], Question("ink")))) == COUNT + 1
     assert not started
@@ -100,7 +100,7 @@ def test_few_pictures_and_standard_input_start_nothing(
 def test_killed_worker_is_replaced(
     pictures: list[str], started: list[subprocess.Popen[bytes]]
 ) -> None:
-    here = [Question("ink").ask(path) for path in pictures]
+    here = [Question("ink").answer(path) for path in pictures]
     found = prepare_each(pictures, Question("ink"))
     answers = [next(found)]
     started[0].kill()
@@ -114,7 +114,7 @@ def test_no_process_can_be_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(preparing.sys, "executable", "/bin/false")
-    here = [Question("ink").ask(path) for path in pictures]
+    here = [Question("ink").answer(path) for path in pictures]
     assert same(list(prepare_each(pictures, Question("ink"))), here)
 
 
@@ -127,3 +127,17 @@ def test_closing_ends_the_processes(
     assert np.any(first[0].pixels)
     found.close()
     assert all(process.returncode is not None for process in started)
+
+
+def test_where_a_network_is_asked_nothing_is_started(
+    pictures: list[str], started: list[subprocess.Popen[bytes]]
+) -> None:
+    asked: list[int] = []
+
+    def ask(pixels: Pixels) -> NDArray[np.float32]:
+        asked.append(len(pixels))
+        return np.zeros((len(pixels), 10), np.float32)
+
+    assert len(list(prepare_each(pictures, Question("ink"), ask))) == COUNT
+    assert asked
+    assert not started

@@ -62,7 +62,9 @@ def picture(pixels: NDArray[np.float64] | Pixels | Image.Image) -> Picture:
 
 
 def likeness(first: Pixels, second: Pixels) -> float:
-    return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
+    """The correlation of two pictures, a row or column apart at most: -1..1."""
+    shifts = (np.roll(first, shift, (0, 1)) for shift in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)))
+    return max(float(np.corrcoef(own.ravel(), second.ravel())[0, 1]) for own in shifts)
 
 
 def clean(digit: str) -> Pixels:
