@@ -250,3 +250,14 @@ def test_letters_that_the_terminal_lacks_are_shown_escaped() -> None:
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == rb"No runs in f\xfcr-sp\xe4ter. Train one: mnistctl train" + b"\n"
+
+
+@pytest.mark.parametrize(("rank", "shows"), [("0", True), ("1", False)])
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_of_several_processes_the_first_alone_shows_results(
+    form: tuple[str, ...], rank: str, shows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    result = CliRunner().invoke(app, ["info", "recipes", *form])
+    assert result.exit_code == 0
+    assert bool(result.stdout) == shows
