@@ -66,7 +66,7 @@ def test_accuracy_is_the_cards(mnist_data_dir: Path, tmp_path: Path) -> None:
     assert evaluations[0].model.label == "shipped weights"
     # The card's figure may have been measured in another precision.
     assert abs(scores.correct - number(r"([\d,]+) of 10,000")) <= 3
-    assert scores.accuracy >= 0.997
+    assert scores.accuracy >= 0.9965
     assert scores.calibration_error < 0.005
 
 

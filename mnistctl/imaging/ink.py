@@ -19,6 +19,8 @@ Mask = NDArray[np.bool_]
 # Sides, in pixels, between which a picture is analysed: below, strokes are thinner than the
 # pixels they are measured in.
 SMALL_SIDE, WORK_SIDE = 224, 320
+# A picture no larger than this, with an even border, is an icon or a network's input: no shade.
+TINY = 56
 COARSE_SIDE = 160
 # Contrast below this many of 255 grey levels can't be told from the file format's own noise.
 MIN_CONTRAST = 6.0
@@ -76,7 +78,8 @@ def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto", longest: int = W
     inside = _resize_to(sheet.astype(np.float32), grey.shape) > 0.5
     coarse = np.where(sheet, coarse, np.median(coarse[sheet]))
     signs: tuple[int, ...] = {"yes": (-1,), "no": (1,), "auto": (-1, 1)}[invert]
-    sign, paper, level = _best_reading(coarse, signs, noise, _rim(sheet))
+    even = max(pixels.shape[:2]) <= TINY and _has_even_border(coarse)
+    sign, paper, level = _best_reading(coarse, signs, noise, _rim(sheet), even)
     amount = np.zeros_like(grey)
     if level:
         rough = _stands_out(coarse, paper, sign)
@@ -98,9 +101,12 @@ def _levels(amount: Grey, sign: int, level: float) -> Grey:
 
 
 def _best_reading(
-    coarse: Grey, signs: Sequence[int], noise: float, rim: Mask
+    coarse: Grey, signs: Sequence[int], noise: float, rim: Mask, even: bool
 ) -> tuple[int, Grey, float]:
-    """Sign, paper and level of the reading whose ink is most like strokes; level 0 if none is."""
+    """Sign, paper and level of the reading whose ink is most like strokes; level 0 if none is.
+
+    Where the paper is known to be `even`, no other is tried.
+    """
     best, found = -1.0, (signs[0], coarse, 0.0)
     for way in (_flat, _local, _filled):
         for sign in signs:
@@ -122,7 +128,7 @@ def _best_reading(
             sign, paper, level = found
             amount = (coarse - paper) * np.float32(sign / max(level, 1))
             likely = best > CONVINCING or not (amount > FAINT_INK)[rim].any()
-            if _has_flat_ground(coarse) or (likely and _is_plain(amount)):
+            if even or (likely and _is_plain(amount)):
                 break
     return found
 
@@ -199,8 +205,8 @@ def _rim(inside: Mask) -> Mask:
     return edge
 
 
-def _has_flat_ground(coarse: Grey) -> bool:
-    """Whether most of the border is of one grey, as no camera sees paper: there is no shade."""
+def _has_even_border(coarse: Grey) -> bool:
+    """Whether most of the border is of one grey, as no camera sees paper."""
     ring = np.concatenate([coarse[0], coarse[-1], coarse[:, 0], coarse[:, -1]])
     return bool(np.mean(np.abs(ring - np.median(ring)) < 1) > 0.6)
 

@@ -79,6 +79,7 @@ def _prepared(
         "photos/b.png",
         "postcode.png",
         "digit.png",
+        "number.png",
     ):
         digit.save(name)
 

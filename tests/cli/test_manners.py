@@ -105,7 +105,7 @@ def test_answers_come_as_they_are_found(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from mnistctl.engine.inference import predict
+    from mnistctl.data import preparing
 
     read, written = [], []
 
@@ -114,8 +114,8 @@ def test_answers_come_as_they_are_found(
         written.append(sys.stdout.buffer.tell() if sys.stdout.seekable() else 0)
         return original(argument)
 
-    original = predict.read_argument
-    monkeypatch.setattr(predict, "read_argument", reading)
+    original = preparing.read_argument
+    monkeypatch.setattr(preparing, "read_argument", reading)
     run("predict", "photos/a.png", "photos/b.png", "photos/c.png", "photos/a.png", *form)
     heading = written[0]
     assert heading < written[1] == written[2] < written[3]  # batches of 1, 2, 4, ...

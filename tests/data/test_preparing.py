@@ -91,7 +91,7 @@ def test_bar_counts_every_picture(
 def test_few_pictures_and_standard_input_start_nothing(
     pictures: list[str], started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Question, "answer", lambda self, path: [])
+    monkeypatch.setattr(Question, "answer", lambda self, path, ask=None: [])
     assert len(list(prepare_each(pictures[: HEAD + 7], Question("ink")))) == HEAD + 7
     assert len(list(prepare_each([STDIN, *pictures], Question("ink")))) == COUNT + 1
     assert not started

@@ -130,7 +130,7 @@ def test_card(made: tuple[Path, dict[str, Any]]) -> None:
     assert "| command | `mnistctl train` |" in text
     assert "| test accuracy | 9 of 10 (90.00 %) |" in text
     assert "2,000 images of synthetic" in text
-    assert re.search(r"Of 300 drawn letters, symbols and shapes, .* it takes \d+ for a digit", text)
+    assert re.search(r"Of 300 drawn letters, symbols and shapes, .* calls \d+ a digit", text)
 
 
 @pytest.mark.usefixtures("small_datasets")

@@ -109,7 +109,8 @@ def test_it_answers_as_predict_does(client: Client, tmp_path: Path) -> None:
     for own, theirs in zip(found["predictions"], expected["predictions"], strict=True):
         assert own.keys() == theirs.keys()
         assert own.pop("probabilities") == pytest.approx(theirs.pop("probabilities"), abs=1e-5)
-        assert own.pop("confidence") == pytest.approx(theirs.pop("confidence"), abs=1e-5)
+        for name in ("confidence", "outlier_probability"):
+            assert own.pop(name) == pytest.approx(theirs.pop(name), abs=1e-5)
         assert own == theirs
     assert [own["digit"] for own in found["predictions"]] == [7, None]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from drawings import Strokes, examples
 from PIL import Image, ImageDraw
@@ -85,11 +86,13 @@ class Page:
             self.tab.mouse.up()
 
     def touch(self, strokes: Strokes) -> None:
-        """With a finger."""
+        """With a finger, which is seen in a few places between two points."""
         box = self.tab.locator("#pad").bounding_box()
         session = self.context.new_cdp_session(self.tab)
         for stroke in strokes:
-            for index, (x, y) in enumerate(stroke):
+            seen = np.linspace(0, len(stroke) - 1, 4 * len(stroke) - 3)
+            path = [np.interp(seen, range(len(stroke)), axis) for axis in zip(*stroke, strict=True)]
+            for index, (x, y) in enumerate(zip(*path, strict=True)):
                 place = {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
                 kind = "touchStart" if index == 0 else "touchMove"
                 session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [place]})
