@@ -15,6 +15,7 @@ export class Pad {
     this.erasing = false;
     this.cursor = null; // of the keyboard: {x, y, down}
     this.current = null;
+    this.layer = new OffscreenCanvas(SENT, SENT).getContext("2d", { willReadFrequently: true });
     this.listen();
     new ResizeObserver(() => this.draw()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
@@ -142,18 +143,22 @@ export class Pad {
     context.globalCompositeOperation = "source-over";
   }
 
-  // What is sent: a PNG of the strokes in black on white, or the photograph's own file.
-  async picture() {
+  // What is sent: the strokes in black on white as a portable greymap, which takes no time to
+  // encode, or the photograph's own file.
+  picture() {
     if (this.photo) return this.photo.blob;
-    const layer = new OffscreenCanvas(SENT, SENT);
-    const context = layer.getContext("2d");
-    context.scale(SENT / SIDE, SENT / SIDE);
+    const context = this.layer;
+    context.setTransform(SENT / SIDE, 0, 0, SENT / SIDE, 0, 0);
+    context.clearRect(0, 0, SIDE, SIDE);
     this.paint(context, "#000");
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.globalCompositeOperation = "destination-over";
     context.fillStyle = "#fff";
     context.fillRect(0, 0, SENT, SENT);
-    return layer.convertToBlob({ type: "image/png" });
+    const { data } = context.getImageData(0, 0, SENT, SENT);
+    const grey = new Uint8Array(SENT * SENT);
+    for (let index = 0; index < grey.length; index += 1) grey[index] = data[4 * index];
+    return new Blob([`P5 ${SENT} ${SENT} 255\n`, grey]);
   }
 
   // A box in pixels of what was sent, in units of the pad: [left, top, right, bottom].

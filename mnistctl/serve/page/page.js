@@ -33,7 +33,7 @@ async function ask(path, options) {
 
 function post(path, blob, parameters) {
   const body = new FormData();
-  body.append("image", blob, "drawing.png");
+  body.append("image", blob, "drawing");
   const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== null && value !== ""));
   return ask(`${path}?${query}`, { method: "POST", body });
 }
@@ -87,7 +87,7 @@ const chosen = () => [byId("model"), byId("other")].slice(0, cards.length).map((
 const answer = newest(async () => {
   byId("invitation").hidden = !pad.empty;
   if (pad.empty) return showEmpty();
-  const blob = await pad.picture();
+  const blob = pad.picture();
   const documents = await Promise.all(chosen().map((name) => post("/api/predict", blob, { ...settings(name), input: true })));
   if (pad.empty) return showEmpty();
   state.last = documents[0];
@@ -121,7 +121,7 @@ function showBoxes(predictions, multi) {
 
 const explainNow = newest(async () => {
   if (pad.empty || !state.last) return;
-  const blob = await pad.picture();
+  const blob = pad.picture();
   const asked = { number: state.number, class_name: state.about };
   const found = await Promise.all(chosen().map((name) => post("/api/explain", blob, { ...settings(name), ...asked })));
   if (pad.empty) return;
@@ -274,7 +274,7 @@ function showCollect() {
 async function save(name) {
   await attempt(async () => {
     const parameters = { ...settings(byId("model").value), number: state.number, class_name: name };
-    state.saved = await post("/api/collected", await pad.picture(), parameters);
+    state.saved = await post("/api/collected", pad.picture(), parameters);
   });
 }
 
