@@ -81,6 +81,8 @@ class _Loop:
     ) -> None:
         self.state, self.config, self.data = state, config, data
         self.ranks, self.hooks = ranks, hooks
+        if config.recipe.rejects:
+            hooks.reporter.say("Drawing outliers to train against")
         self.feed = Feed(config, data.train)
         self.device, self.steps = self.feed.device, self.feed.steps
         self.plan = TrainingPlan(
