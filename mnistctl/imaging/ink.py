@@ -24,7 +24,6 @@ TINY = 56
 COARSE_SIDE = 160
 # Contrast below this many of 255 grey levels can't be told from the file format's own noise.
 MIN_CONTRAST = 6.0
-LOCAL_HANDICAP = 0.97
 # No stroke is wider, as a share of the picture's longer side.
 STROKE = 0.15
 # Grey levels of a lens's haze and the file format, by which dark paper isn't brightened.
@@ -119,9 +118,6 @@ def _best_reading(
             # Ink is the smaller part, and darker than what else may look like strokes.
             rare = min(MUCH_INK / max(float((amount > FAINT_INK).mean()), 1e-9), 1.0)
             score = stroke_score(amount, rim) * rare * min(level / 128, 1.0) ** 0.2
-            if way is not _flat:
-                # Following the light may also swallow ink at the border: only for clear gain.
-                score *= LOCAL_HANDICAP
             if score > best:
                 best, found = score, (sign, paper, level)
         if way is _flat:

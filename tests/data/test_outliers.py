@@ -45,6 +45,7 @@ def test_what_is_held_out_is_never_trained_against(monkeypatch: pytest.MonkeyPat
     assert len(drawn) > 100
     assert len(set(drawn)) > 60
     assert set(drawn).isdisjoint(HELD_OUT)
+    assert set("".join(glyphs.ALPHABETS)).isdisjoint(HELD_OUT)
 
 
 def test_nothing_upright_and_narrow_is_an_outlier() -> None:

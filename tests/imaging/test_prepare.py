@@ -230,6 +230,17 @@ def test_pale_yellow_ink_on_grainy_paper() -> None:
     assert likeness(prepared.pixels, prepare(picture(share[..., 0] * 255)).pixels) > 0.85
 
 
+@pytest.mark.parametrize("digit", ["2", "4", "7"])
+def test_strokes_that_cross_a_printed_line_stay_whole(digit: str) -> None:
+    """The line is as dark as the pen, so it can't be told by its grey."""
+    page = on_paper(ink(digit))
+    for line in (slice(12, None, 40), slice(13, None, 40)):
+        page[line] = np.minimum(page[line], 60)
+    prepared = prepare(picture(page))
+    assert prepared.doubt is None
+    assert likeness(prepared.pixels, clean(digit)) > 0.9
+
+
 def test_small_drawings() -> None:
     for side in (8, 16, 28, 64):
         small = ink("7", side=side * 8, height=side * 6, width=side).resize((side, side))
