@@ -100,8 +100,6 @@ class Dataset:
     published: Published | None = None
     label_errors: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Indexes, by split, of images whose label is known to be wrong. Reported, never used."""
-    epochs: Mapping[str, int] = field(default_factory=dict)
-    """By name of a recipe how many epochs these images take, where not as many as digits."""
 
     @property
     def has_digits(self) -> bool:
@@ -131,7 +129,6 @@ class Dataset:
             temperature=recipe.temperature ** (1.0 if self.has_digits else 0.5),
             batch_size=min(recipe.batch_size, max(self.sizes["train"] // EPOCH_STEPS, MIN_BATCH)),
             outliers_per_batch=recipe.outliers_per_batch if self.has_digits else 0,
-            epochs=self.epochs.get(recipe.name, recipe.epochs),
         )
         before = recipe.settings
         adapted = (key for key, value in suited.settings.items() if value != before[key])

@@ -49,7 +49,6 @@ def idx_dataset(
     pixels: tuple[float, float] | None = None,
     augmentation: Mapping[str, float] | None = None,
     label_errors: Mapping[str, tuple[int, ...]] | None = None,
-    epochs: Mapping[str, int] | None = None,
     prepare: Preparation = "ink",
 ) -> Dataset:
     """A row of the IDX family.
@@ -78,7 +77,6 @@ def idx_dataset(
         prepare=prepare,
         published=published,
         label_errors=label_errors or {},
-        epochs=epochs or {},
     )
 
 

@@ -10,7 +10,6 @@ SHAPES = (
     "square", "disc", "triangle", "star", "cross", "grid", "spiral", "wave", "face", "house",
     "dots", "scribble",
 )  # fmt: skip
-SIDE = 28
 
 
 def draw_silhouette(image: Image.Image, rng: np.random.Generator) -> Image.Image:

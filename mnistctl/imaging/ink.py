@@ -6,7 +6,7 @@ Nothing here knows about digits except `stroke_score`, by which the right readin
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,13 +62,13 @@ class Ink:
     noise: float
 
 
-def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto", longest: int = WORK_SIDE) -> Ink:
+def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Ink:
     """Ink of uint8 pixels, (height, width) or (height, width, 3).
 
     `invert` says "yes" for dark ink on light paper, "no" for light on dark, "auto" for either.
-    A picture is worked on with its longer side at most `longest` pixels.
+    A picture is worked on with its longer side at most WORK_SIDE pixels.
     """
-    grey = _to_grey(_working_size(pixels, longest))
+    grey = _to_grey(_working_size(pixels))
     scale = max(grey.shape) / max(pixels.shape[:2])
     coarse = _resize(grey, COARSE_SIDE / max(grey.shape))
     noise = _noise(coarse)
@@ -203,8 +203,12 @@ def _rim(inside: Mask) -> Mask:
 
 def _has_even_border(coarse: Grey) -> bool:
     """Whether most of the border is of one grey, as no camera sees paper."""
-    ring = np.concatenate([coarse[0], coarse[-1], coarse[:, 0], coarse[:, -1]])
+    ring = _border(coarse)
     return bool(np.mean(np.abs(ring - np.median(ring)) < 1) > 0.6)
+
+
+def _border(values: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
 
 
 def _sheet(coarse: Grey) -> Mask:
@@ -219,8 +223,7 @@ def _sheet(coarse: Grey) -> Mask:
     if coarse.min() == coarse.max():
         return whole
     light = coarse > _otsu(coarse)
-    ring = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
-    share = float(ring.mean())
+    share = float(_border(light).mean())
     if 0.1 < share < 0.9:
         return whole
     labels = connected(light if share <= 0.1 else ~light)
@@ -271,11 +274,11 @@ def _spread(grey: Grey) -> float:
     return float(np.quantile(np.abs(sample - middle), 0.98))
 
 
-def _working_size(pixels: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
+def _working_size(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     side = max(pixels.shape[:2])
-    if SMALL_SIDE <= side <= longest:
+    if SMALL_SIDE <= side <= WORK_SIDE:
         return pixels
-    scale = longest / side if side > longest else -(-SMALL_SIDE // side)
+    scale = WORK_SIDE / side if side > WORK_SIDE else -(-SMALL_SIDE // side)
     size = [max(round(length * scale), 1) for length in pixels.shape[1::-1]]
     return np.asarray(Image.fromarray(pixels).resize((size[0], size[1]), Image.Resampling.BILINEAR))
 

@@ -128,14 +128,20 @@ def set_shard(model: nn.Module, shard: tuple[int, int] | None) -> None:
             module.shard = shard
 
 
+def log_probabilities(logits: Tensor, rejects: bool) -> Tensor:
+    """Of logits (n, classes), float32: (n, classes), and with `rejects` one more column.
+
+    That is the class of outliers, none of the others, whose logit is always 0.
+    """
+    return (pad(logits, (0, 1)) if rejects else logits).log_softmax(1)
+
+
 def mean_of_answers(logits: list[Tensor], rejects: bool) -> Tensor:
     """Logits of the mean probabilities of several float32 logits (n, classes).
 
-    With `rejects` there is one more class, none of the others, whose logit is always 0.
+    With `rejects` that of outliers counts among them, see `log_probabilities`.
     """
-    if rejects:
-        logits = [pad(own, (0, 1)) for own in logits]
-    shares = [own.log_softmax(1) for own in logits]
+    shares = [log_probabilities(own, rejects) for own in logits]
     mean = torch.stack(shares).logsumexp(0) - math.log(len(shares))
     return mean[:, :-1] - mean[:, -1:] if rejects else mean
 

@@ -8,6 +8,9 @@ import typer
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help=__doc__)
 DataDir = Annotated[Path, typer.Option("--data-dir", envvar="MNISTCTL_DATA")]
 DIGITS = Path(__file__).parents[3] / "shared" / "digits"
+Checkpoint = Annotated[
+    str | None, typer.Option("--checkpoint", "-c", help="As for mnistctl predict.")
+]
 Digits = Annotated[
     Path,
     typer.Option(
@@ -95,9 +98,7 @@ def corruptions(
 
 @app.command()
 def photos(
-    checkpoint: Annotated[
-        str | None, typer.Option("--checkpoint", "-c", help="As for mnistctl predict.")
-    ] = None,
+    checkpoint: Checkpoint = None,
     digits: Digits = DIGITS,
     store: Store = Path("runs"),
 ) -> None:
@@ -109,9 +110,7 @@ def photos(
 
 @app.command()
 def numbers(
-    checkpoint: Annotated[
-        str | None, typer.Option("--checkpoint", "-c", help="As for mnistctl predict.")
-    ] = None,
+    checkpoint: Checkpoint = None,
     count: Annotated[int, typer.Option(help="Numbers of each set on each paper.")] = 100,
     validation: Annotated[
         int, typer.Option(help="Of so many training images held out with seed 0, not of test ones.")
@@ -145,9 +144,7 @@ def outliers(
 
 @app.command()
 def camera(
-    checkpoint: Annotated[
-        str | None, typer.Option("--checkpoint", "-c", help="As for mnistctl predict.")
-    ] = None,
+    checkpoint: Checkpoint = None,
     digits: Digits = DIGITS,
     store: Store = Path("runs"),
 ) -> None:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import pad
 
 from mnistctl.data.images import DIGITS
 from mnistctl.data.preparing import Question, prepare_each
@@ -19,6 +18,7 @@ from mnistctl.events import Reporter
 from mnistctl.imaging.files import expand
 from mnistctl.imaging.ink import Invert
 from mnistctl.imaging.prepare import Ask, Prepared
+from mnistctl.models.layers import log_probabilities
 
 MAX_BATCH = 32
 CONFIDENT = 0.9
@@ -197,9 +197,9 @@ def asking(predictor: Predictor) -> Ask:
 
     def answers(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         logits = predictor.logits(torch.from_numpy(pixels))
-        if predictor.recipe.rejects:  # a part of a digit, or two, are likely outliers
-            logits = pad(logits, (0, 1))
-        return logits.log_softmax(1)[:, : len(predictor.classes)].numpy()
+        # A part of a digit, or two of them, are likely outliers.
+        shares = log_probabilities(logits, predictor.recipe.rejects)
+        return shares[:, : len(predictor.classes)].numpy()
 
     return answers
 
