@@ -108,8 +108,7 @@ def _best_reading(
     """
     best, found = -1.0, (signs[0], coarse, 0.0)
     for way in (_flat, _local, _filled):
-        for sign in signs:
-            paper = way(coarse, sign)
+        for sign, paper in zip(signs, way(coarse, signs), strict=True):
             amount = _stands_out(coarse, paper, sign)
             level = _ink_level(amount, noise)
             if level < MIN_CONTRAST:
@@ -136,28 +135,26 @@ def _is_plain(amount: Grey) -> bool:
 
 def _near_ink(coarse: Mask, inside: Mask) -> Mask:
     """Where there may be ink: not on the edges of shadows, where the coarse paper is blurred."""
-    from scipy import ndimage
-
-    near = ndimage.maximum_filter(coarse.astype(np.float32), 3)
-    may: Mask = (_resize_to(near, inside.shape) > 0.5) & inside
+    near = thickened(thickened(coarse, 1, axis=0), 1, axis=1)
+    may: Mask = (_resize_to(near.astype(np.float32), inside.shape) > 0.5) & inside
     return may
 
 
 def _stands_out(grey: Grey, paper: Grey, sign: int) -> Grey:
     """Grey levels from the paper's; for dark ink, as if the light were the same everywhere."""
     difference: Grey = np.maximum((grey - paper) * np.float32(sign), 0)
-    if sign > 0:
+    if sign > 0 or paper.min() == paper.max():
         return difference
     lit: Grey = (np.median(paper) + DARKEST) / (paper + DARKEST)
     return difference * np.minimum(lit, np.float32(MAX_GAIN))
 
 
-def _flat(grey: Grey, sign: int) -> Grey:
+def _flat(coarse: Grey, signs: Sequence[int]) -> list[Grey]:
     """Evenly lit paper."""
-    return np.full_like(grey, np.median(grey))
+    return [np.full_like(coarse, np.median(coarse))] * len(signs)
 
 
-def _local(coarse: Grey, sign: int) -> Grey:
+def _local(coarse: Grey, signs: Sequence[int]) -> list[Grey]:
     """The median over half the picture around each pixel: follows light, but not strokes."""
     from scipy import ndimage
 
@@ -165,10 +162,14 @@ def _local(coarse: Grey, sign: int) -> Grey:
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(tiny, 8, "symmetric"), (17, 17))
     flat = windows.reshape(*tiny.shape, -1)
     local: Grey = np.partition(flat, flat.shape[-1] // 2)[..., flat.shape[-1] // 2]
-    return _resize_to(ndimage.gaussian_filter(local, 1.5), coarse.shape)
+    return [_resize_to(ndimage.gaussian_filter(local, 1.5), coarse.shape)] * len(signs)
 
 
-def _filled(coarse: Grey, sign: int) -> Grey:
+def _filled(coarse: Grey, signs: Sequence[int]) -> list[Grey]:
+    return [_closed(coarse, sign) for sign in signs]
+
+
+def _closed(coarse: Grey, sign: int) -> Grey:
     """The picture with all narrow ink filled; wide things stay, such as shadows and fingers.
 
     What is darker than a level (lighter, for light ink) stays paper if a square wider than any
@@ -230,6 +231,9 @@ def _sheet(coarse: Grey) -> Mask:
     areas = np.bincount(labels.ravel())
     areas[0] = 0
     bare = labels == int(areas.argmax())
+    spans = [np.ptp(np.flatnonzero(bare.any(axis))) + 1 for axis in (0, 1)]
+    if spans[0] * spans[1] < 0.3 * coarse.size:
+        return whole
     filled: Mask = ndimage.binary_fill_holes(bare)
     area = int(filled.sum())
     if area < 0.3 * coarse.size or bare.sum() < 0.6 * area or not _has_four_corners(filled):
@@ -291,6 +295,8 @@ def _resize(grey: Grey, scale: float) -> Grey:
 def _resize_to(grey: Grey, shape: tuple[int, ...]) -> Grey:
     if grey.shape == shape:
         return grey
+    if grey.min() == grey.max():
+        return np.full(shape, grey[0, 0])
     # Bilinear averages over the covered area when shrinking and doesn't overshoot when growing.
     image = Image.fromarray(grey).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
     return np.asarray(image, np.float32)
@@ -340,6 +346,16 @@ def connected(mask: Mask) -> NDArray[np.int32]:
 
     labels: NDArray[np.int32] = ndimage.label(mask, structure=np.ones((3, 3)))[0]
     return labels
+
+
+def thickened(mask: Mask, reach: int, axis: int) -> Mask:
+    """A mask with each of its pixels stretched by `reach` pixels both ways along an axis."""
+    found = mask.copy()
+    into, source = (found, mask) if axis == 0 else (found.T, mask.T)
+    for step in range(1, reach + 1):
+        into[step:] |= source[:-step]
+        into[:-step] |= source[step:]
+    return found
 
 
 def depths(own: Mask, beyond: tuple[tuple[bool, bool], tuple[bool, bool]]) -> Grey:

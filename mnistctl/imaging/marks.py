@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistctl.imaging.ink import Ink, Mask, connected, depths
+from mnistctl.imaging.rulings import lines_across
 
 # Ink is where the amount passes HIGH, and whatever passes LOW in one piece with it: pencil
 # fades along a stroke, paper doesn't darken next to one.
@@ -169,28 +170,15 @@ def _long_runs(mask: Mask) -> Mask:
     """Pixels of thin, nearly horizontal lines from one side to the other."""
     from scipy import ndimage
 
-    height, width = mask.shape
-    length = max(width // 4, 8)
-    if (mask.mean(axis=1) < 0.1).all():
-        return np.zeros_like(mask)
-    # Thickened by a pixel or two on either side, a line a few degrees off still holds a run.
-    slack = max(height // 160, 1)
-    thick = ndimage.maximum_filter1d(mask.astype(np.uint8), 2 * slack + 1, axis=0)
-    runs = ndimage.minimum_filter1d(thick, length, axis=1)
-    runs = ndimage.maximum_filter1d(runs, length, axis=1).astype(bool)
     found = np.zeros_like(mask)
-    labels = connected(runs)
-    for index, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box[1].start > 0.02 * width or box[1].stop < 0.98 * width:
-            continue
-        line = (labels == index) & mask
+    for rows, line in lines_across(mask):
         if not line.any():
             continue
         thickness = np.median(line.sum(axis=0)[line.any(axis=0)])
-        if thickness > max(0.04 * height, 2):
+        if thickness > max(0.04 * len(mask), 2):
             continue
         tall = int(2 * thickness) + 2
-        crossing = ndimage.minimum_filter1d(mask.astype(np.uint8), tall, axis=0)
+        crossing = ndimage.minimum_filter1d(mask.view(np.uint8), tall, axis=0)
         crossing = ndimage.maximum_filter1d(crossing, tall, axis=0).astype(bool)
-        found |= line & ~crossing
+        found[rows] |= line & ~crossing[rows]
     return found

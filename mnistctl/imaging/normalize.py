@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnistctl.imaging.ink import Grey, Mask
+from mnistctl.imaging.ink import Grey, Mask, thickened
 
 SIDE = 28
 BOX = 20
@@ -12,6 +12,8 @@ BOX = 20
 FINE = 8
 # Mean stroke widths, in final pixels, that nearly all of MNIST's digits lie between.
 MIN_STROKE, MAX_STROKE = 1.8, 4.2
+# At half the size, widths are measured to within this factor.
+ROUGHLY = 1.15
 
 Pixels = NDArray[np.uint8]
 
@@ -41,11 +43,12 @@ def fit(amount: Grey, mask: Mask) -> Pixels:
     (1998): aspect kept, the longer side 20 pixels, antialiased, the centre of mass in the middle.
     Strokes far thinner or thicker than MNIST's are first brought to its range.
     """
-    from scipy import ndimage
-
     amount, mask = np.pad(amount, 2), np.pad(mask, 2)
     # A soft edge around the mask keeps the outline smooth when it is scaled.
-    own = np.where(ndimage.binary_dilation(mask, iterations=2), amount, 0)
+    soft = mask
+    for _ in range(2):
+        soft = thickened(soft, 1, axis=0) | thickened(soft, 1, axis=1)
+    own = np.where(soft, amount, 0)
     scaled = _to_box(np.minimum(own, 1), mask)
     shape = scaled > 0.45
     if not shape.any():
@@ -68,17 +71,24 @@ def _with_usual_stroke(shape: Mask) -> Mask:
     """Thicken hairlines and thin out fat strokes."""
     from scipy import ndimage
 
+    lowest, highest = MIN_STROKE * FINE, MAX_STROKE * FINE
+    half = ndimage.distance_transform_edt(np.pad(shape[::2, ::2], 1))
+    if ROUGHLY * lowest < 2 * _stroke_width(half) < highest / ROUGHLY:
+        return shape
     shape = np.pad(shape, 2 * FINE)
     depth = ndimage.distance_transform_edt(shape)
-    # The mean depth of a bar is a quarter of its width.
-    width = 4 * float(depth[shape].mean())
-    lowest, highest = MIN_STROKE * FINE, MAX_STROKE * FINE
+    width = _stroke_width(depth)
     changed: Mask = shape
     if width < lowest:
         changed = ndimage.distance_transform_edt(~shape) <= (lowest - width) / 2
     elif width > highest:
         changed = depth > (width - highest) / 2
     return changed if changed.any() else shape
+
+
+def _stroke_width(depth: Grey) -> float:
+    """Mean width of strokes: the mean depth of a bar is a quarter of its width."""
+    return 4 * float(depth.sum()) / max(np.count_nonzero(depth), 1)
 
 
 def _centred(ink: Grey) -> Pixels:

@@ -40,7 +40,8 @@ def as_pixels(image: Image.Image) -> NDArray[np.uint8]:
     pixels: NDArray[np.uint8] = np.asarray(image)
     if image.mode in ("LA", "RGBA"):
         pixels = _without_alpha(pixels)
-    if pixels.ndim == 3 and (pixels[..., :1] == pixels).all():
+    # Few colour pictures are grey wherever a few pixels are.
+    if pixels.ndim == 3 and all((own[..., :1] == own).all() for own in (pixels[::8, ::8], pixels)):
         pixels = pixels[..., 0]
     return pixels
 
@@ -51,6 +52,8 @@ def _without_alpha(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Strokes exported from a canvas have one shade, black or white alike, and get the opposite
     one behind them. A page with transparent margins gets its own paper's shade.
     """
+    if (pixels[..., -1] == 255).all():
+        return pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :-1]
     colour, alpha = pixels[..., :-1].astype(np.float32), pixels[..., -1:].astype(np.float32) / 255
     solid = pixels[..., -1] >= 128
     if solid.all() or not solid.any():

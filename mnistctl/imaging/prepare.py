@@ -203,9 +203,10 @@ def _shape_doubt(piece: Piece) -> str | None:
 
 def _is_solid(piece: Piece) -> bool:
     """Whether ink fills most of the box and is thick at its thickest: a silhouette."""
-    filled = float(piece.mask.mean())
+    if piece.mask.mean() <= MAX_FILLED:
+        return False
     thickest = 2 * float(depths(piece.mask, EVERYWHERE).max())
-    return filled > MAX_FILLED and thickest > MAX_THICKNESS * max(piece.height, piece.width)
+    return thickest > MAX_THICKNESS * max(piece.height, piece.width)
 
 
 def _steps(picture: Picture, ink: Ink, page: Page) -> tuple[tuple[str, Pixels], ...]:

@@ -1,10 +1,11 @@
 """Take the faint lines of ruled and squared paper out of the ink."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from mnistctl.imaging.ink import Grey, Ink, Mask, connected
+from mnistctl.imaging.ink import Grey, Ink, Mask, connected, thickened
 
 # A line's ink is from here on, and no more than this: beyond, it may be the pen's.
 LEAST, MOST = 0.12, 0.75
@@ -17,8 +18,6 @@ def without_rulings(ink: Ink) -> Ink:
 
     Where a stroke crosses a line it stays.
     """
-    from scipy import ndimage
-
     least = max(LEAST, 3 * ink.noise / ink.contrast) if ink.contrast else LEAST
     lines = _lines(ink.amount, least) | _lines(ink.amount.T, least).T
     if not lines.any():
@@ -27,29 +26,43 @@ def without_rulings(ink: Ink) -> Ink:
     if level > MOST:
         return ink
     # The pen's soft edge is as faint as a line.
-    pen = ndimage.binary_dilation(ink.amount > (1 + level) / 2)
-    lines = ndimage.binary_dilation(lines) & ~pen
+    pen = _grown(ink.amount > (1 + level) / 2)
+    lines = _grown(lines) & ~pen
     return replace(ink, amount=np.where(lines, 0, ink.amount))
+
+
+def _grown(mask: Mask) -> Mask:
+    return thickened(mask, 1, axis=0) | thickened(mask, 1, axis=1)
 
 
 def _lines(amount: Grey, least: float) -> Mask:
     """Pixels of nearly horizontal thin lines that reach from side to side."""
-    from scipy import ndimage
-
-    height, width = amount.shape
-    mask, length, slack = amount > least, max(width // 4, 8), max(height // 160, 1)
+    mask = amount > least
     found = np.zeros_like(mask)
-    # Thickened by a pixel or two on either side, a line a few degrees off still holds a run.
-    thick = ndimage.maximum_filter1d(mask.astype(np.uint8), 2 * slack + 1, axis=0)
-    if (thick.mean(axis=1) < 0.2).all():
-        return found
-    runs = ndimage.minimum_filter1d(thick, length, axis=1)
-    runs = ndimage.maximum_filter1d(runs, length, axis=1).astype(bool)
-    labels = connected(runs)
-    for index, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
-        if columns.start > 0.02 * width or columns.stop < 0.98 * width:
-            continue
-        line = (labels[rows] == index) & mask[rows]
-        if np.median(line.sum(axis=0)) <= max(MAX_THICK * height, 2):
+    for rows, line in lines_across(mask):
+        if np.median(line.sum(axis=0)) <= max(MAX_THICK * len(mask), 2):
             found[rows] |= line
     return found
+
+
+def lines_across(mask: Mask) -> Iterator[tuple[slice, Mask]]:
+    """Nearly horizontal lines from side to side of a mask: their rows, and their pixels in these.
+
+    A line is made of runs a quarter as long as the picture is wide.
+    """
+    from scipy import ndimage
+
+    height, width = mask.shape
+    length = max(width // 4, 8)
+    # Thickened by a pixel or two on either side, a line a few degrees off still holds a run.
+    thick = thickened(mask, max(height // 160, 1), axis=0)
+    rows = np.count_nonzero(thick, axis=1) > length // 2
+    runs = ndimage.minimum_filter1d(thick[rows].view(np.uint8), length, axis=1)
+    if not runs.any():
+        return
+    both = np.zeros_like(mask)
+    both[rows] = ndimage.maximum_filter1d(runs, length, axis=1)
+    labels = connected(both)
+    for index, (tall, wide) in enumerate(ndimage.find_objects(labels), start=1):
+        if wide.start <= 0.02 * width and wide.stop >= 0.98 * width:
+            yield tall, (labels[tall] == index) & mask[tall]
