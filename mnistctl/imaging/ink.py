@@ -41,6 +41,8 @@ SHADOWED, SHADE = 0.2, 0.4
 FAINT_INK = 0.35
 # Share of the ink's contrast below which a coarse pixel holds no ink.
 LINGERS = 0.2
+# Pixels around ink, more than smoothing reaches.
+MARGIN = 8
 EVERYWHERE = ((True, True), (True, True))
 
 
@@ -72,19 +74,25 @@ def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Ink:
     scale = max(grey.shape) / max(pixels.shape[:2])
     coarse = _resize(grey, COARSE_SIDE / max(grey.shape))
     noise = _noise(coarse)
-    coarse, grey = _smooth(coarse, noise), _smooth(grey, noise)
+    reach = (1 + min(noise / 4, 1.5)) / 400
+    coarse = _smooth(coarse, reach * max(coarse.shape))
     sheet = _sheet(coarse)
-    inside = _resize_to(sheet.astype(np.float32), grey.shape) > 0.5
-    coarse = np.where(sheet, coarse, np.median(coarse[sheet]))
+    inside = _resized_mask(sheet, grey.shape)
+    if not sheet.all():
+        coarse = np.where(sheet, coarse, np.median(coarse[sheet]))
     signs: tuple[int, ...] = {"yes": (-1,), "no": (1,), "auto": (-1, 1)}[invert]
     even = max(pixels.shape[:2]) <= TINY and _has_even_border(coarse)
     sign, paper, level = _best_reading(coarse, signs, noise, _rim(sheet), even)
     amount = np.zeros_like(grey)
     if level:
-        rough = _stands_out(coarse, paper, sign)
-        levels = _resize_to(_levels(rough, sign, level), grey.shape)
-        amount = _stands_out(grey, _resize_to(paper, grey.shape), sign) / levels
-        amount[~_near_ink(rough > LINGERS * level, inside)] = 0
+        usual = float(np.median(paper))
+        rough = _stands_out(coarse, paper, sign, usual)
+        near = _near_ink(rough > LINGERS * level, inside)
+        box = _around(near)
+        levels = _resize_to(_levels(rough, sign, level), grey.shape)[box]
+        paper = _resize_to(paper, grey.shape)[box]
+        fine = _smooth(grey[box], reach * max(grey.shape))
+        amount[box] = near[box] * _stands_out(fine, paper, sign, usual) / levels
     return Ink(amount, _rim(inside), scale, sign < 0, level, noise)
 
 
@@ -109,7 +117,7 @@ def _best_reading(
     best, found = -1.0, (signs[0], coarse, 0.0)
     for way in (_flat, _local, _filled):
         for sign, paper in zip(signs, way(coarse, signs), strict=True):
-            amount = _stands_out(coarse, paper, sign)
+            amount = _stands_out(coarse, paper, sign, float(np.median(paper)))
             level = _ink_level(amount, noise)
             if level < MIN_CONTRAST:
                 continue
@@ -136,16 +144,15 @@ def _is_plain(amount: Grey) -> bool:
 def _near_ink(coarse: Mask, inside: Mask) -> Mask:
     """Where there may be ink: not on the edges of shadows, where the coarse paper is blurred."""
     near = thickened(thickened(coarse, 1, axis=0), 1, axis=1)
-    may: Mask = (_resize_to(near.astype(np.float32), inside.shape) > 0.5) & inside
-    return may
+    return _resized_mask(near, inside.shape) & inside
 
 
-def _stands_out(grey: Grey, paper: Grey, sign: int) -> Grey:
-    """Grey levels from the paper's; for dark ink, as if the light were the same everywhere."""
+def _stands_out(grey: Grey, paper: Grey, sign: int, usual: float) -> Grey:
+    """Grey levels from the paper's; for dark ink, as if all paper were as light as is `usual`."""
     difference: Grey = np.maximum((grey - paper) * np.float32(sign), 0)
     if sign > 0 or paper.min() == paper.max():
         return difference
-    lit: Grey = (np.median(paper) + DARKEST) / (paper + DARKEST)
+    lit: Grey = np.float32(usual + DARKEST) / (paper + DARKEST)
     return difference * np.minimum(lit, np.float32(MAX_GAIN))
 
 
@@ -185,7 +192,7 @@ def _closed(coarse: Grey, sign: int) -> Grey:
         stays = np.zeros(count + 1, bool)
         stays[pieces[wide <= level]] = True
         stays[0] = False
-        paper[stays[pieces]] = level
+        np.copyto(paper, level, where=stays.take(pieces), casting="same_kind")
     # Exact outside of ink.
     step = np.float32(np.ptp(dark) / LEVELS)
     return np.where(paper - dark < step, dark, paper) * np.float32(-sign)
@@ -234,7 +241,8 @@ def _sheet(coarse: Grey) -> Mask:
     spans = [np.ptp(np.flatnonzero(bare.any(axis))) + 1 for axis in (0, 1)]
     if spans[0] * spans[1] < 0.3 * coarse.size:
         return whole
-    filled: Mask = ndimage.binary_fill_holes(bare)
+    around = ndimage.label(np.pad(~bare, 1, constant_values=True))[0]
+    filled: Mask = (around != around[0, 0])[1:-1, 1:-1]
     area = int(filled.sum())
     if area < 0.3 * coarse.size or bare.sum() < 0.6 * area or not _has_four_corners(filled):
         return whole
@@ -273,7 +281,7 @@ def _to_grey(pixels: NDArray[np.uint8]) -> Grey:
 
 
 def _spread(grey: Grey) -> float:
-    sample = grey[:: max(grey.shape[0] // 128, 1), :: max(grey.shape[1] // 128, 1)]
+    sample = grey[:: max(grey.shape[0] // 64, 1), :: max(grey.shape[1] // 64, 1)]
     middle = np.median(sample)
     return float(np.quantile(np.abs(sample - middle), 0.98))
 
@@ -302,13 +310,28 @@ def _resize_to(grey: Grey, shape: tuple[int, ...]) -> Grey:
     return np.asarray(image, np.float32)
 
 
-def _smooth(grey: Grey, noise: float) -> Grey:
+def _resized_mask(mask: Mask, shape: tuple[int, ...]) -> Mask:
+    if mask.all():
+        return np.ones(shape, bool)
+    image = Image.fromarray(mask.view(np.uint8) * np.uint8(255))
+    found: Mask = np.asarray(image.resize(shape[::-1], Image.Resampling.BILINEAR)) > 127
+    return found
+
+
+def _smooth(grey: Grey, reach: float) -> Grey:
     """Take off sensor noise and paper grain finer than a stroke."""
     from scipy import ndimage
 
-    reach = max(grey.shape) / 400 * (1 + min(noise / 4, 1.5))
     smoothed: Grey = ndimage.gaussian_filter(grey, reach, truncate=3)
     return smoothed
+
+
+def _around(mask: Mask) -> tuple[slice, ...]:
+    """Rows and columns that hold all of a mask, and MARGIN more."""
+    if not mask.any():
+        return slice(0), slice(0)
+    spans = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return tuple(slice(max(own[0] - MARGIN, 0), own[-1] + 1 + MARGIN) for own in spans)
 
 
 def _noise(coarse: Grey) -> float:
@@ -358,8 +381,10 @@ def thickened(mask: Mask, reach: int, axis: int) -> Mask:
     return found
 
 
-def depths(own: Mask, beyond: tuple[tuple[bool, bool], tuple[bool, bool]]) -> Grey:
-    """Distance of each pixel of a connected piece, cut to its box, from what is none of it.
+def depths(
+    own: Mask, beyond: tuple[tuple[bool, bool], tuple[bool, bool]] = EVERYWHERE
+) -> NDArray[np.float64]:
+    """Distance of each pixel of a connected piece, cut to its box, from what is none of it: (n,).
 
     `beyond` tells for each side (top, bottom), (left, right) whether there is anything outside the
     box. Other pieces never come nearer than the gap before them, so the box is all it takes.
@@ -367,9 +392,14 @@ def depths(own: Mask, beyond: tuple[tuple[bool, bool], tuple[bool, bool]]) -> Gr
     from scipy import ndimage
 
     padded = np.pad(own, [[int(side) for side in pair] for pair in beyond])
-    found: Grey = ndimage.distance_transform_edt(padded)
-    (top, _), (left, _) = beyond
-    return found[top : top + own.shape[0], left : left + own.shape[1]]
+    place = np.nonzero(padded)
+    to = ndimage.distance_transform_edt(padded, return_distances=False, return_indices=True)
+    return np.hypot(*(end[place] - start for end, start in zip(to, place, strict=True)))
+
+
+def width_of(depth: NDArray[np.float64]) -> float:
+    """Mean width of strokes: the mean depth of a bar is a quarter of its width."""
+    return 4 * float(depth.mean()) if depth.size else 0.0
 
 
 def stroke_score(amount: Grey, rim: Mask) -> float:
@@ -391,7 +421,7 @@ def stroke_score(amount: Grey, rim: Mask) -> float:
         if alone <= best:  # it can't be better than this
             continue
         own = labels[box] == index
-        stroke = 4 * float(depths(own, EVERYWHERE)[own].mean()) / size
+        stroke = width_of(depths(own)) / size
         thin = min(max((0.55 - stroke) / 0.3, 0.0), 1.0)
         contact = edges[index] / (2 * (height + width))
         inside = max(1 - 4 * float(contact), 0.02)

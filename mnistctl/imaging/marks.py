@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistctl.imaging.ink import Ink, Mask, connected, depths
+from mnistctl.imaging.ink import Ink, Mask, connected, depths, width_of
 from mnistctl.imaging.rulings import lines_across
 
 # Ink is where the amount passes HIGH, and whatever passes LOW in one piece with it: pencil
@@ -115,8 +115,7 @@ def _measured(mark: Mark, labels: NDArray[np.int32], ink: Ink) -> Mark:
     own = labels[box] == mark.label
     height, width = labels.shape
     beyond = ((mark.top > 0, mark.bottom < height), (mark.left > 0, mark.right < width))
-    # The mean depth of a bar is a quarter of its width.
-    stroke = 4 * float(depths(own, beyond)[own].sum()) / mark.area
+    stroke = width_of(depths(own, beyond))
     inkiness = float(np.minimum(ink.amount[box][own], 1).sum(dtype=np.float64)) / mark.area
     return replace(mark, stroke=stroke, inkiness=inkiness)
 
@@ -156,7 +155,7 @@ def _without_lines(mask: Mask) -> Mask:
     from scipy import ndimage
 
     horizontal = _long_runs(mask)
-    vertical = _long_runs(mask.T).T
+    vertical = _long_runs(np.ascontiguousarray(mask.T)).T
     lines = horizontal | vertical
     if not lines.any():
         return mask

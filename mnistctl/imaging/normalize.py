@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnistctl.imaging.ink import Grey, Mask, thickened
+from mnistctl.imaging.ink import Grey, Mask, depths, thickened, width_of
 
 SIDE = 28
 BOX = 20
@@ -72,23 +72,17 @@ def _with_usual_stroke(shape: Mask) -> Mask:
     from scipy import ndimage
 
     lowest, highest = MIN_STROKE * FINE, MAX_STROKE * FINE
-    half = ndimage.distance_transform_edt(np.pad(shape[::2, ::2], 1))
-    if ROUGHLY * lowest < 2 * _stroke_width(half) < highest / ROUGHLY:
+    if ROUGHLY * lowest < 2 * width_of(depths(shape[::2, ::2])) < highest / ROUGHLY:
         return shape
-    shape = np.pad(shape, 2 * FINE)
-    depth = ndimage.distance_transform_edt(shape)
-    width = _stroke_width(depth)
-    changed: Mask = shape
+    depth = depths(shape)
+    width = width_of(depth)
     if width < lowest:
-        changed = ndimage.distance_transform_edt(~shape) <= (lowest - width) / 2
-    elif width > highest:
-        changed = depth > (width - highest) / 2
+        around = ndimage.distance_transform_edt(~np.pad(shape, 2 * FINE))
+        return np.asarray(around <= (lowest - width) / 2)
+    changed = shape.copy()
+    if width > highest:
+        changed[shape] = depth > (width - highest) / 2
     return changed if changed.any() else shape
-
-
-def _stroke_width(depth: Grey) -> float:
-    """Mean width of strokes: the mean depth of a bar is a quarter of its width."""
-    return 4 * float(depth.sum()) / max(np.count_nonzero(depth), 1)
 
 
 def _centred(ink: Grey) -> Pixels:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mnistctl.imaging.digits import TWO_DIGITS, Piece, digit_lines, digit_pieces, main_piece
 from mnistctl.imaging.files import Picture
-from mnistctl.imaging.ink import EVERYWHERE, Ink, Invert, depths, ink_map
+from mnistctl.imaging.ink import Ink, Invert, depths, ink_map
 from mnistctl.imaging.marks import Page, find_marks
 from mnistctl.imaging.normalize import SIDE, Pixels, fit, is_mnist_form
 from mnistctl.imaging.rulings import without_rulings
@@ -205,7 +205,7 @@ def _is_solid(piece: Piece) -> bool:
     """Whether ink fills most of the box and is thick at its thickest: a silhouette."""
     if piece.mask.mean() <= MAX_FILLED:
         return False
-    thickest = 2 * float(depths(piece.mask, EVERYWHERE).max())
+    thickest = 2 * float(depths(piece.mask).max())
     return thickest > MAX_THICKNESS * max(piece.height, piece.width)
 
 

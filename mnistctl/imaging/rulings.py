@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mnistctl.imaging.ink import Grey, Ink, Mask, connected, thickened
+from mnistctl.imaging.ink import Ink, Mask, connected, thickened
 
 # A line's ink is from here on, and no more than this: beyond, it may be the pen's.
 LEAST, MOST = 0.12, 0.75
@@ -19,7 +19,8 @@ def without_rulings(ink: Ink) -> Ink:
     Where a stroke crosses a line it stays.
     """
     least = max(LEAST, 3 * ink.noise / ink.contrast) if ink.contrast else LEAST
-    lines = _lines(ink.amount, least) | _lines(ink.amount.T, least).T
+    mask = ink.amount > least
+    lines = _lines(mask) | _lines(np.ascontiguousarray(mask.T)).T
     if not lines.any():
         return ink
     level = float(np.median(ink.amount[lines]))
@@ -35,9 +36,8 @@ def _grown(mask: Mask) -> Mask:
     return thickened(mask, 1, axis=0) | thickened(mask, 1, axis=1)
 
 
-def _lines(amount: Grey, least: float) -> Mask:
+def _lines(mask: Mask) -> Mask:
     """Pixels of nearly horizontal thin lines that reach from side to side."""
-    mask = amount > least
     found = np.zeros_like(mask)
     for rows, line in lines_across(mask):
         if np.median(line.sum(axis=0)) <= max(MAX_THICK * len(mask), 2):
@@ -56,13 +56,15 @@ def lines_across(mask: Mask) -> Iterator[tuple[slice, Mask]]:
     length = max(width // 4, 8)
     # Thickened by a pixel or two on either side, a line a few degrees off still holds a run.
     thick = thickened(mask, max(height // 160, 1), axis=0)
-    rows = np.count_nonzero(thick, axis=1) > length // 2
+    rows = thick.view(np.uint8).sum(axis=1, dtype=np.uint32) > length // 2
     runs = ndimage.minimum_filter1d(thick[rows].view(np.uint8), length, axis=1)
     if not runs.any():
         return
-    both = np.zeros_like(mask)
-    both[rows] = ndimage.maximum_filter1d(runs, length, axis=1)
-    labels = connected(both)
+    whole = np.zeros_like(mask)
+    whole[rows] = ndimage.maximum_filter1d(runs, length, axis=1)
+    if not whole.any(axis=0)[int(0.02 * width) + 1 : int(0.98 * width)].all():
+        return
+    labels = connected(whole)
     for index, (tall, wide) in enumerate(ndimage.find_objects(labels), start=1):
         if wide.start <= 0.02 * width and wide.stop >= 0.98 * width:
             yield tall, (labels[tall] == index) & mask[tall]
