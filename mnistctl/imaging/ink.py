@@ -35,8 +35,6 @@ MUCH_INK = 0.3
 CONVINCING = 0.6
 # Pixels that differ from the paper, per pixel of ink, in an evenly lit picture: blurred edges.
 PLAIN = 2.5
-# Light ink in a shadow: how far around a pixel ink is alike, and the share of light that is left.
-SHADOWED, SHADE = 0.2, 0.4
 # Amount from which ink may be meant: faint strokes, shadows, stains.
 FAINT_INK = 0.35
 # Share of the ink's contrast below which a coarse pixel holds no ink.
@@ -89,22 +87,10 @@ def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Ink:
         rough = _stands_out(coarse, paper, sign, usual)
         near = _near_ink(rough > LINGERS * level, inside)
         box = _around(near)
-        levels = _resize_to(_levels(rough, sign, level), grey.shape)[box]
         paper = _resize_to(paper, grey.shape)[box]
         fine = _smooth(grey[box], reach * max(grey.shape))
-        amount[box] = near[box] * _stands_out(fine, paper, sign, usual) / levels
+        amount[box] = near[box] * _stands_out(fine, paper, sign, usual) / np.float32(level)
     return Ink(amount, _rim(inside), scale, sign < 0, level, noise)
-
-
-def _levels(amount: Grey, sign: int, level: float) -> Grey:
-    """Contrast of ink at each pixel: where light ink lies in a shadow, that of the ink around."""
-    from scipy import ndimage
-
-    if sign < 0:
-        return np.full_like(amount, level)
-    around = ndimage.maximum_filter(amount, round(SHADOWED * max(amount.shape)))
-    levels: Grey = np.clip(around, SHADE * level, level).astype(np.float32)
-    return levels
 
 
 def _best_reading(

@@ -119,7 +119,11 @@ def find_digits(picture: Picture, ask: Ask, invert: Invert = "auto") -> list[Pre
         return most
 
     chosen = [own for line in digit_lines(page) for own in best_pieces(line, confidence)]
-    return [_prepared(picture, ink, piece, _shape_doubt(piece), ()) for piece in chosen]
+    doubts = [_shape_doubt(piece, beside_others=len(chosen) > 1) for piece in chosen]
+    return [
+        _prepared(picture, ink, piece, doubt, ())
+        for piece, doubt in zip(chosen, doubts, strict=True)
+    ]
 
 
 def prepare_digits(
@@ -183,12 +187,13 @@ def _doubt(ink: Ink, page: Page, piece: Piece) -> str | None:
     return _shape_doubt(piece)
 
 
-def _shape_doubt(piece: Piece) -> str | None:
+def _shape_doubt(piece: Piece, beside_others: bool = False) -> str | None:
     size = max(piece.height, piece.width)
     length = float(piece.mask.sum()) / (max(piece.stroke, 1.0) * size)
     if piece.stroke > MAX_STROKE_SHARE * size:
         return "a blob, not strokes"
-    if _is_solid(piece):
+    # A 1 of a thick pen is as solid as a silhouette, but silhouettes come alone.
+    if not beside_others and _is_solid(piece):
         return "a solid shape, not strokes"
     if length > MAX_LENGTH:
         return "too many strokes for a digit"
