@@ -52,6 +52,28 @@ def study(
 
 
 @app.command()
+def folds(
+    recipe: Annotated[str, typer.Option("--recipe", help="Which recipe to train.")] = "accurate",
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="As for mnistctl train; repeatable.")
+    ] = None,
+    runs: Annotated[int, typer.Option(help="How many seeds: six trainings each.")] = 1,
+    first: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    device: Annotated[str, typer.Option(help="As for mnistctl train.")] = "auto",
+    precision: Annotated[str, typer.Option(help="As for mnistctl train.")] = "auto",
+    data_dir: DataDir = Path("data"),
+) -> None:
+    """Candidates for a recipe, cross-validated on the training images; to results/folds.jsonl.
+
+    Then the table of all candidates ever tried. `--runs 0` prints it alone.
+    """
+    from tests.bench import folds as bench
+
+    bench.measure(recipe, setting or [], range(first, first + runs), data_dir, device, precision)
+    print(bench.table(list(bench.answers_of(bench.lines()))))
+
+
+@app.command()
 def gpu(
     data_dir: DataDir = Path("data"),
     device: Annotated[str, typer.Option(help="As for mnistctl train.")] = "cuda:0",
