@@ -232,15 +232,15 @@ RECIPES: dict[str, Recipe] = {
         replace(
             _STANDARD,
             name="robust",
-            summary="for photographs: tolerates noise, rejects outliers, 112,442 parameters",
-            network="compact-6",
+            summary="for photographs: tolerates noise, rejects outliers, 224,322 parameters",
+            network="compact-7-narrow",
             temperature=0.49,
             augmentation=Augmentation(
                 rotate=15, scale=0.15, shear=0.2, shift=2.5, elastic=0.3, corrupt=0.3
             ),
             ema_decay=0.998,
             outliers_per_batch=100,
-            epochs=16,
+            epochs=14,
         ),
     )
 }

@@ -90,6 +90,14 @@ def small_datasets(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(DATASETS, name, row)
 
 
+@pytest.fixture
+def few_outliers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`robust` draws what it trains against in no time."""
+    few = {"NUM_SIGNS": 60, "NUM_DRAWN": 60, "NUM_BROKEN": 20, "NUM_REDRAWN": 100}
+    for name, number in few.items():
+        monkeypatch.setattr(f"mnistctl.engine.training.batches.{name}", number)
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The program, ready to be started and killed many times."""

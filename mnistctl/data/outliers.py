@@ -6,9 +6,9 @@ of a kind never seen is that the ones seen are of many kinds, so most of them ar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
-from mnistctl.data.glyphs import draw_character, draw_strokes
+from mnistctl.data.glyphs import draw_character
 from mnistctl.data.silhouettes import SHAPES, draw_shape, draw_silhouette, shaded
 from mnistctl.imaging.normalize import BOX, SIDE, fit
 
@@ -17,15 +17,21 @@ Pixels = NDArray[np.uint8]
 DRAWN_SIDE = 96
 INK = 25
 """Grey level above which a pixel belongs to a shape."""
-KINDS = {"character": 0.35, "strokes": 0.3, "silhouette": 0.2, "shaded": 0.1, "shape": 0.05}
+KINDS = {"character": 0.42, "silhouette": 0.34, "shaded": 0.17, "shape": 0.07}
 """Share of each kind among drawn outliers."""
+BREAKS = {
+    "marked": 0.5, "turned": 0.1, "mirrored": 0.1, "joined": 0.1, "overlaid": 0.1, "beside": 0.1
+}  # fmt: skip
+"""Share of each way to make no digit of digits."""
+MARKED = (2, 3, 4, 5, 6, 7, 8, 9)
+NUM_TRIES = 20
 TURNED = {1: (1, 2, 3, 4, 5, 7, 8), 2: (3, 4, 7), 3: (1, 2, 3, 4, 5, 7, 8)}
 MIRRORED = (3, 4, 6, 7, 9)
-"""Digits that are none when turned by so many right angles, or mirrored."""
+"""Digits that are none with another stroke, when turned by so many right angles, or mirrored."""
 
 
 def drawn_outliers(count: int, seed: int) -> Pixels:
-    """`count` characters, strokes, shapes and silhouettes, uint8 (count, 28, 28), same by seed.
+    """`count` characters, shapes and silhouettes, uint8 (count, 28, 28), same by seed.
 
     None of `glyphs.HELD_OUT` is among them.
     """
@@ -49,8 +55,6 @@ def _may_be_1(image: Image.Image) -> bool:
 def _draw(kind: str, image: Image.Image, rng: np.random.Generator) -> Image.Image:
     if kind == "character":
         return draw_character(image, rng)
-    if kind == "strokes":
-        return draw_strokes(image, rng)
     if kind == "shape":
         draw_shape(str(rng.choice(SHAPES)), image, rng)
         return image
@@ -92,8 +96,8 @@ def warped(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 def broken_digits(images: Pixels, labels: NDArray[np.int64], count: int, seed: int) -> Pixels:
     """`count` pictures made of digits that are none: uint8 (count, 28, 28), the same by seed.
 
-    `images` (n, 28, 28) with their `labels` are turned, mirrored, cut and joined with others,
-    laid over each other, or set side by side.
+    `images` (n, 28, 28) with their `labels` get strokes too many, are turned, mirrored, cut and
+    joined with others, laid over each other, or set side by side.
     """
     rng = np.random.default_rng(seed)
     inked = images.max((1, 2)) > INK
@@ -101,7 +105,7 @@ def broken_digits(images: Pixels, labels: NDArray[np.int64], count: int, seed: i
     made = np.empty((count, SIDE, SIDE), np.uint8)
     for index in range(count):
         first, second = rng.integers(len(images), size=2)
-        kind = rng.choice(("turned", "mirrored", "joined", "overlaid", "beside"))
+        kind = rng.choice(list(BREAKS), p=list(BREAKS.values()))
         made[index] = fitted(
             _broken(str(kind), images[first], images[second], int(labels[first]), rng)
         )
@@ -111,6 +115,8 @@ def broken_digits(images: Pixels, labels: NDArray[np.int64], count: int, seed: i
 def _broken(
     kind: str, image: Pixels, other: Pixels, label: int, rng: np.random.Generator
 ) -> Pixels:
+    if kind == "marked" and label in MARKED:
+        return _marked(image, rng)
     if kind == "mirrored" and label in MIRRORED:
         return image[:, ::-1]
     if kind == "turned":
@@ -127,3 +133,29 @@ def _broken(
     upper = np.roll(image, int(rng.choice((-1, 1)) * rng.integers(4, 8)), 1)
     joined = np.vstack([upper[: SIDE // 2], other[::-1][SIDE // 2 :]])
     return joined if rng.random() < 0.5 else joined.T
+
+
+def _marked(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """A digit with one or two strokes too many, as many characters of other scripts look."""
+    large = Image.fromarray(image).resize((DRAWN_SIDE, DRAWN_SIDE), Image.Resampling.BICUBIC)
+    marked = np.asarray(large)
+    for _ in range(rng.choice((1, 2), p=(0.6, 0.4))):
+        marked = np.maximum(marked, _stroke_beside(np.asarray(large) > INK, rng))
+    return marked
+
+
+def _stroke_beside(ink: NDArray[np.bool_], rng: np.random.Generator) -> Pixels:
+    """A stroke of 8 to 16 of MNIST's pixels, if it can be less than 40 % of it on `ink`."""
+    scale = len(ink) / SIDE
+    for _ in range(NUM_TRIES):
+        angle = rng.integers(8) * np.pi / 4 + rng.normal(0, 0.25)
+        along = rng.uniform(8, 16) * np.array([np.cos(angle), np.sin(angle)])
+        start, bend = rng.uniform(3, 25, 2), rng.normal(0, 0.15) * np.array([-along[1], along[0]])
+        points = scale * np.array([start, start + along / 2 + bend, start + along])
+        image = Image.new("L", ink.shape, 0)
+        line = [(float(x), float(y)) for x, y in points]
+        ImageDraw.Draw(image).line(line, 255, round(scale * rng.uniform(1.6, 3)), joint="curve")
+        stroke = np.asarray(image)
+        if np.count_nonzero(stroke[ink]) < 0.4 * np.count_nonzero(stroke):
+            break
+    return stroke

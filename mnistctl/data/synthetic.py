@@ -4,7 +4,6 @@ The ways of writing each digit (`strokes.py`) are varied point by point, warped 
 batched tensor operations: no files, no fonts, no network, 70,000 images in a few seconds.
 """
 
-import contextlib
 import functools
 import hashlib
 import math
@@ -15,14 +14,12 @@ import torch
 from torch import Generator, Tensor
 
 from mnistctl.data.images import MNIST_SIZES, SPLITS, LabelledImages
+from mnistctl.data.pen import CHUNK, ink, one_thread, product
 from mnistctl.data.strokes import WAYS
 from mnistctl.events import NullReporter, Reporter
 
 SILENT = NullReporter()
-CHUNK = 250
 SAMPLES = 64
-BOX = 20.0
-INK_SPREAD = 0.7
 
 
 class Pen(NamedTuple):
@@ -74,21 +71,10 @@ def _chunks(split: str, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     labels = (torch.randperm(MNIST_SIZES[split], generator=generator) % 10).to(torch.uint8)
     for start in range(0, len(labels), CHUNK):
         digits = labels[start : start + CHUNK]
-        with _one_thread():
+        with one_thread():
             path, down = _write(digits.long(), generator)
-            images = _ink(path, down, generator)
+            images = ink(path, down, generator)
         yield images, digits
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """The pieces are too small to share out, and the bits must not depend on the threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _write(digits: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -106,7 +92,7 @@ def _write(digits: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     choice = torch.rand(num, generator=generator) * pen.num_ways[digits]
     way = pen.first[digits] + choice.long()
     points = pen.points[way] - torch.tensor([5.0, 7.0])
-    path = _product(pen.basis[way], points + 0.7 * normal(points.shape[1], 2))
+    path = product(pen.basis[way], points + 0.7 * normal(points.shape[1], 2))
     # The upper half narrower or wider, taller or flatter than the lower.
     height = path[:, :, 1:] / 7
     narrow = torch.exp(0.2 * normal(1, 1) * height.clamp(-1.5, 1.5))
@@ -119,41 +105,9 @@ def _write(digits: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     stretch, slant, angle = 0.28 * normal(), 0.2 + 0.35 * normal(), 0.17 * normal()
     lean = torch.stack([stretch.exp(), -slant, torch.zeros(num), torch.ones(num)], 1)
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1)
-    hand = _product(turn.view(num, 2, 2), lean.view(num, 2, 2))
-    path = _product(path, hand.transpose(1, 2))
+    hand = product(turn.view(num, 2, 2), lean.view(num, 2, 2))
+    path = product(path, hand.transpose(1, 2))
     return path, pen.down[way]
-
-
-def _ink(path: Tensor, down: Tensor, generator: Generator) -> Tensor:
-    """Images (n, 28, 28), 0..255, of pen paths: in a box of 20 pixels, centred by mass."""
-    num = len(path)
-    drawn = (torch.nn.functional.pad(down, (0, 1)) + torch.nn.functional.pad(down, (1, 0))) > 0
-    radius = (1.3 + 0.55 * torch.randn(num, 1, generator=generator)).clamp(0.55, 3.2)
-    big = torch.where(drawn[..., None], path, -torch.inf).amax(1)
-    small = torch.where(drawn[..., None], path, torch.inf).amin(1)
-    scale = (BOX - 2 * radius) / (big - small).amax(1, keepdim=True)
-    path = path * scale[..., None]
-    step = (path[:, 1:] - path[:, :-1]).norm(dim=2) * down
-    length = (torch.nn.functional.pad(step, (0, 1)) + torch.nn.functional.pad(step, (1, 0))) / 2
-    centre = (path * length[..., None]).sum(1, keepdim=True) / length.sum(1)[:, None, None]
-    path = path - centre + 13.5 + (torch.rand(num, 1, 2, generator=generator) - 0.5)
-    # Gaussian blobs along the path add up to a ridge; its logarithm is the distance to the path.
-    pixels = torch.arange(28.0)
-    exponent = (path[..., None] - pixels).square_().mul_(-0.5 / INK_SPREAD**2)
-    # Far below anything visible, but denormal numbers would make the products 20 times slower.
-    blob = exponent.clamp_min_(-30.0).exp_()
-    density = _product((blob[:, :, 1] * length[..., None]).transpose(1, 2), blob[:, :, 0])
-    density /= INK_SPREAD * math.sqrt(2 * math.pi)
-    distance = (-2 * INK_SPREAD**2 * torch.log(density.clamp_min(1e-12))).clamp_min(0).sqrt()
-    distance += 0.15 * torch.randn(distance.shape, generator=generator)
-    soft = 0.5 + 0.3 * torch.rand(num, 1, 1, generator=generator)
-    ink = ((radius[..., None] - distance) / (2 * soft) + 0.5).clamp(0, 1)
-    return (ink * 255).round().to(torch.uint8)
-
-
-def _product(left: Tensor, right: Tensor) -> Tensor:
-    """A matrix product in float64, which autocast and float32 precision settings leave alone."""
-    return (left.double() @ right.double()).float()
 
 
 @functools.cache

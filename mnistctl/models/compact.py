@@ -71,15 +71,17 @@ def compact_5(num_classes: int) -> Compact:
     return Compact(num_classes, (32, 32, 64, 64, 64), pooled=(5,), strided=(3,))
 
 
-@network("compact-6")
-def compact_6(num_classes: int) -> Compact:
-    """Six convolutions, the first at full size, 112,442 parameters."""
-    return Compact(num_classes, (16, 32, 32, 64, 64, 64), pooled=(6,), strided=(2, 4), fold=False)
-
-
 @network("compact-7")
 def compact_7(num_classes: int) -> Compact:
     """Seven convolutions, the first at full size, 265,434 parameters."""
     return Compact(
         num_classes, (16, 48, 48, 48, 96, 96, 96), pooled=(7,), strided=(2, 5), fold=False
+    )
+
+
+@network("compact-7-narrow")
+def compact_7_narrow(num_classes: int) -> Compact:
+    """As compact-7 with fewer channels, 224,322 parameters."""
+    return Compact(
+        num_classes, (16, 44, 44, 44, 88, 88, 88), pooled=(7,), strided=(2, 5), fold=False
     )

@@ -6,7 +6,7 @@ from PIL import Image
 
 from mnistctl.data import glyphs
 from mnistctl.data.glyphs import HELD_OUT, as_written
-from mnistctl.data.outliers import INK, KINDS, broken_digits, drawn_outliers, fitted
+from mnistctl.data.outliers import INK, KINDS, _marked, broken_digits, drawn_outliers, fitted
 
 
 def test_the_same_by_seed_and_in_the_form_of_digits() -> None:
@@ -77,3 +77,22 @@ def test_a_pen_draws_lines_of_one_width() -> None:
     written = np.asarray(as_written(image, np.random.default_rng(1))) > 0
     assert 0 < written.sum() < 0.5 * (np.asarray(image) > 0).sum()
     assert written[60].sum() == written[:, 30].sum()
+
+
+def test_a_stroke_too_many_lies_beside_the_ink() -> None:
+    """Of a ring, whose ink stays as it is."""
+    rows, columns = np.mgrid[:28, :28] - 13.5
+    radius = np.hypot(rows, columns)
+    ring = np.where((radius > 6) & (radius < 9), 255, 0).astype(np.uint8)
+    rng = np.random.default_rng(6)
+    large = np.asarray(Image.fromarray(ring).resize((96, 96), Image.Resampling.BICUBIC))
+    added = []
+    for _ in range(40):
+        marked = _marked(ring, rng)
+        assert (marked >= large).all()
+        new = (marked > INK) & (large <= INK)
+        added.append(new.sum() / (96 / 28) ** 2)
+    # 8 to 16 long, 1.6 to 3 wide, at least 60 % of it beside; one or two of them.
+    assert min(added) > 0.6 * 8 * 1.6 * 0.7
+    assert np.quantile(added, 0.9) < 2 * 16 * 3
+    assert max(added) > 1.5 * np.median(added)

@@ -12,12 +12,13 @@ from mnistctl.data.augment import Draws, change, draw
 from mnistctl.data.images import DIGITS, LabelledImages
 from mnistctl.data.outliers import INK, broken_digits, drawn_outliers, fitted
 from mnistctl.data.sampling import Stream, derive_seed, epoch_order, shard_of
+from mnistctl.data.signs import draw_signs
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.predictor import scale_pixels
 from mnistctl.store.config import RunConfig
 
-NUM_DRAWN, NUM_BROKEN, NUM_REDRAWN = 10_000, 2_500, 5_000
-"""Outliers drawn, outliers made of digits, and digits that are drawn as outliers are."""
+NUM_SIGNS, NUM_DRAWN, NUM_BROKEN, NUM_REDRAWN = 14_000, 8_000, 8_000, 5_000
+"""Signs made up, other outliers drawn, outliers made of digits; digits drawn as outliers are."""
 
 
 @dataclass(frozen=True)
@@ -162,15 +163,17 @@ class Feed:
         Some of the digits, too, are replaced by ones of that look, which would give outliers away.
         """
         seed = derive_seed(self.config.seed, Stream.OUTLIERS)
-        made = drawn_outliers(NUM_DRAWN, seed)
-        if self.config.classes == DIGITS:
+        are_digits = self.config.classes == DIGITS
+        signs = draw_signs(NUM_SIGNS, seed, self.images.cpu() if are_digits else None)
+        made = [signs.numpy(), drawn_outliers(NUM_DRAWN, seed)]
+        if are_digits:
             images, labels = self.images.cpu().numpy(), self.labels.cpu().numpy()
-            made = np.concatenate([made, broken_digits(images, labels, NUM_BROKEN, seed)])
+            made.append(broken_digits(images, labels, NUM_BROKEN, seed))
             redrawn = torch.from_numpy(
                 np.stack([fitted(own) if own.max() > INK else own for own in images[:NUM_REDRAWN]])
             )
             self.images = torch.cat([redrawn.to(self.device), self.images[NUM_REDRAWN:]])
-        return torch.from_numpy(made).to(self.device)
+        return torch.from_numpy(np.concatenate(made)).to(self.device)
 
 
 def copied(parts: Sequence[Tensor | None], device: torch.device) -> Sequence[Any]:

@@ -122,7 +122,7 @@ def test_no_images_give_no_logits() -> None:
 
 def test_shifts_average_five_probabilities() -> None:
     torch.manual_seed(0)
-    model, shifting = build("compact-6", 10), RECIPES["accurate"]
+    model, shifting = build("compact-7", 10), RECIPES["accurate"]
     still = replace(shifting, tta_shifts=False)
     with torch.no_grad():  # a new network's answers are all alike
         model.get_parameter("fc1.weight").mul_(30)

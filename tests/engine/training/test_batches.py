@@ -9,18 +9,13 @@ import torch
 from small_data import load_small_split
 
 from mnistctl.distributed import Ranks
-from mnistctl.engine.training import batches as feeding
 from mnistctl.engine.training.batches import Batch, Feed
 from mnistctl.engine.training.config import TrainRequest, new_config
 from mnistctl.engine.training.loss import EXPOSURE, batch_loss
 from mnistctl.events import NullReporter
 from mnistctl.recipes import RECIPES, Recipe
 
-
-@pytest.fixture(autouse=True)
-def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, number in {"NUM_DRAWN": 60, "NUM_BROKEN": 20, "NUM_REDRAWN": 100}.items():
-        monkeypatch.setattr(feeding, name, number)
+pytestmark = pytest.mark.usefixtures("few_outliers")
 
 
 def feed_of(recipe: Recipe, tmp_path: Path, seed: int = 0) -> Feed:

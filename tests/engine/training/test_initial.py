@@ -106,7 +106,7 @@ def test_what_suited_another_data_set_is_left_behind() -> None:
 def test_members_begin_with_members() -> None:
     init, recipe = find_init("shipped", None, Path("runs"), QUIET)
     assert init.checkpoint == str(SHIPPED)
-    assert (recipe.name, recipe.network) == ("robust", "compact-6")
+    assert (recipe.name, recipe.network) == ("robust", "compact-7-narrow")
     assert recipe.learning_rate == pytest.approx(0.0008)
     config = trained(recipe="robust", epochs=1, settings=("outliers_per_batch=0",)).config
     members = split_members(load(SHIPPED).weights, 4)

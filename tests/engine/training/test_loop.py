@@ -391,6 +391,7 @@ def test_a_run_changed_while_it_was_read_is_left_alone(request_: TrainRequest) -
     assert config.recipe.epochs == 9
 
 
+@pytest.mark.usefixtures("few_outliers")
 @pytest.mark.parametrize("recipe", ["mlp", "fast", "robust"])
 def test_a_data_set_of_other_classes(
     recipe: str, request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
@@ -399,7 +400,6 @@ def test_a_data_set_of_other_classes(
         found = load_small_split(split, data_dir, reporter)
         return LabelledImages(found.images, found.labels % 3)
 
-    monkeypatch.setattr("mnistctl.engine.training.batches.NUM_DRAWN", 60)
     row = replace(DATASETS["synthetic"], name="thirds", classes=("a", "b", "c"), load=load)
     monkeypatch.setitem(DATASETS, "thirds", row)
     result = trained(replace(request_, recipe=recipe, dataset="thirds", epochs=1))

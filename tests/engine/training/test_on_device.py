@@ -19,7 +19,6 @@ from torch.utils._pytree import tree_leaves
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.distributed import Ranks
-from mnistctl.engine.training import batches as feeding
 from mnistctl.engine.training import loop
 from mnistctl.engine.training.batches import Feed, copied
 from mnistctl.engine.training.config import TrainRequest, new_config
@@ -53,9 +52,8 @@ class Crossings(TorchDispatchMode):
 
 
 @pytest.fixture
-def without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_a_card(monkeypatch: pytest.MonkeyPatch, few_outliers: None) -> None:
     """`meta` has neither autocast nor generators."""
-    monkeypatch.setattr(feeding, "NUM_DRAWN", 60)
     monkeypatch.setattr(loop, "autocast", lambda *own: contextlib.nullcontext())
     monkeypatch.setattr(loop, "default_generator", lambda device: torch.Generator())
     monkeypatch.setattr(Feed, "_generator", on_cpu(Feed._generator))
@@ -130,11 +128,9 @@ def test_a_copy_from_the_host_is_seen() -> None:
         torch.zeros((), device=META).item()
 
 
-def test_what_is_drawn_ahead_is_what_is_drawn_step_by_step(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.usefixtures("few_outliers")
+def test_what_is_drawn_ahead_is_what_is_drawn_step_by_step() -> None:
     """With the short last batch; corruptions come from another generator."""
-    monkeypatch.setattr(feeding, "NUM_DRAWN", 60)
     feed = loop_of("robust", torch.device("cpu"), batch_size=300).feed
     ahead = feed._draw_ahead(2)
     assert len(ahead) == 7
