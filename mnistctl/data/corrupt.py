@@ -74,7 +74,8 @@ def rectangles(starts: Tensor, sides: Tensor) -> Tensor:
         (pixels >= start[:, None]) & (pixels < (start + side)[:, None])
         for start, side in zip(starts, sides, strict=True)
     )
-    return down[:, :, None] & across[:, None, :]
+    inside: Tensor = down[:, :, None] & across[:, None, :]
+    return inside
 
 
 def apply_corruptions(images: Tensor, drawn: Corruptions) -> Tensor:

@@ -4,7 +4,7 @@ import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mnistctl.events import Reporter
 from mnistctl.recipes import Augmentation, Recipe
@@ -95,7 +95,7 @@ class Dataset:
     """Mean and standard deviation of all training pixels, 0..1, where they are known."""
     epochs: float = 1.0
     """How many times a recipe's epochs it takes to learn these classes."""
-    augmentation: Mapping[str, float] = field(default_factory=dict)
+    augmentation: Mapping[str, Any] = field(default_factory=dict)
     """Fields of an augmentation that suit these images better than a recipe's."""
     prepare: Preparation = "ink"
     """How other pictures are brought to the form of its images."""

@@ -7,7 +7,7 @@ import string
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnistctl.data.images import (
     DIGITS,
@@ -48,7 +48,7 @@ def idx_dataset(
     first_label: int = 0,
     pixels: tuple[float, float] | None = None,
     epochs: float = 1.0,
-    augmentation: Mapping[str, float] | None = None,
+    augmentation: Mapping[str, Any] | None = None,
     label_errors: Mapping[str, tuple[int, ...]] | None = None,
     prepare: Preparation = "ink",
 ) -> Dataset:
