@@ -14,7 +14,7 @@ from mnistctl.events import Reporter
 from mnistctl.files import open_regular, read_regular, reason, write_atomic
 
 MAX_CLASSES = 1_000
-MAX_NAME = 100
+MAX_NAME = 40
 MAX_BYTES = 512 << 20
 TEST_SHARE = 5
 """Of DIR/CLASS/*, one file in five is a test image: by its content, so that adding moves none."""
