@@ -28,6 +28,8 @@ class Augmentation:
     """Largest horizontal shear, as a slope."""
     shift: float = 0.0
     """Largest shift, pixels either way, per axis."""
+    whole_shifts: bool = False
+    """Shifts by whole pixels, which blur nothing."""
     stretch: float = 0.0
     """Largest relative change of width, height changing the other way: 0.1 = 1/1.1..1/0.9."""
     elastic: float = 0.0
@@ -36,6 +38,8 @@ class Augmentation:
     """Share of images with noise, impulse noise, low contrast, blur or cutout."""
     flip: float = 0.0
     """Share of images seen in a mirror."""
+    erase: float = 0.0
+    """Share of images of which a rectangle is painted over."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ class Recipe:
     """Of the exponential moving average of weights, a step; 0: the last weights are the result."""
     tta_shifts: bool = False
     """Answers are the mean over the image as it is and shifted by a pixel to each side."""
+    tta_flip: bool = False
+    """Answers are the mean over the image, or its shifts, and their mirror images."""
     outliers_per_batch: int = 0
     """Outliers in each batch, besides its digits; the network learns to reject them."""
     documented: bool = False
@@ -359,6 +365,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "augmentation.elastic": _AMOUNT,
     "augmentation.corrupt": (lambda x: 0 <= x <= 1, "between 0 and 1"),
     "augmentation.flip": (lambda x: 0 <= x <= 1, "between 0 and 1"),
+    "augmentation.erase": (lambda x: 0 <= x <= 1, "between 0 and 1"),
 }
 
 

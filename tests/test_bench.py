@@ -292,6 +292,22 @@ def test_study_records_each_run_once_and_only_of_todays_recipe(
         study(*arguments)
 
 
+def test_study_of_another_data_set(
+    small_mlp: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
+    for _ in range(2):  # the second time it finds the run of a recipe that suits the data set
+        study("fast", range(1), 1, tmp_path, "cpu", tmp_path / "runs", "fashion")
+    (line,) = (tmp_path / "results" / "accuracy.jsonl").read_text().splitlines()
+    row = json.loads(line)
+    assert (row["dataset"], row["recipe"]) == ("fashion", "fast")
+    assert " --recipe fast --dataset fashion --first 0 " in row["command"]
+    assert capsys.readouterr().out.startswith("fast-fashion-seed-0: ")
+
+
 def test_study_records_members_and_their_ensemble(
     small_mlp: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

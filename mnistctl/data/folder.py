@@ -14,7 +14,7 @@ from mnistctl.events import Reporter
 from mnistctl.files import open_regular, read_regular, reason, write_atomic
 
 MAX_CLASSES = 1_000
-MAX_NAME = 100
+MAX_NAME = 40
 MAX_BYTES = 512 << 20
 TEST_SHARE = 5
 """Of DIR/CLASS/*, one file in five is a test image: by its content, so that adding moves none."""
@@ -222,9 +222,10 @@ def _load(
     if failures:
         named = _listed(list(failures.values()))
         if not skip_unreadable:
+            others = "; if they show no handwriting: --prepare resize" if prepare == "ink" else ""
             raise DataError(
                 f"{len(failures):,} of the pictures can't be used: {named}",
-                "remove them, or leave them out with --skip-unreadable",
+                f"remove them, or leave them out with --skip-unreadable{others}",
             )
         reporter.warn(f"{len(failures):,} of the pictures are skipped: {named}")
     own = [picture for picture in contents.pictures[split] if picture.digest in prepared]

@@ -4,7 +4,7 @@ import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mnistctl.events import Reporter
 from mnistctl.recipes import Augmentation, Recipe
@@ -93,7 +93,9 @@ class Dataset:
     """SHA-256 that tells whether two runs saw the same images."""
     pixels: tuple[float, float] | None = None
     """Mean and standard deviation of all training pixels, 0..1, where they are known."""
-    augmentation: Mapping[str, float] = field(default_factory=dict)
+    epochs: float = 1.0
+    """How many times a recipe's epochs it takes to learn these classes."""
+    augmentation: Mapping[str, Any] = field(default_factory=dict)
     """Fields of an augmentation that suit these images better than a recipe's."""
     prepare: Preparation = "ink"
     """How other pictures are brought to the form of its images."""
@@ -109,9 +111,10 @@ class Dataset:
     def adapt(self, recipe: Recipe) -> Recipe:
         """`recipe` as it suits these images; one that reproduces a document stays as it is.
 
-        It takes their mean and deviation, changes images as they tolerate it, trains against
-        pictures of no digit only where the classes are digits, and makes at least EPOCH_STEPS
-        steps an epoch unless batches become smaller than MIN_BATCH. Temperatures were fitted on
+        It takes their mean and deviation and as many epochs as they need, changes images as they
+        tolerate it, averages over mirrored views where it trains on them, trains against pictures
+        of no digit only where the classes are digits, and makes at least EPOCH_STEPS steps an
+        epoch unless batches become smaller than MIN_BATCH. Temperatures were fitted on
         digits; other classes are more alike, and need less sharpening (on Fashion-MNIST 0.75
         where digits need 0.525).
         """
@@ -125,7 +128,9 @@ class Dataset:
             recipe,
             pixel_mean=mean,
             pixel_std=std,
+            epochs=round(self.epochs * recipe.epochs),
             augmentation=augmentation,
+            tta_flip=augmentation.flip > 0,
             temperature=recipe.temperature ** (1.0 if self.has_digits else 0.5),
             batch_size=min(recipe.batch_size, max(self.sizes["train"] // EPOCH_STEPS, MIN_BATCH)),
             outliers_per_batch=recipe.outliers_per_batch if self.has_digits else 0,

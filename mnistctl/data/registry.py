@@ -7,7 +7,7 @@ import string
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnistctl.data.images import (
     DIGITS,
@@ -47,7 +47,8 @@ def idx_dataset(
     transposed: bool = False,
     first_label: int = 0,
     pixels: tuple[float, float] | None = None,
-    augmentation: Mapping[str, float] | None = None,
+    epochs: float = 1.0,
+    augmentation: Mapping[str, Any] | None = None,
     label_errors: Mapping[str, tuple[int, ...]] | None = None,
     prepare: Preparation = "ink",
 ) -> Dataset:
@@ -73,6 +74,7 @@ def idx_dataset(
         load=partial(_load_published, name),
         fingerprint=partial(_published_fingerprint, published),
         pixels=pixels,
+        epochs=epochs,
         augmentation=augmentation or {},
         prepare=prepare,
         published=published,
@@ -211,8 +213,11 @@ DATASETS: dict[str, Dataset] = {
                 "bb300cfdad3c16e7a12a480ee83cd310",
             ),
             pixels=(0.2860, 0.3530),
-            # Clothes hang straight; on 5,000 validation images `standard` gains half a point.
-            augmentation={"rotate": 0.0, "scale": 0.0, "shear": 0.0, "shift": 1.0, "flip": 0.5},
+            # Clothes hang straight, and what tells them apart is fine: shifts that blur cost
+            # `standard` 0.4 points on 10,000 validation images.
+            epochs=2.0,
+            augmentation=dict.fromkeys(("rotate", "scale", "shear", "stretch"), 0.0)
+            | {"shift": 1.0, "whole_shifts": True, "flip": 0.5, "erase": 0.25},
             prepare="resize",
         ),
         idx_dataset(

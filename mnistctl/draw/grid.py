@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -52,7 +53,8 @@ class ImageGrid:
 
     @cached_property
     def _widest(self) -> int:
-        return max((len(line) for own in self.captions for line in own.split("\n")), default=0)
+        lines = (line for own in self.captions for line in own.split("\n"))
+        return max(map(cell_len, lines), default=0)
 
     @property
     def limits(self) -> tuple[float, float]:

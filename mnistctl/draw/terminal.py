@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group, RenderableType
 from rich.style import Style
 from rich.table import Table
@@ -59,14 +60,14 @@ def prediction_panel(
     if set(classes) == LARGE_DIGITS.keys():
         beside.append(large_digit(answer, console))
     taken = sum(3 + max(map(len, own.plain.split("\n"))) for own in beside)
-    fixed = max(map(len, classes)) + 12 + (0 if label is None else len(LABEL_MARK))
+    fixed = max(map(cell_len, classes)) + 12 + (0 if label is None else len(LABEL_MARK))
     bar = console.width - taken - fixed
     if bar >= LEAST_BAR:
         bars = probability_bars(probabilities, classes, console, label, bar, colour)
         grid.add_row(*beside, bars)
         return grid
     grid.add_row(*beside)
-    below = console.width - fixed
+    below = max(LEAST_BAR, console.width - fixed)
     return Group(grid, probability_bars(probabilities, classes, console, label, below, colour))
 
 
@@ -131,13 +132,14 @@ def probability_bars(
     """
     full = "█" if has_blocks(console) else "#"
     width = min(width, BAR_WIDTH)
-    names = max(map(len, classes))
+    names = max(map(cell_len, classes))
     predicted = max(range(len(classes)), key=probabilities.__getitem__)
     text = Text()
     for k in bars_shown(probabilities, label):
         style = Style(bold=True, color=colour or None) if k == predicted else Style()
         bar = full * round(probabilities[k] * width)
-        text.append(f"{classes[k]:<{names}}  {bar:<{width}} {100 * probabilities[k]:6.2f} %", style)
+        name = set_cell_size(classes[k], names)
+        text.append(f"{name}  {bar:<{width}} {100 * probabilities[k]:6.2f} %", style)
         text.append(f"{LABEL_MARK if k == label else ''}\n", style)
     return text
 

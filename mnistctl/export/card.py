@@ -17,7 +17,7 @@ Rows = Sequence[tuple[str, str]]
 _ANSWERS = """\
 Input `pixels`: uint8 (n, 1, 28, 28), any n, light ink (255) on black (0), in the form of the data
 set: for digits centred by mass in a box of 20x20. Outputs, float32 (n, {classes}): `probabilities`,
-calibrated, and `logits`. Preprocessing, members, shifts and temperature are inside.
+calibrated, and `logits`. Preprocessing, members, views and temperature are inside.
 """
 _WEIGHTS = """\
 Weights alone. The network `{network}` takes float32 (n, 1, 28, 28): (x / 255 - {mean:g}) / {std:g}
@@ -72,8 +72,8 @@ def _use(predictor: Predictor, name: str) -> str:
         mean=recipe.pixel_mean,
         std=recipe.pixel_std,
         temperature=recipe.temperature,
-        more=" (of the mean of its members and shifts)"
-        if predictor.num_members > 1 or recipe.tta_shifts
+        more=" (of the mean of its members and views)"
+        if predictor.num_members > 1 or recipe.tta_shifts or recipe.tta_flip
         else "",
     )
 

@@ -1,4 +1,4 @@
-"""A Predictor as one ONNX graph: preprocessing, members, shifts and temperature are inside."""
+"""A Predictor as one ONNX graph: preprocessing, members, views and temperature are inside."""
 
 from collections.abc import Mapping
 from typing import Any

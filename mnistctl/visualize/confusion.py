@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -123,7 +124,7 @@ def confusion_table(scores: "Scores", classes: Sequence[str], console: Console) 
     cell = 1 + max(len(str(count)) for row in counts for count in row)
     short = max(map(len, classes)) < cell
     names = list(classes) if short else [f"{k} {name}" for k, name in enumerate(classes)]
-    room = console.width - max(map(len, names)) - len(classes) * cell
+    room = console.width - max(map(cell_len, names)) - len(classes) * cell
     if room < 0:
         headings = ["accuracy", "images", "most often misclassified as"]
     else:

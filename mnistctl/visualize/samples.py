@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console, RenderableType
 
+from mnistctl.data.images import Dataset
 from mnistctl.data.registry import get_dataset
 from mnistctl.draw.grid import TILE, TILE_GAP, ImageGrid
 from mnistctl.draw.types import Figure, Pixels
@@ -42,11 +43,12 @@ def samples(
     """Images of a data set, as they are or augmented."""
     if seed is not None and not 0 <= seed < 1 << 63:
         raise UsageError(f"--seed {seed}: must be between 0 and 2**63 - 1")
-    augmentation = _augmentation(augmented) if augmented else None
+    name = data.name_for()
+    dataset = get_dataset(name)
+    classes = dataset.classes
+    augmentation = _augmentation(augmented, dataset) if augmented else None
     if augmentation and (count or 0) > MAX_ORIGINALS:
         raise UsageError(f"--count {count}: must be between 1 and {MAX_ORIGINALS} with --augmented")
-    name = data.name_for()
-    classes = get_dataset(name).classes
     chosen = (
         range(len(classes)) if class_name is None else [sources.class_index(class_name, classes)]
     )
@@ -70,8 +72,9 @@ def samples(
     )
 
 
-def _augmentation(recipe: str) -> Augmentation:
-    found = get_recipe(recipe).augmentation
+def _augmentation(recipe: str, dataset: Dataset) -> Augmentation:
+    """How `recipe` alters the images of `dataset`. Raises UsageError where it doesn't."""
+    found = dataset.adapt(get_recipe(recipe)).augmentation
     if found == Augmentation():
         others = [own.name for own in RECIPES.values() if own.augmentation != found]
         raise UsageError(

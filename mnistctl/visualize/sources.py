@@ -155,7 +155,7 @@ class Split(Source):
             each = ", ".join(f"{label} on {name}" for name, label in trained.items())
             raise UsageError(
                 f"the checkpoints were trained on different data sets: {each}",
-                "choose one, e.g. --dataset mnist",
+                f"choose one, e.g. --dataset {next(iter(trained))}",
             )
         name = self.dataset or next(iter(trained), DEFAULT_DATASET)
         for model in models:

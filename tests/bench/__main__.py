@@ -40,6 +40,7 @@ def study(
     runs: Annotated[int, typer.Option(help="How many runs, one seed each.")] = 5,
     first: Annotated[int, typer.Option(help="The first seed.")] = 0,
     ensemble: Annotated[int, typer.Option(help="Train ensembles of this many seeds.")] = 1,
+    dataset: Annotated[str, typer.Option(help="As for mnistctl train.")] = "mnist",
     device: Annotated[str, typer.Option(help="As for mnistctl train.")] = "auto",
     data_dir: DataDir = Path("data"),
     store: Annotated[Path, typer.Option(help="Where the runs are kept.")] = Path("runs"),
@@ -48,7 +49,7 @@ def study(
     from tests.bench.study import study as run_study
 
     seeds = range(first, first + runs * ensemble, ensemble)
-    run_study(recipe, seeds, ensemble, data_dir, device, store)
+    run_study(recipe, seeds, ensemble, data_dir, device, store, dataset)
 
 
 @app.command()

@@ -18,9 +18,9 @@ from mnistctl.recipes import Recipe, get_recipe
 from mnistctl.store.config import RunConfig
 
 
-def trains_as_today(recipe: Recipe) -> bool:
+def trains_as_today(recipe: Recipe, dataset: str = "mnist") -> bool:
     """Whether a run's recipe computes what the package's recipe of its name computes now."""
-    today = get_recipe(recipe.name)
+    today = get_dataset(dataset).adapt(get_recipe(recipe.name))
     return replace(recipe, temperature=today.temperature, summary=today.summary) == today
 
 

@@ -15,17 +15,24 @@ from tests.bench.ours import trains_as_today
 
 
 def study(
-    recipe_name: str, seeds: range, ensemble: int, data_dir: Path, device_name: str, store: Path
+    recipe_name: str,
+    seeds: range,
+    ensemble: int,
+    data_dir: Path,
+    device_name: str,
+    store: Path,
+    dataset: str = "mnist",
 ) -> None:
-    """Train `recipe_name` on all 60,000 images with each seed and test the last epoch once.
+    """Train `recipe_name` on all of `dataset` with each seed and test the last epoch once.
 
     The runs stay in `store`; those already there are not trained again, a stopped one resumes.
     With `ensemble` N each run is an ensemble of N, and its members are recorded, too. Appends a
     line a run to results/accuracy.jsonl and prints mean and standard deviation.
     """
     accuracies = []
+    what = recipe_name if dataset == "mnist" else f"{recipe_name}-{dataset}"
     for seed in seeds:
-        name = f"{recipe_name}-seed-{seed}" + (f"-of-{ensemble}" if ensemble > 1 else "")
+        name = f"{what}-seed-{seed}" + (f"-of-{ensemble}" if ensemble > 1 else "")
         begun, known = (store / name).exists(), (store / name / RESULT_NAME).exists()
         if begun:
             check_recipe(store / name)
@@ -33,6 +40,7 @@ def study(
             store=store,
             data_dir=data_dir,
             recipe=recipe_name,
+            dataset=dataset,
             device=device_name,
             seed=None if begun else seed,
             ensemble=None if begun else ensemble,
@@ -51,7 +59,7 @@ def study(
     if len(accuracies) > 1:
         found = summarise(accuracies)
         print(
-            f"{recipe_name}: n={found.n} mean {found.mean:.3f} SD {found.sd:.3f}"
+            f"{what}: n={found.n} mean {found.mean:.3f} SD {found.sd:.3f}"
             f" min {found.min:.2f} max {found.max:.2f},"
             f" 95 % interval of the mean {found.ci95[0]:.3f} to {found.ci95[1]:.3f}"
         )
@@ -62,7 +70,7 @@ def check_recipe(directory: Path) -> None:
     config = describe(directory).config
     if config is None:
         raise UsageError(f"{directory} has no config.json: remove it, or take another --store")
-    if not trains_as_today(config.recipe):
+    if not trains_as_today(config.recipe, config.dataset):
         raise UsageError(
             f"{directory} was trained by another form of {config.recipe.name}",
             "take another --store",
@@ -79,9 +87,11 @@ def record_run(run: RunInfo) -> None:
 def record(config: RunConfig, result: RunResult) -> None:
     """Append the result of a run, or of an ensemble, to results/accuracy.jsonl."""
     recipe = config.recipe
-    command = f"python -m tests.bench study --recipe {recipe.name} --first {config.seed}"
+    other = "" if config.dataset == "mnist" else f" --dataset {config.dataset}"
+    command = f"python -m tests.bench study --recipe {recipe.name}{other} --first {config.seed}"
     line = {
         "recipe": recipe.name,
+        "dataset": config.dataset,
         "recipe_sha256": recipe_hash(recipe.to_dict()),
         "seed": config.seed,
         "ensemble": config.ensemble,

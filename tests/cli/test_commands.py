@@ -295,7 +295,7 @@ def test_a_network_a_recipe_and_a_data_set_are_added_by_one_row_each(
     assert csv_row["digit"] == ""
     assert {"pab", "pcd", "pef"} < csv_row.keys()
     refused = run("evaluate", "--dataset", "synthetic", "--json", code=2)
-    assert "knows other classes than the data set 'synthetic': ab, cd, ef (3)" in refused.stderr
+    assert "are not those of the data set 'synthetic': ab, cd, ef (3)" in refused.stderr
 
 
 BAD = {

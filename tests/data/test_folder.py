@@ -206,7 +206,7 @@ def test_unreadable_pictures_are_named_or_skipped(parted: Path) -> None:
     assert (
         "bad-08.png as an image: it is in no known image format and 3 more" in caught.value.message
     )
-    assert caught.value.hint.endswith("--skip-unreadable")
+    assert caught.value.hint.endswith("leave them out with --skip-unreadable")
     listener = Listener()
     found = load(parted, "train", "#resize,skip-unreadable", listener)
     assert found.labels.tolist() == [0] * 8 + [1] * 8
@@ -215,8 +215,10 @@ def test_unreadable_pictures_are_named_or_skipped(parted: Path) -> None:
 
 def test_a_blank_picture_shows_no_ink(parted: Path) -> None:
     Image.new("L", (60, 60), 250).save(parted / "train" / "no" / "blank.png")
-    with pytest.raises(DataError, match="1 of the pictures can't be used: .*blank.png: no ink"):
+    problem = "1 of the pictures can't be used: .*blank.png: no ink"
+    with pytest.raises(DataError, match=problem) as caught:
         load(parted, "train", options="")
+    assert caught.value.hint.endswith("; if they show no handwriting: --prepare resize")
     assert len(load(parted, "train").images) == 17
 
 

@@ -101,7 +101,7 @@ def test_a_row_is_enough(data_dir: Path) -> None:
     assert (other.returncode, other.stderr.splitlines()[-2:]) == (
         2,
         [
-            "error: run it knows other classes than the data set 'mnist':"
+            "error: the classes of run it are not those of the data set 'mnist':"
             " 0, 1, 2, 3, ... (47); 0, 1, 2, 3, ... (10)",
             "  it was trained on emnist-bymerge: choose with --dataset",
         ],

@@ -46,6 +46,13 @@ def test_wide_captions_make_room_for_themselves() -> None:
     assert wide.size[0] > 1.5 * narrow.size[0]
 
 
+def test_wide_letters_make_room_for_themselves() -> None:
+    console = console_of(80, colours=False)
+    captions = [f"triangle 三角  #{number}" for number in range(4)]
+    screen = screen_of(ImageGrid(images(4), captions).panel(console), console)
+    assert all(caption in screen for caption in captions)
+
+
 def test_nothing_is_said_to_be_nothing() -> None:
     console = console_of(60, colours=False)
     assert screen_of(ImageGrid(images(0), []).panel(console), console) == "no such image\n"

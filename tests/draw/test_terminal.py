@@ -54,6 +54,21 @@ def test_bars_are_as_long_as_their_probabilities() -> None:
     assert lines[1] == "1  ██        25.00 %  <- label"
 
 
+def test_bars_of_wide_names_begin_in_one_column() -> None:
+    console = console_of(80, colours=False)
+    bars = terminal.probability_bars([0.5, 0.5], ["square", "三角"], console, width=8)
+    assert screen_of(bars, console).splitlines()[:2] == [
+        "square  ████      50.00 %",
+        "三角    ████      50.00 %",
+    ]
+
+
+def test_the_longest_names_leave_room_for_bars() -> None:
+    console, names = console_of(50, colours=False), ["n" * 40, "m" * 40]
+    panel = terminal.prediction_panel(images(1)[0], names[0], [0.5, 0.5], names, console, 0)
+    assert screen_of(panel, console).count("███") == 2
+
+
 @pytest.mark.parametrize(
     ("verdict", "code"), [("right", "1;32"), ("wrong", "1;31"), ("uncertain", "1;33")]
 )

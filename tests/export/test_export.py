@@ -27,7 +27,7 @@ from mnistctl.store.checkpoint import Checkpoint
 from mnistctl.store.config import RunConfig
 from mnistctl.store.result import ValidationScore
 
-SHIFTING = replace(RECIPES["fast"], tta_shifts=True, temperature=0.5)
+SHIFTING = replace(RECIPES["fast"], tta_shifts=True, tta_flip=True, temperature=0.5)
 ENSEMBLE = replace(CONFIG, recipe=SHIFTING, dataset="synthetic", ensemble=2)
 
 
@@ -125,7 +125,7 @@ def test_metadata_name_the_model_and_no_path(made: tuple[Path, dict[str, Any]]) 
 def test_card(made: tuple[Path, dict[str, Any]]) -> None:
     text = (made[0] / "model.onnx.md").read_text()
     assert text.startswith("# model.onnx\n")
-    assert "| recipe | `fast (temperature=0.5, tta_shifts=true)`: " in text
+    assert "| recipe | `fast (temperature=0.5, tta_shifts=true, tta_flip=true)`: " in text
     assert "| trained on | the training images of `synthetic` |" in text
     assert "| command | `mnistctl train` |" in text
     assert "| test accuracy | 9 of 10 (90.00 %) |" in text
@@ -169,7 +169,7 @@ def test_safetensors_hold_weights_and_metadata(made: tuple[Path, dict[str, Any]]
     document = json.loads(invoke("export", directory, "-o", path, "--json").stdout)
     assert (document["format"], document["inputs"], document["opset"]) == ("safetensors", [], None)
     card = " ".join((directory / "weights.safetensors.md").read_text().split())
-    assert "calibrated probabilities (of the mean of its members and shifts)." in card
+    assert "calibrated probabilities (of the mean of its members and views)." in card
     members = network_of(ENSEMBLE).members
     assert isinstance(members, torch.nn.ModuleList)
     expected = join_members([member.state_dict() for member in members])

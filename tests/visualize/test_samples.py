@@ -1,12 +1,19 @@
 """`samples`: each image over its label and index, its augmented versions beside it."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 from drawn import console_of, screen_of
 from results_made import samples
 
+from mnistctl.data.registry import DATASETS
 from mnistctl.recipes import Augmentation
+from mnistctl.visualize import sources
 from mnistctl.visualize.samples import NUM_VARIANTS, _variants
+from mnistctl.visualize.samples import samples as samples_of
 
 
 def test_beside_an_image_stand_versions_of_itself() -> None:
@@ -15,6 +22,18 @@ def test_beside_an_image_stand_versions_of_itself() -> None:
     assert variants.shape == (5, NUM_VARIANTS, 28, 28)
     middles = variants[:, :, 14, 14]
     assert (abs(middles.astype(int) - [[0], [50], [100], [150], [200]]) <= 1).all()
+
+
+def test_augmentation_is_the_one_that_suits_the_data_set(
+    small_datasets: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranges = {"rotate": 0.0, "scale": 0.0, "shear": 0.0, "shift": 0.0, "flip": 1.0}
+    monkeypatch.setitem(DATASETS, "fashion", replace(DATASETS["fashion"], augmentation=ranges))
+    data = sources.Split(dataset="fashion", data_dir=Path("data"))
+    view = samples_of(data, count=5, augmented="standard")
+    assert view.variants is not None
+    mirrored = view.images[:, None, :, ::-1].astype(int)
+    assert (abs(view.variants.astype(int) - mirrored) <= 1).all()
 
 
 def test_images_stand_over_their_labels() -> None:

@@ -58,7 +58,7 @@ def test_the_data_set_is_the_one_that_the_network_was_trained_on() -> None:
     assert split.name_for() == "mnist"
     other = sources.Split(data_dir=Path("data"), dataset="synthetic")
     assert other.name_for(model()) == "synthetic"
-    with pytest.raises(UsageError, match="run wide knows other classes than the data set 'mnist'"):
+    with pytest.raises(UsageError, match="the classes of run wide are not those of the data set"):
         split.name_for(model(classes=LETTERS))
 
 

@@ -108,7 +108,7 @@ def check_classes(model: LoadedModel, dataset: str, reporter: Reporter | None = 
     trained = model.dataset or "another data set"
     if own != row.classes if model.dataset else len(own) != len(row.classes):
         raise UsageError(
-            f"{model.label} knows other classes than the data set '{row.name}':"
+            f"the classes of {model.label} are not those of the data set '{row.name}':"
             f" {_outline(own)}; {_outline(row.classes)}",
             f"it was trained on {trained}: choose with --dataset",
         )

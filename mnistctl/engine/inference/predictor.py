@@ -1,6 +1,6 @@
 """The one way to ask a network: its preprocessing, precision, shifts, members and temperature."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -95,11 +95,16 @@ class Predictor:
         """Logits, float32 (n, classes) on the network's device, of one batch, as `logits`."""
         inputs = self.inputs(pixels)
         with autocast(self.device, self.precision):
-            if not self.recipe.tta_shifts:
-                logits: Tensor = self.network(inputs).float()
-                return logits
-            shifted = (self.network(inputs.roll(shift, (2, 3))) for shift in SHIFTS)
-            return mean_of_answers([own.float() for own in shifted], self.recipe.rejects)
+            found = [self.network(view).float() for view in self._views(inputs)]
+        return found[0] if len(found) == 1 else mean_of_answers(found, self.recipe.rejects)
+
+    def _views(self, inputs: Tensor) -> Iterator[Tensor]:
+        """What the answers to `inputs` are the mean of."""
+        for shift in SHIFTS if self.recipe.tta_shifts else SHIFTS[:1]:
+            shifted = inputs.roll(shift, (2, 3)) if any(shift) else inputs
+            yield shifted
+            if self.recipe.tta_flip:
+                yield shifted.flip(3)
 
     def probabilities(self, pixels: Tensor, reporter: Reporter | None = None) -> Tensor:
         """Calibrated probabilities, float32 (n, classes), of uint8 images (n, 28, 28)."""

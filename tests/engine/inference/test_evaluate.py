@@ -143,7 +143,7 @@ def test_networks_of_other_classes_than_the_data_set_are_refused(tmp_path: Path)
     with pytest.raises(UsageError) as caught:
         evaluate_all([path], dataset="synthetic")
     assert caught.value.message == (
-        f"{path} knows other classes than the data set 'synthetic':"
+        f"the classes of {path} are not those of the data set 'synthetic':"
         " class 0, class 1, class 2 (3); 0, 1, 2, 3, ... (10)"
     )
     assert "it was trained on mnist" in caught.value.hint

@@ -67,7 +67,7 @@ def test_other_classes_are_refused(run: str) -> None:
     result = CliRunner().invoke(app, ["evaluate", run, "--dataset", "mnist"])
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-2:] == [
-        "error: run clothes knows other classes than the data set 'mnist':"
+        "error: the classes of run clothes are not those of the data set 'mnist':"
         " T-shirt/top, Trouser, Pullover, Dress, ... (10); 0, 1, 2, 3, ... (10)",
         "  it was trained on fashion: choose with --dataset",
     ]

@@ -138,6 +138,28 @@ def test_shifts_average_five_probabilities() -> None:
     assert not torch.allclose(mean, probabilities(images), atol=1e-3)
 
 
+@pytest.mark.parametrize(("shifts", "views"), [(False, 2), (True, 10)])
+def test_flips_average_over_mirror_images(shifts: bool, views: int) -> None:
+    class Counter(nn.Module):
+        seen: list[Tensor] = []
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.seen.append(x)
+            return 40 * x[:, 0, 9, :10]
+
+    model, seen = Counter(), []
+    recipe = replace(RECIPES["cnn-small"], tta_shifts=shifts, tta_flip=True)
+    images = torch.randint(256, (7, 28, 28), dtype=torch.uint8)
+    answer = predictor_of(model, recipe).logits(images)
+    seen = [(255 * own[:, 0]).round().to(torch.uint8) for own in Counter.seen]
+    assert len(seen) == views
+    assert torch.equal(seen[0], images)
+    for first, second in zip(seen[::2], seen[1::2], strict=True):
+        assert torch.equal(second, first.flip(2))
+    mirrored = predictor_of(model, recipe).logits(images.flip(2))
+    assert torch.allclose(answer, mirrored, atol=1e-5)
+
+
 def test_probabilities_are_those_of_the_logits_at_the_recipes_temperature() -> None:
     torch.manual_seed(0)
     recipe = replace(RECIPES["mlp"], temperature=0.5)

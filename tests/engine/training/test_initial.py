@@ -168,14 +168,18 @@ def test_recipes_suit_the_data_set() -> None:
     clothes = DATASETS["fashion"].adapt(standard)
     assert clothes.label == "standard"
     assert {key: clothes.settings[key] for key in clothes.adapted} == {
+        "epochs": 12,
         "pixel_mean": 0.286,
         "pixel_std": 0.353,
         "temperature": pytest.approx(0.7246, abs=1e-4),
+        "tta_flip": True,
         "augmentation.rotate": 0.0,
         "augmentation.scale": 0.0,
         "augmentation.shear": 0.0,
         "augmentation.shift": 1.0,
+        "augmentation.whole_shifts": True,
         "augmentation.flip": 0.5,
+        "augmentation.erase": 0.25,
     }
     assert with_settings(clothes, ["augmentation.flip=0.25"]).label == (
         "standard (augmentation.flip=0.25)"
@@ -184,7 +188,8 @@ def test_recipes_suit_the_data_set() -> None:
     assert DATASETS["kmnist"].adapt(robust).outliers_per_batch == 0
     assert DATASETS["qmnist"].adapt(robust).outliers_per_batch == 100
     assert DATASETS["emnist-letters"].adapt(standard).augmentation.flip == 0
-    assert DATASETS["fashion"].adapt(get_recipe("fast")).augmentation.flip == 0
+    still = DATASETS["fashion"].adapt(get_recipe("fast"))
+    assert (still.augmentation.flip, still.tta_flip, still.epochs) == (0, False, 2)
     for name in ("mlp", "cnn-small", "cnn-wide", "cnn-dropout"):
         assert DATASETS["fashion"].adapt(get_recipe(name)) == get_recipe(name)
     few = replace(DATASETS["mnist"], sizes={"train": 1_000, "test": 10})
