@@ -38,7 +38,7 @@ from tests.bench.corruptions import by_severity, mean_accuracy, table
 from tests.bench.corruptions import measure as measure_corruptions
 from tests.bench.damage import CORRUPTIONS, NUM_SEVERITIES, corrupt, corrupt_at
 from tests.bench.figures import append, identity, markdown, recipe_hash, show_share, wilson
-from tests.bench.machine_rate import training_flops
+from tests.bench.machine_rate import flops
 from tests.bench.numbers import (
     PAPERS,
     SETS,
@@ -484,7 +484,8 @@ def test_speed_is_measured_of_both_sides(small_datasets: None, tmp_path: Path) -
     assert state.seconds <= seconds
     predictor = predictor_of(state, recipe, cpu, "fp32")
     assert predictor.scores(test.images, test.labels).accuracy > 0.9
-    assert training_flops(RECIPES["mlp"]) == 2 * (3 * 109_184 - 784 * 128)
+    assert flops(RECIPES["mlp"], training=True) == 2 * (3 * 109_184 - 784 * 128)
+    assert flops(RECIPES["mlp"], training=False) == 2 * 109_184
     assert bar_cost(train_set, "fp32", 1)["n"] == 1
     assert loading(tmp_path, 2)["n"] == 2
 
