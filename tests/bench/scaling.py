@@ -86,7 +86,7 @@ def trained(point: Point, data_dir: Path) -> dict[str, Any]:
             break
         longer, watch = replace(recipe, epochs=epochs), Stopwatch(CPU)
         state, _ = train_once(longer, train, CPU, precision, reporter=watch)
-        found["rate"] = epochs * point.images / watch.seconds
+        found["rate"] = state.images / watch.seconds
         predictor = predictor_of(state, longer, CPU, precision)
         if predictor.scores(test.images, test.labels).accuracy >= GOAL:
             found |= {"seconds": watch.seconds, "epochs": epochs}

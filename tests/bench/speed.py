@@ -42,9 +42,13 @@ def measure(data_dir: Path, runs: int, only: list[str]) -> None:
     train, test = (
         get_dataset("mnist").load(name, data_dir, NullReporter()) for name in ("train", "test")
     )
+    print(", ".join(f"{key} {value}" for key, value in machine().items()))
     precision = choose_precision("auto", "cpu", Ranks()).value
     parts: dict[str, Callable[[], Any]] = {
-        "recipes": lambda: recipe_rates(train, test, data_dir, precision, runs),
+        **{
+            name: lambda name=name: recipe_rates(name, train, test, data_dir, precision, runs)
+            for name in RECIPES
+        },
         "bars": lambda: bar_cost(train, precision, max(runs, 5)),
         "start_up": lambda: start_up(data_dir, max(runs, 5)),
         "loading": lambda: loading(data_dir, max(runs, 5)),
@@ -65,31 +69,36 @@ def alternate(
 
 
 def recipe_rates(
-    train: LabelledImages, test: LabelledImages, data_dir: Path, precision: str, runs: int
+    name: str,
+    train: LabelledImages,
+    test: LabelledImages,
+    data_dir: Path,
+    precision: str,
+    runs: int,
 ) -> dict[str, Any]:
-    """Images a second of every recipe, training and evaluation, ours and the plain loop's."""
+    """Images a second of a recipe, training and evaluation, ours and the plain loop's."""
     kinds = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    rates = {name: matmul_rate(kind) for name, kind in kinds.items()}
-    for name, value in {**machine(), "precision": precision}.items():
-        print(f"{name}: {value}")
-    print({name: f"{rate / 1e9:.0f} GFLOP/s" for name, rate in rates.items()})
-    print(f"{'recipe':<12} {'part':<10} {'images/s':<26} {'plain loop':<24} {'ratio':<18} of rate")
+    rates = {kind: matmul_rate(dtype) for kind, dtype in kinds.items()}
+    said = [f"{kind} {rate / 1e9:.0f} GFLOP/s" for kind, rate in rates.items()]
+    print(f"{name}, in {precision}; products of matrices: {', '.join(said)}")
     table: dict[str, Any] = {"matmul_flops": rates, "precision": precision}
-    for name, recipe in RECIPES.items():
-        table[name] = {}
-        for part, data in (("training", train), ("evaluation", test)):
-            work = flops(recipe, part == "training")
-            count = int(min(MOST_IMAGES, max(FEWEST_IMAGES, WORK / work)))
-            few = LabelledImages(data.images[:count], data.labels[:count])
-            columns, ratios = alternate(runs, *_sides(recipe, part, few, data_dir, precision))
-            share = columns[0]["median"] * work / max(rates.values())
-            _row(name, part, columns, ratios, share)
-            table[name][part] = {
-                "images": count,
-                "rates": columns,
-                "ratio": summary(ratios) if ratios else None,
-                "share_of_matmul_rate": share,
-            }
+    for part, data in (("training", train), ("evaluation", test)):
+        recipe = RECIPES[name]
+        work = flops(recipe, part == "training")
+        count = int(min(MOST_IMAGES, max(FEWEST_IMAGES, WORK / work)))
+        few = LabelledImages(data.images[:count], data.labels[:count])
+        columns, ratios = alternate(runs, *_sides(recipe, part, few, data_dir, precision))
+        share = columns[0]["median"] * work / max(rates.values())
+        table[part] = {
+            "images": count,
+            "rates": columns,
+            "ratio": summary(ratios) if ratios else None,
+            "share_of_matmul_rate": share,
+        }
+        beside = "no plain loop"
+        if ratios:
+            beside = f"plain loop {show(columns[1], 0)}, {show(summary(ratios))} times as fast"
+        print(f"  {part}: {show(columns[0], 0)} images/s; {beside}; {100 * share:.0f} % of the rate")
     return table
 
 
@@ -103,22 +112,6 @@ def _sides(
     ours(recipe, data, CPU, precision)
     sides = [lambda: ours(recipe, data, CPU, precision)]
     return [*sides, lambda: plain(recipe, data_dir, count)] if recipe.documented else sides
-
-
-def _row(
-    name: str,
-    part: str,
-    columns: list[dict[str, float]],
-    ratios: list[float],
-    share: float,
-) -> None:
-    plain = show(columns[1], 0) if len(columns) > 1 else "-"
-    ratio = show(summary(ratios), 2) if ratios else "-"
-    print(
-        f"{name:<12} {part:<10} {show(columns[0], 0):<26} {plain:<24} {ratio:<18}"
-        f" {100 * share:.0f} %",
-        flush=True,
-    )
 
 
 def bar_cost(train: LabelledImages, precision: str, runs: int) -> dict[str, float]:
@@ -213,7 +206,9 @@ def peak_memory(data_dir: Path) -> dict[str, dict[str, float]]:
             train = ["train", "--recipe", name, "--epochs", "1", "--name", name]
             table[name] = {"train": peak_megabytes([*train, *where])}
             table[name]["evaluate"] = peak_megabytes(["evaluate", name, *where])
-            print(name, *(f"{what} {peak:.0f} MB" for what, peak in table[name].items()))
+            print(
+                name, *(f"{what} {peak:.0f} MB" for what, peak in table[name].items()), flush=True
+            )
     return table
 
 
