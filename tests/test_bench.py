@@ -501,6 +501,9 @@ def test_scaling_trains_until_the_goal_and_shows_it(
     ]
     assert rows[0]["seconds"] == pytest.approx(2_000 * rows[0]["epochs"] / rows[0]["rate"])
     assert rows[1]["epochs"] is None, "a step or two are too few"
+    older = {**rows[0], "rate": 1.0}
+    rows = scaling.latest("\n".join(map(json.dumps, [older, *reversed(rows)])))
+    assert rows[0]["rate"] > 1
     lines = scaling.table(rows).splitlines()
     assert lines[2].startswith("| batch size | 50 |")
     assert "not reached" in lines[3]

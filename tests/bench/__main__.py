@@ -33,11 +33,14 @@ def speed(
 
 
 @app.command()
-def scaling(data_dir: DataDir = Path("data")) -> None:
+def scaling(
+    data_dir: DataDir = Path("data"),
+    only: Annotated[list[str] | None, typer.Option(help="A series to measure; repeatable.")] = None,
+) -> None:
     """How cost grows with threads, batch size, images; to results/scaling.jsonl and a picture."""
     from tests.bench.scaling import measure
 
-    measure(data_dir)
+    measure(data_dir, only or [])
 
 
 @app.command()

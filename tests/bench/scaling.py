@@ -54,23 +54,30 @@ def points() -> Iterator[Point]:
     yield from (Point("images", images=n) for n in IMAGES)
 
 
-def measure(data_dir: Path) -> None:
-    """Measure every point, a line each to results/scaling.jsonl; print a table, draw a picture."""
-    rows = []
+def measure(data_dir: Path, only: list[str]) -> None:
+    """Measure all series, or those in `only`, a line a point to results/scaling.jsonl.
+
+    Print a table, and draw a picture, of what is there.
+    """
     for point in points():
+        if only and point.varied not in only:
+            continue
         command = [sys.executable, "-m", "tests.bench.scaling", str(data_dir)]
         environment = os.environ | {"OMP_NUM_THREADS": str(point.threads)}
-        said = subprocess.run(
-            [*command, json.dumps(asdict(point))],
-            env=environment,
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        rows.append(json.loads(said.stdout))
-        append("scaling", {**rows[-1], "machine": machine() | {"cpu_threads": point.threads}})
-        print(table(rows[-1:]).splitlines()[-1], flush=True)
+        words = [*command, json.dumps(asdict(point))]
+        said = subprocess.run(words, env=environment, stdout=subprocess.PIPE, check=True)
+        row = json.loads(said.stdout)
+        append("scaling", {**row, "machine": machine() | {"cpu_threads": point.threads}})
+    rows = latest((RESULTS / "scaling.jsonl").read_text())
     print(table(rows))
     figure(rows).savefig(PICTURE, dpi=100)
+
+
+def latest(lines: str) -> list[dict[str, Any]]:
+    """The last row of each point, in the order of their series."""
+    rows = [json.loads(line) for line in lines.splitlines()]
+    found = {(row["varied"], row[row["varied"]]): row for row in rows}
+    return [found[key] for name in NAMES for key in sorted(k for k in found if k[0] == name)]
 
 
 def trained(point: Point, data_dir: Path) -> dict[str, Any]:
@@ -129,7 +136,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 def figure(rows: list[dict[str, Any]]) -> Figure:
     """A panel for each series: images a second, and peak memory."""
     drawn = new_figure(9, 3, f"Training {RECIPE.name}: how cost grows")
-    for axes, (varied, name) in zip(drawn.subplots(1, len(NAMES)), NAMES.items(), strict=True):
+    series = [name for name in NAMES if any(row["varied"] == name for row in rows)]
+    panels = drawn.subplots(1, len(series), squeeze=False)[0]
+    for axes, varied in zip(panels, series, strict=True):
         own = [row for row in rows if row["varied"] == varied]
         places = [row[varied] for row in own]
         axes.plot(places, [row["rate"] for row in own], "o-", color=BLUE, label="images/s")
@@ -138,7 +147,7 @@ def figure(rows: list[dict[str, Any]]) -> Figure:
         axes.set_xscale("log")
         axes.set_xticks(places, [f"{place:,}" for place in places])
         axes.minorticks_off()
-        axes.set(xlabel=name, ylim=(0, None))
+        axes.set(xlabel=NAMES[varied], ylim=(0, None))
         memory.set_ylim(0, None)
         axes.tick_params("y", colors=BLUE)
         memory.tick_params("y", colors=VERMILLION)

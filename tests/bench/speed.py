@@ -98,7 +98,7 @@ def recipe_rates(
         beside = "no plain loop"
         if ratios:
             beside = f"plain loop {show(columns[1], 0)}, {show(summary(ratios))} times as fast"
-        print(f"  {part}: {show(columns[0], 0)} images/s; {beside}; {100 * share:.0f} % of the rate")
+        print(f"  {part}: {show(columns[0], 0)} images/s; {beside}; {share:.0%} of the rate")
     return table
 
 
