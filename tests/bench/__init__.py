@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m tests.bench` from the repository's root. Not timed tests."""
+"""Benchmarks: `python -m tests.bench COMMAND` from the repository's root. Not timed tests."""

@@ -20,18 +20,27 @@ Digits = Annotated[
 Store = Annotated[Path, typer.Option("--store", envvar="MNISTCTL_STORE")]
 
 
-@app.callback(invoke_without_command=True)
-def everything(
-    ctx: typer.Context,
+@app.command()
+def speed(
     data_dir: DataDir = Path("data"),
-    runs: Annotated[int, typer.Option(help="Repetitions of each figure.")] = 3,
+    runs: Annotated[int, typer.Option(help="Repetitions of each figure.")] = 5,
     only: Annotated[list[str] | None, typer.Option(help="A part to measure; repeatable.")] = None,
 ) -> None:
-    """Without a subcommand: speed, start-up and memory, as tables and in results/speed.json."""
-    if ctx.invoked_subcommand is None:
-        from tests.bench.speed import measure
+    """Speed beside the plain loop, start-up and memory, as tables and in results/speed.json."""
+    from tests.bench.speed import measure
 
-        measure(data_dir, runs, only or [])
+    measure(data_dir, runs, only or [])
+
+
+@app.command()
+def scaling(
+    data_dir: DataDir = Path("data"),
+    only: Annotated[list[str] | None, typer.Option(help="A series to measure; repeatable.")] = None,
+) -> None:
+    """How cost grows with threads, batch size, images; to results/scaling.jsonl and a picture."""
+    from tests.bench.scaling import measure
+
+    measure(data_dir, only or [])
 
 
 @app.command()

@@ -7,6 +7,7 @@ import os
 import platform
 import statistics
 import subprocess
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from mnistctl.engine.inference.predictor import Predictor
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGE = Path(mnistctl.__file__).parent
+CPU = torch.device("cpu")
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
@@ -37,16 +39,26 @@ def show(values: dict[str, float], digits: int = 2, unit: str = "") -> str:
     return f"{values['median']:,.{digits}f}{unit} ({low}-{high})"
 
 
+def clock(device: torch.device = CPU) -> float:
+    """Seconds: of one thread on the CPU those it computed, which other programs don't lengthen."""
+    alone = device == CPU and torch.get_num_threads() == 1
+    return time.thread_time() if alone else time.perf_counter()
+
+
+def cpu_flags() -> list[str]:
+    """What this CPU has for matrix products, of what torch asks for."""
+    kinds = ("avx2", "avx512", "avx512_bf16", "amx_tile")
+    asked = {kind: getattr(torch.cpu, f"_is_{kind}_supported", None) for kind in kinds}
+    return [kind for kind, has in asked.items() if has and has()]
+
+
 def machine() -> dict[str, Any]:
     """The kind of machine and the versions, nothing that names it."""
     return {
         "cpu_threads": torch.get_num_threads(),
         "cpu_cores": os.cpu_count(),
         "architecture": platform.machine(),
-        "cpu_bf16": any(
-            getattr(torch.cpu, f"_is_{kind}_supported", lambda: False)()
-            for kind in ("amx_tile", "avx512_bf16")
-        ),
+        "cpu_flags": cpu_flags(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch": str(torch.__version__),
         "python": platform.python_version(),

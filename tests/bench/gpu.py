@@ -23,7 +23,7 @@ from mnistctl.events import NullReporter
 from mnistctl.recipes import RECIPES, Recipe
 from mnistctl.visualize.registry import all_kinds
 from tests.bench.figures import append, machine, show, summary
-from tests.bench.machine_rate import matmul_rate, training_flops
+from tests.bench.machine_rate import flops, matmul_rate
 from tests.bench.ours import predictor_of, train_once, training_rate
 from tests.bench.peers import fast_inputs, num_correct, train_fast
 from tests.bench.plain import plain_training_rate
@@ -151,7 +151,7 @@ def against_plain(
             ours.append(training_rate(recipe, train, device, precision))
             if recipe.documented:
                 plain.append(plain_training_rate(recipe, data_dir, plain_images, device))
-        share = summary(ours)["median"] * training_flops(recipe) / peaks[precision]
+        share = summary(ours)["median"] * flops(recipe, training=True) / peaks[precision]
         ratio = [a / b for a, b in zip(ours, plain, strict=False)]
         beside = f", {show(summary(ratio), 1)} times the plain loop" if ratio else ""
         print(f"{name:<12} {show(summary(ours), 0)} images/s, {100 * share:.1f} % of it{beside}")

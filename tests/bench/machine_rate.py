@@ -1,15 +1,12 @@
-"""What the machine can do: its matrix product rate, and how much of it training uses."""
-
-import time
+"""What the machine can do: its matrix product rate, and how much there is to compute."""
 
 import torch
-from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from mnistctl.device import synchronize
 from mnistctl.models.registry import build
 from mnistctl.recipes import Recipe
-
-CPU = torch.device("cpu")
+from tests.bench.figures import CPU, clock
 
 
 def matmul_rate(
@@ -17,34 +14,25 @@ def matmul_rate(
 ) -> float:
     """Floating-point operations a second of a cubic product, best of the calls made."""
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    best, end = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < end:
+    best, end = float("inf"), clock(device) + seconds
+    while clock(device) < end:
         synchronize(device)
-        start = time.perf_counter()
+        start = clock(device)
         torch.mm(a, b)
         synchronize(device)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, clock(device) - start)
     return 2 * side**3 / best
 
 
-def training_flops(recipe: Recipe) -> int:
-    """Operations of one image's forward and backward pass in convolutions and linear layers.
+def flops(recipe: Recipe, training: bool) -> float:
+    """Operations for one image: forward, in training also backward and those of its outliers.
 
-    A multiply-add counts as two; the backward pass costs twice the forward one, except that the
-    first layer needs no gradient of its input.
+    A multiply-add counts as two; convolutions and linear layers count, nothing else does.
     """
-    forward: list[int] = []
-
-    def count(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        weight = module.weight
-        assert isinstance(weight, torch.Tensor)
-        positions = output[0, 0].numel() if output.dim() == 4 else 1
-        forward.append(2 * weight.numel() * positions)
-
-    with torch.device("meta"):
-        model = build(recipe.network, 10).eval()
-        for module in model.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                module.register_forward_hook(count)
-        model(torch.empty(1, 1, 28, 28))
-    return 3 * sum(forward) - forward[0]
+    model, counter = build(recipe.network, 10), FlopCounterMode(display=False)
+    with counter, torch.set_grad_enabled(training):
+        logits = model(torch.zeros(4, 1, 28, 28))
+        if training:
+            logits.sum().backward()
+    views = recipe.outliers_per_batch / recipe.batch_size if training else 4 * recipe.tta_shifts
+    return counter.get_total_flops() / 4 * (1 + views)

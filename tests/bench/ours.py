@@ -13,9 +13,10 @@ from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.engine.training.loop import FitData, Hooks, fit
 from mnistctl.engine.training.signals import StopRequest
 from mnistctl.engine.training.state import TrainingState, new_state, result_predictor
-from mnistctl.events import NullReporter, Reporter
+from mnistctl.events import NullReporter, Reporter, TrainingPlan
 from mnistctl.recipes import Recipe, get_recipe
 from mnistctl.store.config import RunConfig
+from tests.bench.figures import clock
 
 
 def trains_as_today(recipe: Recipe, dataset: str = "mnist") -> bool:
@@ -74,12 +75,27 @@ def predictor_of(
     return result_predictor(state, bench_config(recipe, device, precision), device)
 
 
+class Stopwatch(NullReporter):
+    """Seconds of training itself: outliers are drawn before."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.seconds = device, 0.0
+
+    def training(self, plan: TrainingPlan) -> None:
+        self.seconds = -clock(self.device)
+
+    def end(self) -> None:
+        synchronize(self.device)
+        self.seconds += clock(self.device)
+
+
 def training_rate(
     recipe: Recipe, data: LabelledImages, device: torch.device, precision: str
 ) -> float:
     """Images a second over one epoch of `data`."""
-    once = replace(recipe, epochs=1)
-    return len(data.images) / train_once(once, data, device, precision)[1]
+    watch = Stopwatch(device)
+    train_once(replace(recipe, epochs=1), data, device, precision, reporter=watch)
+    return len(data.images) / watch.seconds
 
 
 def evaluation_rate(
@@ -88,7 +104,7 @@ def evaluation_rate(
     """Images a second of the forward pass over `data`."""
     state = new_state(bench_config(recipe, device, precision), device)
     predictor = predictor_of(state, recipe, device, precision)
-    start = time.perf_counter()
+    start = clock(device)
     predictor.logits(data.images)
     synchronize(device)
-    return len(data.images) / (time.perf_counter() - start)
+    return len(data.images) / (clock(device) - start)

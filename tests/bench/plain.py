@@ -16,8 +16,7 @@ from mnistctl.device import synchronize
 from mnistctl.errors import MnistctlError
 from mnistctl.models.registry import build
 from mnistctl.recipes import Recipe
-
-CPU = torch.device("cpu")
+from tests.bench.figures import CPU, clock
 
 
 def torchvision_mnist(data_dir: Path, train: bool, mean: float, std: float) -> Dataset:
@@ -52,7 +51,7 @@ def plain_training_rate(
     model = build(recipe.network, 10).to(device)
     optimizer = plain_optimizer(recipe, model)
     model.train()
-    start = time.perf_counter()
+    start = clock(device)
     for step, (images, labels) in enumerate(loader):
         optimizer.zero_grad()
         loss = cross_entropy(model(images.to(device)), labels.to(device))
@@ -61,18 +60,18 @@ def plain_training_rate(
         if step % 20 == 0:
             loss.item()
     synchronize(device)
-    return num_images / (time.perf_counter() - start)
+    return num_images / (clock(device) - start)
 
 
 @torch.no_grad()
-def plain_evaluation_rate(recipe: Recipe, data_dir: Path) -> float:
-    """Images a second over the test set, in batches of 1,000 as in pytorch/examples."""
+def plain_evaluation_rate(recipe: Recipe, data_dir: Path, num_images: int) -> float:
+    """Images a second over `num_images` test images, in batches of 1,000 as in pytorch/examples."""
     data = torchvision_mnist(data_dir, False, recipe.pixel_mean, recipe.pixel_std)
     model = build(recipe.network, 10).eval()
-    correct, start = 0, time.perf_counter()
-    for images, labels in DataLoader(data, batch_size=1000):
+    correct, start = 0, clock()
+    for images, labels in DataLoader(Subset(data, range(num_images)), batch_size=1000):
         correct += int((model(images).argmax(1) == labels).sum())
-    return 10_000 / (time.perf_counter() - start)
+    return num_images / (clock() - start)
 
 
 class ExamplesNet(nn.Module):

@@ -20,15 +20,15 @@ from mnistctl.data.registry import get_dataset
 from mnistctl.device import choose_precision
 from mnistctl.distributed import Ranks
 from mnistctl.events import NullReporter
-from mnistctl.recipes import RECIPES
-from tests.bench.figures import keep, show, summary
-from tests.bench.machine_rate import matmul_rate, training_flops
+from mnistctl.recipes import RECIPES, Recipe
+from tests.bench.figures import CPU, keep, machine, show, summary
+from tests.bench.machine_rate import flops, matmul_rate
 from tests.bench.ours import evaluation_rate, predictor_of, train_once, training_rate
 from tests.bench.plain import examples_seconds_to, plain_evaluation_rate, plain_training_rate
 
-CPU = torch.device("cpu")
-PLAIN_IMAGES = 12_000
-"""Images that a plain training run takes; a rate needs no whole epoch."""
+WORK = 150e9
+"""Operations that a rate is measured over, on the images in between these numbers of them."""
+FEWEST_IMAGES, MOST_IMAGES = 3_000, 10_000
 PEAK_MEMORY = (
     "import re, sys; from mnistctl.cli.app import app;"
     "app(sys.argv[1:], standalone_mode=False);"
@@ -42,9 +42,13 @@ def measure(data_dir: Path, runs: int, only: list[str]) -> None:
     train, test = (
         get_dataset("mnist").load(name, data_dir, NullReporter()) for name in ("train", "test")
     )
+    print(", ".join(f"{key} {value}" for key, value in machine().items()))
     precision = choose_precision("auto", "cpu", Ranks()).value
     parts: dict[str, Callable[[], Any]] = {
-        "recipes": lambda: recipe_rates(train, test, data_dir, precision, runs),
+        **{
+            name: lambda name=name: recipe_rates(name, train, test, data_dir, precision, runs)
+            for name in RECIPES
+        },
         "bars": lambda: bar_cost(train, precision, max(runs, 5)),
         "start_up": lambda: start_up(data_dir, max(runs, 5)),
         "loading": lambda: loading(data_dir, max(runs, 5)),
@@ -65,54 +69,49 @@ def alternate(
 
 
 def recipe_rates(
-    train: LabelledImages, test: LabelledImages, data_dir: Path, precision: str, runs: int
+    name: str,
+    train: LabelledImages,
+    test: LabelledImages,
+    data_dir: Path,
+    precision: str,
+    runs: int,
 ) -> dict[str, Any]:
-    """Images a second of every recipe, training and evaluation, ours and the plain loop's."""
-    peak = matmul_rate(torch.bfloat16 if precision == "bf16" else torch.float32)
-    print(f"matrix product, {precision}: {peak / 1e9:.0f} GFLOP/s")
-    print(f"{'recipe':<12} {'part':<9} {'images/s':<28} {'plain loop':<28} {'ratio':<18} of peak")
-    table: dict[str, Any] = {"matmul_flops": peak}
-    for name, recipe in RECIPES.items():
-        part = LabelledImages(train.images[:PLAIN_IMAGES], train.labels[:PLAIN_IMAGES])
-        documented = recipe.schedule == "constant"
-        measures: list[Callable[[], float]] = [
-            lambda recipe=recipe, part=part: training_rate(recipe, part, CPU, precision)
-        ]
-        if documented:
-            measures.append(
-                lambda recipe=recipe: plain_training_rate(recipe, data_dir, PLAIN_IMAGES)
-            )
-        measures[0]()  # warm up
-        training, ratios = alternate(runs, *measures)
-        share = training[0]["median"] * training_flops(recipe) / peak
-        _row(name, "training", training, ratios, share)
-        measures = [lambda recipe=recipe: evaluation_rate(recipe, test, CPU, precision)]
-        if documented:
-            measures.append(lambda recipe=recipe: plain_evaluation_rate(recipe, data_dir))
-        measures[0]()
-        evaluation, evaluation_ratios = alternate(runs, *measures)
-        _row(name, "evaluation", evaluation, evaluation_ratios, None)
-        table[name] = {
-            "training": training,
-            "training_ratio": summary(ratios) if ratios else None,
+    """Images a second of a recipe, training and evaluation, ours and the plain loop's."""
+    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    rates = {kind: matmul_rate(dtype) for kind, dtype in kinds.items()}
+    said = [f"{kind} {rate / 1e9:.0f} GFLOP/s" for kind, rate in rates.items()]
+    print(f"{name}, in {precision}; products of matrices: {', '.join(said)}")
+    table: dict[str, Any] = {"matmul_flops": rates, "precision": precision}
+    for part, data in (("training", train), ("evaluation", test)):
+        recipe = RECIPES[name]
+        work = flops(recipe, part == "training")
+        count = int(min(MOST_IMAGES, max(FEWEST_IMAGES, WORK / work)))
+        few = LabelledImages(data.images[:count], data.labels[:count])
+        columns, ratios = alternate(runs, *_sides(recipe, part, few, data_dir, precision))
+        share = columns[0]["median"] * work / max(rates.values())
+        table[part] = {
+            "images": count,
+            "rates": columns,
+            "ratio": summary(ratios) if ratios else None,
             "share_of_matmul_rate": share,
-            "evaluation": evaluation,
-            "evaluation_ratio": summary(evaluation_ratios) if evaluation_ratios else None,
         }
+        beside = "no plain loop"
+        if ratios:
+            beside = f"plain loop {show(columns[1], 0)}, {show(summary(ratios))} times as fast"
+        print(f"  {part}: {show(columns[0], 0)} images/s; {beside}; {share:.0%} of the rate")
     return table
 
 
-def _row(
-    name: str,
-    part: str,
-    columns: list[dict[str, float]],
-    ratios: list[float],
-    share: float | None,
-) -> None:
-    plain = show(columns[1], 0) if len(columns) > 1 else "-"
-    ratio = show(summary(ratios), 1) if ratios else "-"
-    of_peak = f"{100 * share:.0f} %" if share is not None else ""
-    print(f"{name:<12} {part:<10} {show(columns[0], 0):<28} {plain:<28} {ratio:<18} {of_peak}")
+def _sides(
+    recipe: Recipe, part: str, data: LabelledImages, data_dir: Path, precision: str
+) -> list[Callable[[], float]]:
+    """What measures our rate, warmed up, and the plain loop's where the recipe is documented."""
+    ours, plain, count = evaluation_rate, plain_evaluation_rate, len(data.images)
+    if part == "training":
+        ours, plain = training_rate, plain_training_rate
+    ours(recipe, data, CPU, precision)
+    sides = [lambda: ours(recipe, data, CPU, precision)]
+    return [*sides, lambda: plain(recipe, data_dir, count)] if recipe.documented else sides
 
 
 def bar_cost(train: LabelledImages, precision: str, runs: int) -> dict[str, float]:
@@ -198,16 +197,23 @@ def seconds_to_99(
     return {"fast": ours, "correct": correct, "examples": theirs, "ratio": ratios}
 
 
-def peak_memory(data_dir: Path) -> float:
-    """Peak resident megabytes of a whole training process (on Linux)."""
+def peak_memory(data_dir: Path) -> dict[str, dict[str, float]]:
+    """Peak resident megabytes of whole processes: an epoch of each recipe, and its evaluation."""
+    table: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as store:
-        words = ["train", "--epochs", "1", "--quiet", "--device", "cpu", "--store", store]
-        done = subprocess.run(
-            [sys.executable, "-c", PEAK_MEMORY, *words, "--data-dir", str(data_dir)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    megabytes = int(done.stderr.split()[-1]) / 1024
-    print(f"peak memory of train: {megabytes:.0f} MB")
-    return megabytes
+        where = ["--quiet", "--device", "cpu", "--store", store, "--data-dir", str(data_dir)]
+        for name in RECIPES:
+            train = ["train", "--recipe", name, "--epochs", "1", "--name", name]
+            table[name] = {"train": peak_megabytes([*train, *where])}
+            table[name]["evaluate"] = peak_megabytes(["evaluate", name, *where])
+            print(
+                name, *(f"{what} {peak:.0f} MB" for what, peak in table[name].items()), flush=True
+            )
+    return table
+
+
+def peak_megabytes(words: list[str]) -> float:
+    """Peak resident megabytes of a process with the command `words` (on Linux)."""
+    command = [sys.executable, "-c", PEAK_MEMORY, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(done.stderr.split()[-1]) / 1024
