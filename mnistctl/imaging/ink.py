@@ -41,6 +41,8 @@ FAINT_INK = 0.35
 LINGERS = 0.2
 # Pixels around ink, more than smoothing reaches.
 MARGIN = 8
+# Where strokes cross, they are so many times as thick as elsewhere.
+UNEVEN = 1.5
 EVERYWHERE = ((True, True), (True, True))
 
 
@@ -389,7 +391,8 @@ def width_of(depth: NDArray[np.float64]) -> float:
 
 
 def stroke_score(amount: Grey, rim: Mask) -> float:
-    """How much the ink looks like pen strokes, 0..1: thin, in one place, away from the rim."""
+    """How much the ink looks like pen strokes, 0..1: thin, of one width, in one place,
+    away from the rim."""
     from scipy import ndimage
 
     mask = amount > 0.5
@@ -407,10 +410,12 @@ def stroke_score(amount: Grey, rim: Mask) -> float:
         if alone <= best:  # it can't be better than this
             continue
         own = labels[box] == index
-        stroke = width_of(depths(own)) / size
-        thin = min(max((0.55 - stroke) / 0.3, 0.0), 1.0)
+        depth = depths(own)
+        width = width_of(depth)
+        thin = min(max((0.55 - width / size) / 0.3, 0.0), 1.0)
+        even = min(UNEVEN * width / (2 * float(depth.max())), 1.0)
         contact = edges[index] / (2 * (height + width))
         inside = max(1 - 4 * float(contact), 0.02)
         solid = float(np.minimum(amount[box][own], 1).mean())
-        best = max(best, thin * inside * solid * alone)
+        best = max(best, thin * even * inside * solid * alone)
     return best
