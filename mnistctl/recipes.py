@@ -245,8 +245,8 @@ RECIPES: dict[str, Recipe] = {
                 rotate=15, scale=0.15, shear=0.2, shift=2.5, elastic=0.3, corrupt=0.3
             ),
             ema_decay=0.998,
-            outliers_per_batch=100,
-            epochs=14,
+            outliers_per_batch=150,
+            epochs=12,
         ),
     )
 }

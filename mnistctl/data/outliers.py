@@ -17,7 +17,7 @@ Pixels = NDArray[np.uint8]
 DRAWN_SIDE = 96
 INK = 25
 """Grey level above which a pixel belongs to a shape."""
-KINDS = {"character": 0.42, "silhouette": 0.34, "shaded": 0.17, "shape": 0.07}
+KINDS = {"character": 0.45, "silhouette": 0.32, "shaded": 0.16, "shape": 0.07}
 """Share of each kind among drawn outliers."""
 BREAKS = {
     "marked": 0.5, "turned": 0.1, "mirrored": 0.1, "joined": 0.1, "overlaid": 0.1, "beside": 0.1

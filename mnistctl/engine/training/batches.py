@@ -17,7 +17,7 @@ from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.predictor import scale_pixels
 from mnistctl.store.config import RunConfig
 
-NUM_SIGNS, NUM_DRAWN, NUM_BROKEN, NUM_REDRAWN = 14_000, 8_000, 8_000, 5_000
+NUM_SIGNS, NUM_DRAWN, NUM_BROKEN, NUM_REDRAWN = 12_000, 16_000, 8_000, 5_000
 """Signs made up, other outliers drawn, outliers made of digits; digits drawn as outliers are."""
 
 
