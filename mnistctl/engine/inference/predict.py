@@ -33,7 +33,7 @@ DOUBTFUL = 0.5
 """Probability of an outlier above which an answer is uncertain."""
 OUTLIER = 0.8
 """Probability of an outlier above which an image is rejected."""
-RARITY = ((0.99, 0.01), (0.95, 0.05), (0.8, 0.2), (0.5, 0.4))
+RARITY = ((0.99, 0.01), (0.95, 0.04), (0.8, 0.2), (0.5, 0.6))
 """Of digits held out in training `robust`, so many per cent are likelier outliers than this."""
 
 Verdict = Literal["digit", "uncertain", "not-a-digit", "known", "unknown"]
