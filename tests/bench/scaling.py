@@ -147,8 +147,9 @@ def figure(rows: list[dict[str, Any]]) -> Figure:
         axes.set_xscale("log")
         axes.set_xticks(places, [f"{place:,}" for place in places])
         axes.minorticks_off()
-        axes.set(xlabel=NAMES[varied], ylim=(0, None))
-        memory.set_ylim(0, None)
+        axes.set_xlabel(NAMES[varied])
+        for panel in (axes, memory):
+            panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
         axes.tick_params("y", colors=BLUE)
         memory.tick_params("y", colors=VERMILLION)
         open_frame(axes)
