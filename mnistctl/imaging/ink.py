@@ -42,7 +42,7 @@ LINGERS = 0.2
 # Pixels around ink, more than smoothing reaches.
 MARGIN = 8
 # Where strokes cross, they are so many times as thick as elsewhere.
-UNEVEN = 1.5
+UNEVEN = 1.3
 EVERYWHERE = ((True, True), (True, True))
 
 
