@@ -22,8 +22,8 @@ from mnistctl.draw.style import (
 from mnistctl.draw.terminal import has_colours, image_text
 from mnistctl.draw.types import Axes, Figure, Pixels, Values
 
-GAP, LINE = 0.08, 0.19
-"""Between images, and a line of caption, in widths of an image of about an inch."""
+GAP, LINE = 0.08, 0.17
+"""Between images, in widths of an image; and a line of caption, inches."""
 TILE, TILE_GAP = 14, 2
 """Columns of a thumbnail, which is as many pixels high, and between thumbnails."""
 ROWS_BENEATH = 3
@@ -57,6 +57,16 @@ class ImageGrid:
         return max(map(cell_len, lines), default=0)
 
     @property
+    def _width(self) -> float:
+        """Of an image, inches: room for its caption."""
+        return max(self.inches, self._widest * SMALL_LETTER)
+
+    @property
+    def _row(self) -> float:
+        """From an image to the one beneath it, in widths of an image."""
+        return 1 + GAP + LINE / self._width * self._lines
+
+    @property
     def limits(self) -> tuple[float, float]:
         """The values with the first and the last colour."""
         if self.colour_map == GREYS:
@@ -69,8 +79,7 @@ class ImageGrid:
         """Width and height in inches, those of a title included."""
         columns = min(self.columns, max(1, len(self.images)))
         rows = -(-len(self.images) // columns) or 1
-        inches = max(self.inches, self._widest * SMALL_LETTER)
-        return columns * (1 + GAP) * inches, rows * (1 + GAP + LINE * self._lines) * inches + 0.6
+        return columns * (1 + GAP) * self._width, rows * self._row * self._width + 0.6
 
     def figure(self, title: str, scale: str = "") -> Figure:
         """The grid alone; beside it a bar of its colours, if `scale` names them."""
@@ -88,17 +97,16 @@ class ImageGrid:
     def draw(self, axes: Axes, empty: str = "no such image") -> None:
         """Draw the grid, or what is said where there is no image."""
         step, columns = 1 + GAP, min(self.columns, max(1, len(self.images)))
-        row_step = step + LINE * self._lines
         low, high = self.limits
         look: dict[str, Any] = {"cmap": self.colour_map, "vmin": low, "vmax": high}
         for number, (image, caption) in enumerate(zip(self.images, self.captions, strict=True)):
-            left, top = number % columns * step, number // columns * row_step
+            left, top = number % columns * step, number // columns * self._row
             box = (left, left + 1, top + 1, top)
             axes.imshow(image, extent=box, interpolation="nearest", **look)
             axes.text(left + 0.5, top + 1.03, caption, ha="center", va="top", fontsize=SMALL)
         rows = -(-len(self.images) // columns) or 1
         axes.set_xlim(-GAP, columns * step)
-        axes.set_ylim(rows * row_step, -GAP)
+        axes.set_ylim(rows * self._row, -GAP)
         axes.set_aspect("equal", anchor="N")
         bare(axes)
         if not len(self.images):

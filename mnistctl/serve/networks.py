@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mnistctl.data.images import DIGITS
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.predict import Prediction, predict_prepared
 from mnistctl.engine.inference.predictor import Predictor
@@ -74,13 +75,21 @@ class Networks:
     def _describe(self, name: str, run: RunInfo | None) -> dict[str, Any]:
         recipe: str | None = None
         dataset: str | None = None
+        classes = DIGITS
         if name == self.default.name:
             model = self.default.model
             recipe, dataset = model.predictor.recipe.name, model.dataset
+            classes = model.predictor.classes
         elif run and run.config:
             recipe, dataset = run.config.recipe.name, run.config.dataset
-        accuracy = run.result.test.accuracy if run and run.result else None
-        return {"name": name, "recipe": recipe, "dataset": dataset, "accuracy": accuracy}
+            classes = run.config.classes
+        return {
+            "name": name,
+            "recipe": recipe,
+            "dataset": dataset,
+            "classes": list(classes),
+            "accuracy": run.result.test.accuracy if run and run.result else None,
+        }
 
     def _runs(self) -> dict[str, RunInfo]:
         """Runs with a checkpoint, oldest first."""

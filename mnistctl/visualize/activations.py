@@ -7,7 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from mnistctl.draw.grid import GAP, LINE, ImageGrid
-from mnistctl.draw.style import MAGNITUDES, draw_image, new_figure
+from mnistctl.draw.style import MAGNITUDES, MARGIN, draw_image, new_figure
 from mnistctl.draw.terminal import image_text
 from mnistctl.draw.types import Figure, Values
 from mnistctl.visualize import sources
@@ -88,9 +88,10 @@ class ActivationsView:
         """The image above rows of feature maps for each layer, brighter = stronger."""
         columns = min(COLUMNS, max(len(layer.channels) for layer in self.layers))
         rows = [-(-len(layer.channels) // columns) for layer in self.layers]
-        heights = [1.9, *(count * (1 + 2 * GAP + LINE + 0.05) for count in rows)]
+        heights = [1.9, *(count * (1 + 2 * GAP + LINE / INCHES) for count in rows)]
         width = max(6.0, columns * (1 + GAP) * INCHES + 1.2)
-        figure = new_figure(width, sum(heights) * INCHES + 1.0, self.title)
+        between = 2 * MARGIN * len(heights)
+        figure = new_figure(width, sum(heights) * INCHES + between + 0.6, self.title)
         image, *panels = figure.subplots(1 + len(self.layers), 1, height_ratios=heights)
         draw_image(image, self.shown.pixels)
         for axes, layer in zip(panels, self.layers, strict=True):

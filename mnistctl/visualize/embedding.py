@@ -112,17 +112,20 @@ class EmbeddingView:
 
         labels, wrong = self.answers.data.labels.numpy(), (~self.answers.correct).numpy()
         look: dict[str, Any] = {"alpha": 0.55, "linewidths": 0, "rasterized": True}
+        look["s"] = min(max(20_000 / len(labels), 5.0), 40.0)
         text: dict[str, Any] = {"ha": "center", "va": "center", "fontweight": "bold", "zorder": 4}
         for k, name in enumerate(self.answers.classes):
             own, colour = self.points[labels == k], CLASSES[k % len(CLASSES)]
-            axes.scatter(own[:, 0], own[:, 1], s=5, color=colour, label=name, **look)
+            axes.scatter(own[:, 0], own[:, 1], color=colour, label=name, **look)
             if len(own):
                 x, y = np.median(own, 0)
                 box = {"facecolor": "white", "edgecolor": colour, "pad": 2, "alpha": 0.85}
                 axes.text(x, y, name, fontsize=14 if len(name) == 1 else 10, bbox=box, **text)
-        look = {"color": "white", "edgecolors": "black", "linewidths": 1.1, "zorder": 3}
         x, y = self.points[wrong].T
-        axes.scatter(x, y, s=45, marker="X", label=f"misclassified ({int(wrong.sum())})", **look)
+        look = {"color": "white", "edgecolors": "black", "zorder": 3, "marker": "X"}
+        look["s"] = min(max(10_000 / max(len(x), 1), 9.0), 45.0)  # many would hide the cloud
+        look["linewidths"] = look["s"] ** 0.5 / 6
+        axes.scatter(x, y, label=f"misclassified ({len(x)})", **look)
 
     def panel(self, console: Console) -> RenderableType:
         """The cloud in characters, and what they mean."""

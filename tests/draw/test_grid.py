@@ -1,6 +1,7 @@
 """Grids of images: in rows that fit, each over its caption, in one scale."""
 
 import numpy as np
+import pytest
 from drawn import console_of, screen_of
 from results_made import images
 
@@ -44,6 +45,8 @@ def test_values_are_in_one_scale_around_zero() -> None:
 def test_wide_captions_make_room_for_themselves() -> None:
     narrow, wide = ImageGrid(images(8), ["7"] * 8), ImageGrid(images(8), ["Ankle boot " * 3] * 8)
     assert wide.size[0] > 1.5 * narrow.size[0]
+    high = ImageGrid(images(1), ["two\nlines"], inches=2.0)
+    assert high.size[1] == pytest.approx(2 * 1.08 + 2 * 0.17 + 0.6)
 
 
 def test_wide_letters_make_room_for_themselves() -> None:

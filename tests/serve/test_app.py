@@ -291,6 +291,7 @@ def test_networks_are_the_stores_runs_by_name(tmp_path: Path) -> None:
     assert models["default"] == "shipped"
     assert [own["name"] for own in models["models"]] == ["shipped", "mine"]
     assert models["models"][1]["accuracy"] == 0.9
+    assert all(own["classes"] == list("0123456789") for own in models["models"])
     for name in ("link", "../store/mine", str(store / "mine"), "min", "latest", ""):
         asked = {"checkpoint": name}
         answer = client.post("/api/predict", params=asked, files=files(drawing(SEVEN)))

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 from drawings import Strokes, examples
 from PIL import Image, ImageDraw
-from runs_made import finish, saved
+from results_made import CLOTHES
+from runs_made import CONFIG, finish, saved
 from serve.test_process import serving
 
+from mnistctl.data.images import DIGITS
 from mnistctl.models.registry import build
 from mnistctl.store import runs
 from mnistctl.store.rotation import save_last
@@ -29,16 +32,17 @@ WAIT = 20_000
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """A server with a run of its own and a folder for what is collected."""
+    """A server with two runs of its own and a folder for what is collected."""
     directory = tmp_path_factory.mktemp("serve")
     store = directory / "store"
-    run = store / "other"
-    run.mkdir(parents=True)
-    checkpoint = saved(weights=build("mlp", 10).state_dict())
-    assert checkpoint.config
-    runs.write_json(run, runs.CONFIG_NAME, checkpoint.config.to_dict())
-    save_last(run, checkpoint)
-    finish(run)
+    for name, classes in {"other": DIGITS, "clothes": CLOTHES}.items():
+        run = store / name
+        run.mkdir(parents=True)
+        config = replace(CONFIG, classes=classes)
+        checkpoint = saved(weights=build("mlp", 10).state_dict(), config=config)
+        runs.write_json(run, runs.CONFIG_NAME, config.to_dict())
+        save_last(run, checkpoint)
+        finish(run)
     own = directory / "own"
     words = ("--store", str(store), "--checkpoint", "shipped", "--collect", str(own))
     with serving(*words) as (_, document):
@@ -68,7 +72,7 @@ class Page:
         self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.tab.on("request", lambda r: self._seen(r.url, site["url"]))
         self.tab.goto(site["url"])
-        playwright.expect(self.tab.locator("#model option")).to_have_count(2)
+        playwright.expect(self.tab.locator("#model option")).to_have_count(3)
 
     def _seen(self, url: str, own: str) -> None:
         if not url.startswith(own):
@@ -258,6 +262,28 @@ def test_an_answer_is_corrected_and_taken_back(page: Page, site: dict[str, Any])
     assert [path.name for path in (site["own"] / "2").iterdir()] == [saved_as.name]
     page.tab.get_by_role("button", name="Remove this picture of a 2").click()
     playwright.expect(page.tab.locator("#collected button")).to_have_count(0)
+
+
+def test_a_network_of_other_classes_is_shown_pictures(page: Page) -> None:
+    page.tab.select_option("#model", "clothes")
+    playwright.expect(page.tab.locator("h1")).to_have_text("Draw a picture")
+    assert page.tab.title() == "Draw a picture - mnistctl"
+    assert page.tab.locator("#probabilities b").all_inner_texts() == list(CLOTHES)
+    assert page.tab.locator("#reason").inner_text() == "Draw, or drop or paste a picture."
+    for one in ("#example", "#several"):
+        assert page.tab.locator(one).is_hidden()
+    page.tab.keyboard.press("x")
+    page.tab.keyboard.press("m")
+    page.shows("?", "empty")
+    page.draw(examples()[1])
+    page.shows("?", "unknown")
+    page.tab.click("#clear")
+    page.tab.select_option("#model", "shipped")
+    playwright.expect(page.tab.locator("h1")).to_have_text("Draw a digit")
+    assert page.tab.locator("#reason").inner_text() == "Draw a digit from 0 to 9."
+    assert page.tab.locator("#probabilities b").all_inner_texts() == list(DIGITS)
+    page.tab.keyboard.press("x")
+    page.shows("7")
 
 
 def test_the_keyboard_alone_is_enough(page: Page) -> None:

@@ -89,6 +89,18 @@ def test_points_names_and_crosses_are_where_they_belong() -> None:
     assert lines[19].startswith("3")
 
 
+def test_the_more_there_are_the_smaller_they_are() -> None:
+    def sizes(count: int, wrong: int) -> list[float]:
+        labels = [3] * count
+        predictions = [5] * wrong + [3] * (count - wrong)
+        view = EmbeddingView(answers(labels, predictions), np.zeros((count, 2)), (0.5, 0.25))
+        shown = {own.get_label(): own for own in view.figure().axes[0].collections}
+        return [float(shown[key].get_sizes()[0]) for key in ("3", f"misclassified ({wrong})")]
+
+    assert sizes(45, 19) == [40, 45]
+    assert sizes(10_000, 800) == [5, 12.5]
+
+
 def test_classes_with_long_names_get_a_character_each() -> None:
     console = console_of(120, colours=False)
     screen = screen_of(embedding(classes=CLOTHES).panel(console), console)

@@ -56,3 +56,10 @@ def test_the_terminal_shows_a_row_of_the_strongest_channels() -> None:
     assert "conv1, 24x24, strongest channels first" in [line.strip() for line in lines]
     numbers = [line.split() for line in lines if line.split()[:1] == ["100"]]
     assert numbers == [[str(k) for k in range(100, 105)]] * 2
+
+
+def test_feature_maps_fill_the_figure() -> None:
+    figure = ActivationsView(model(), one_image(), layers(16)).figure()
+    figure.draw_without_rendering()
+    right = max(axes.get_position().x1 for axes in figure.axes)
+    assert right > 0.95

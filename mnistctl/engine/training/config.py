@@ -116,7 +116,8 @@ def _adapted(recipe: Recipe, dataset: Dataset, init: Init | None) -> Recipe:
     adapted = dataset.adapt(recipe)
     if init is None:
         return adapted
-    return replace(adapted, pixel_mean=recipe.pixel_mean, pixel_std=recipe.pixel_std)
+    kept = {key: getattr(recipe, key) for key in ("pixel_mean", "pixel_std")}
+    return replace(adapted, **kept, adapted=tuple(dict.fromkeys((*adapted.adapted, *kept))))
 
 
 def _asked_recipe(request: TrainRequest, recipe: Recipe) -> Recipe:

@@ -2,7 +2,7 @@
 
 import { EXAMPLES } from "./examples.js";
 import { Pad, SIDE } from "./pad.js";
-import { Card, answerText, element, greyCanvas, percent, readingOf, showLayers, showNoSteps, showSteps } from "./show.js";
+import { Card, answerText, areDigits, element, greyCanvas, percent, readingOf, showLayers, showNoSteps, showSteps } from "./show.js";
 
 const REST = 250; // milliseconds without a stroke until the answer is explained
 const MAX_UPLOAD = 20 * 2 ** 20;
@@ -15,6 +15,7 @@ const state = {
   last: null, // the first network's last answer
   saved: null, // where the last picture was collected
   collect: null,
+  classes: {}, // of each network
 };
 
 // ---- requests
@@ -317,6 +318,7 @@ async function showCollected() {
 async function loadModels() {
   const { models, default: first, collect } = await ask("/api/models");
   state.collect = collect;
+  state.classes = Object.fromEntries(models.map((own) => [own.name, own.classes]));
   for (const select of [byId("model"), byId("other")]) {
     const before = select.value;
     const names = models.map((own) => own.name);
@@ -334,14 +336,27 @@ function chooseModels() {
     const root = template.cloneNode(true);
     byId("networks").append(root);
     cards.push(makeCard(root));
-    cards[1].makeBars(cards[0].classes);
   } else if (!other && cards.length === 2) {
     cards.pop().root.remove();
   }
+  chosen().forEach((name, index) => {
+    if (String(state.classes[name]) !== String(cards[index].classes)) cards[index].makeBars(state.classes[name]);
+  });
+  suit(areDigits(cards[0].classes));
   cards[0].title(other ? byId("model").value : "The answer");
   if (other) cards[1].title(other);
   answer();
   explain();
+}
+
+// Digits alone have examples, and can stand side by side.
+function suit(digits) {
+  const title = digits ? "Draw a digit" : "Draw a picture";
+  document.querySelector("h1").textContent = title;
+  document.title = `${title} - mnistctl`;
+  byId("example").hidden = byId("example").disabled = !digits;
+  byId("several").parentElement.hidden = byId("several").disabled = !digits;
+  if (!digits) byId("several").checked = false;
 }
 
 byId("model").onchange = byId("other").onchange = () => { state.about = null; chooseModels(); };

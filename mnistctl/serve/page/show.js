@@ -20,6 +20,8 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
+export const areDigits = (classes) => classes.length === 10 && classes.every((name, index) => name === String(index));
+
 export const rejected = (prediction) => ["not-a-digit", "unknown"].includes(prediction.verdict);
 
 export const answerText = (prediction) => (rejected(prediction) ? "?" : prediction.class_name);
@@ -34,6 +36,7 @@ export class Card {
     this.asked = asked;
     this.chosen = chosen;
     this.classes = [];
+    this.invitation = "";
     this.evidence = null;
   }
 
@@ -46,7 +49,7 @@ export class Card {
   }
 
   clear() {
-    this.headline("?", "empty", "empty", "Draw a digit from 0 to 9.");
+    this.headline("?", "empty", "empty", this.invitation);
     this.find(".digits").hidden = true;
     for (const item of this.find(".bars").children) fillBar(item, 0, false);
     this.clearEvidence();
@@ -80,6 +83,7 @@ export class Card {
 
   makeBars(classes) {
     this.classes = classes;
+    this.invitation = areDigits(classes) ? "Draw a digit from 0 to 9." : "Draw, or drop or paste a picture.";
     this.find(".bars").replaceChildren(...classes.map((name) => element("li", {}, element("button",
       { type: "button", onclick: () => this.asked(name) },
       element("b", { textContent: name }),
