@@ -302,7 +302,7 @@ def _resized_mask(mask: Mask, shape: tuple[int, ...]) -> Mask:
     if mask.all():
         return np.ones(shape, bool)
     image = Image.fromarray(mask.view(np.uint8) * np.uint8(255))
-    found: Mask = np.asarray(image.resize(shape[::-1], Image.Resampling.BILINEAR)) > 127
+    found: Mask = np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR)) > 127
     return found
 
 
@@ -382,7 +382,8 @@ def depths(
     padded = np.pad(own, [[int(side) for side in pair] for pair in beyond])
     place = np.nonzero(padded)
     to = ndimage.distance_transform_edt(padded, return_distances=False, return_indices=True)
-    return np.hypot(*(end[place] - start for end, start in zip(to, place, strict=True)))
+    found: NDArray[np.float64] = np.hypot(to[0][place] - place[0], to[1][place] - place[1])
+    return found
 
 
 def width_of(depth: NDArray[np.float64]) -> float:
@@ -411,9 +412,9 @@ def stroke_score(amount: Grey, rim: Mask) -> float:
             continue
         own = labels[box] == index
         depth = depths(own)
-        width = width_of(depth)
-        thin = min(max((0.55 - width / size) / 0.3, 0.0), 1.0)
-        even = min(UNEVEN * width / (2 * float(depth.max())), 1.0)
+        stroke = width_of(depth)
+        thin = min(max((0.55 - stroke / size) / 0.3, 0.0), 1.0)
+        even = min(UNEVEN * stroke / (2 * float(depth.max())), 1.0)
         contact = edges[index] / (2 * (height + width))
         inside = max(1 - 4 * float(contact), 0.02)
         solid = float(np.minimum(amount[box][own], 1).mean())

@@ -62,7 +62,7 @@ def lines_across(mask: Mask) -> Iterator[tuple[slice, Mask]]:
         return
     whole = np.zeros_like(mask)
     whole[rows] = ndimage.maximum_filter1d(runs, length, axis=1)
-    if not whole.any(axis=0)[int(0.02 * width) + 1 : int(0.98 * width)].all():
+    if not whole[:, int(0.02 * width) + 1 : int(0.98 * width)].any(axis=0).all():
         return
     labels = connected(whole)
     for index, (tall, wide) in enumerate(ndimage.find_objects(labels), start=1):
