@@ -38,8 +38,6 @@ class Augmentation:
     """Share of images with noise, impulse noise, low contrast, blur or cutout."""
     flip: float = 0.0
     """Share of images seen in a mirror."""
-    erase: float = 0.0
-    """Share of images of which a rectangle is painted over."""
 
 
 @dataclass(frozen=True)
@@ -365,7 +363,6 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "augmentation.elastic": _AMOUNT,
     "augmentation.corrupt": (lambda x: 0 <= x <= 1, "between 0 and 1"),
     "augmentation.flip": (lambda x: 0 <= x <= 1, "between 0 and 1"),
-    "augmentation.erase": (lambda x: 0 <= x <= 1, "between 0 and 1"),
 }
 
 

@@ -9,14 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
-from mnistctl.data.corrupt import choose, corrupt, rectangles
+from mnistctl.data.corrupt import choose, corrupt
 from mnistctl.imaging.normalize import SIDE
 from mnistctl.recipes import Augmentation
 
 BEND_POINTS = 5
 """Control points of the elastic displacement, per axis: seven pixels apart."""
-MIN_PATCH, MAX_PATCH = 3, 14
-"""Sides of the rectangle that is painted over, pixels."""
 
 
 def draw_maps(augmentation: Augmentation, count: int, generator: torch.Generator) -> Tensor:
@@ -60,27 +58,6 @@ def draw_bends(augmentation: Augmentation, count: int, generator: torch.Generato
     return torch.randn(size, generator=generator) * augmentation.elastic
 
 
-def draw_patches(augmentation: Augmentation, count: int, generator: torch.Generator) -> Tensor:
-    """`count` rectangles at random places, float32 (count, 5), empty where the image stays whole.
-
-    Upper left corner, down and across, height and width, pixels, and the grey level, 0..255.
-    """
-    uniform = torch.rand(6, count, generator=generator)
-    sides = MIN_PATCH + uniform[:2] * (MAX_PATCH - MIN_PATCH)
-    starts = uniform[2:4] * (SIDE - sides) - 0.5  # of a pixel, the middle counts
-    sides = sides * (uniform[4] < augmentation.erase)
-    return torch.stack([*starts, *sides, 255 * uniform[5]], 1)
-
-
-def paint_over(images: Tensor, patches: Tensor) -> Tensor:
-    """Images, float32 (n, 1, 28, 28), 0..255, under `patches` (n, 5): same shape and dtype.
-
-    Random erasing (Zhong et al., arXiv:1708.04896), in one grey level an image.
-    """
-    hidden = rectangles(patches[:, :2].T, patches[:, 2:4].T).unsqueeze(1)
-    return images.where(~hidden, patches[:, 4, None, None, None])
-
-
 def apply_maps(images: Tensor, maps: Tensor, bends: Tensor | None = None) -> Tensor:
     """Images (n, 28, 28) uint8 seen through `maps` (n, 2, 3): float32 (n, 1, 28, 28), 0..255.
 
@@ -106,8 +83,6 @@ class Draws:
     """(n, 2, 3)"""
     bends: Tensor | None
     """(n, 2, 5, 5)"""
-    patches: Tensor | None
-    """(n, 5)"""
     damaged: Tensor | None
     """Indexes of the images to corrupt, int64, rising; and the same for the host."""
     damaged_numbers: Sequence[int]
@@ -122,23 +97,19 @@ def draw(augmentation: Augmentation, count: int, generator: torch.Generator) -> 
     """
     maps = draw_maps(augmentation, count, generator)
     bends = draw_bends(augmentation, count, generator) if augmentation.elastic else None
-    patches = draw_patches(augmentation, count, generator) if augmentation.erase else None
     damaged = choose(count, augmentation.corrupt, generator) if augmentation.corrupt else None
     numbers = [] if damaged is None else damaged.tolist()
-    return Draws(maps, bends, patches, damaged, numbers, generator)
+    return Draws(maps, bends, damaged, numbers, generator)
 
 
 def change(images: Tensor, draws: Draws, first: int = 0) -> Tensor:
     """Images (n, 28, 28) uint8 as `draws` has them: float32 (n, 1, 28, 28), 0..255.
 
-    Each is seen under a map of its own; some are then painted over or damaged. They are those
-    from `first` on in the batch that was drawn for, on whose device `draws` must be for nothing
-    to be copied.
+    Each is seen under a map of its own; some are then damaged. They are those from `first` on in
+    the batch that was drawn for, on whose device `draws` must be for nothing to be copied.
     """
     own = slice(first, first + len(images))
     seen = apply_maps(images, draws.maps[own], None if draws.bends is None else draws.bends[own])
-    if draws.patches is not None:
-        seen = paint_over(seen, draws.patches[own])
     if draws.damaged is None:
         return seen
     numbers = draws.damaged_numbers

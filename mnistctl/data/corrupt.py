@@ -59,23 +59,13 @@ def draw_corruptions(count: int, generator: torch.Generator) -> Corruptions:
     floor = 255 * (1 - contrast) * uniform(count)
     sides = MIN_CUTOUT + uniform(2, count) * (MAX_CUTOUT - MIN_CUTOUT)
     starts = uniform(2, count) * (SIDE - sides)
-    cutout = rectangles(starts, sides) & (own[4] > 0)[:, None, None]
-    return Corruptions(noise, impulse, contrast, floor, own[3], cutout.float())
-
-
-def rectangles(starts: Tensor, sides: Tensor) -> Tensor:
-    """Where the pixels of n rectangles are, bool (n, 28, 28).
-
-    `starts` are their upper left corners, down and across, `sides` their heights and widths: both
-    (2, n), pixels.
-    """
-    pixels = torch.arange(SIDE, device=starts.device)
+    pixels = torch.arange(SIDE, device=device)
     down, across = (
         (pixels >= start[:, None]) & (pixels < (start + side)[:, None])
         for start, side in zip(starts, sides, strict=True)
     )
-    inside: Tensor = down[:, :, None] & across[:, None, :]
-    return inside
+    cutout = (down[:, :, None] & across[:, None, :]) & (own[4] > 0)[:, None, None]
+    return Corruptions(noise, impulse, contrast, floor, own[3], cutout.float())
 
 
 def apply_corruptions(images: Tensor, drawn: Corruptions) -> Tensor:

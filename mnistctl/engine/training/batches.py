@@ -141,19 +141,12 @@ class Feed:
         own = [draws for draws in steps if draws is not None]
         if not own:
             return steps
-        maps, bends, patches, damaged = (
+        maps, bends, damaged = (
             copied([getattr(draws, name) for draws in own], self.device)
-            for name in ("maps", "bends", "patches", "damaged")
+            for name in ("maps", "bends", "damaged")
         )
         return [
-            replace(
-                draws,
-                maps=maps[step],
-                bends=bends[step],
-                patches=patches[step],
-                damaged=damaged[step],
-                noise=noise,
-            )
+            replace(draws, maps=maps[step], bends=bends[step], damaged=damaged[step], noise=noise)
             for step, draws in enumerate(own)
             for noise in [self._generator(stream, epoch, step, self.device)]
         ]

@@ -19,7 +19,7 @@ from mnistctl.engine.training.initial import find_init
 from mnistctl.errors import CheckpointError, UsageError, unknown
 from mnistctl.events import Reporter
 from mnistctl.models.registry import networks
-from mnistctl.recipes import DEFAULT_RECIPE, Recipe, get_recipe, with_settings
+from mnistctl.recipes import DEFAULT_RECIPE, RECIPES, Recipe, get_recipe, with_settings
 from mnistctl.store.config import MAX_MEMBERS, Init, RunConfig, program_words
 from mnistctl.store.rotation import saved_config
 from mnistctl.store.runs import RunInfo, check_name, utc_now
@@ -117,7 +117,10 @@ def _adapted(recipe: Recipe, dataset: Dataset, init: Init | None) -> Recipe:
     if init is None:
         return adapted
     kept = {key: getattr(recipe, key) for key in ("pixel_mean", "pixel_std")}
-    return replace(adapted, **kept, adapted=tuple(dict.fromkeys((*adapted.adapted, *kept))))
+    usual = RECIPES.get(recipe.name, recipe)
+    changed = [key for key, value in kept.items() if value != getattr(usual, key)]
+    others = [key for key in adapted.adapted if key not in kept]
+    return replace(adapted, **kept, adapted=(*others, *changed))
 
 
 def _asked_recipe(request: TrainRequest, recipe: Recipe) -> Recipe:
