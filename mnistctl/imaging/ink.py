@@ -41,8 +41,6 @@ FAINT_INK = 0.35
 LINGERS = 0.2
 # Pixels around ink, more than smoothing reaches.
 MARGIN = 8
-# Where strokes cross, they are so many times as thick as elsewhere.
-UNEVEN = 1.3
 EVERYWHERE = ((True, True), (True, True))
 
 
@@ -392,8 +390,7 @@ def width_of(depth: NDArray[np.float64]) -> float:
 
 
 def stroke_score(amount: Grey, rim: Mask) -> float:
-    """How much the ink looks like pen strokes, 0..1: thin, of one width, in one place,
-    away from the rim."""
+    """How much the ink looks like pen strokes, 0..1: thin, in one place, away from the rim."""
     from scipy import ndimage
 
     mask = amount > 0.5
@@ -411,12 +408,10 @@ def stroke_score(amount: Grey, rim: Mask) -> float:
         if alone <= best:  # it can't be better than this
             continue
         own = labels[box] == index
-        depth = depths(own)
-        stroke = width_of(depth)
-        thin = min(max((0.55 - stroke / size) / 0.3, 0.0), 1.0)
-        even = min(UNEVEN * stroke / (2 * float(depth.max())), 1.0)
+        stroke = width_of(depths(own)) / size
+        thin = min(max((0.55 - stroke) / 0.3, 0.0), 1.0)
         contact = edges[index] / (2 * (height + width))
         inside = max(1 - 4 * float(contact), 0.02)
         solid = float(np.minimum(amount[box][own], 1).mean())
-        best = max(best, thin * even * inside * solid * alone)
+        best = max(best, thin * inside * solid * alone)
     return best
