@@ -2,10 +2,12 @@
 
 `python -m tests.bench.folds_digits ../shared/digits --seeds 3` trains on the digits of four fifths
 of the writers and tests on the others, once for each fold: from nothing, from the shipped weights,
-and, untrained, the shipped weights as they are. One JSON line a training; nothing is chosen.
+and, untrained, the shipped weights as they are. One JSON line a training, with the SHA-256 of the
+shipped weights; nothing is chosen.
 """
 
 import argparse
+import hashlib
 import json
 import tempfile
 from collections import Counter
@@ -14,6 +16,8 @@ from typing import Any
 
 import mnistctl
 from mnistctl.events import NullReporter
+from mnistctl.store.resolve import SHIPPED
+from tests.bench.figures import source
 
 FOLDS = 5
 RESULTS = Path(__file__).parent / "results" / "folds_digits.jsonl"
@@ -22,7 +26,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "untrained": {},
     "--init shipped --epochs 2": {"init": "shipped", "epochs": 2},
     "--init shipped --epochs 2 --ensemble 3": {"init": "shipped", "epochs": 2, "ensemble": 3},
-    "--recipe robust --epochs 60": {"recipe": "robust", "epochs": 60},
+    "--epochs 60": {"epochs": 60},
 }
 
 
@@ -52,6 +56,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
+    shipped = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
     pictures = sorted(path for path in asked.pictures.iterdir() if path.suffix in ENDINGS)
     totals: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as temporary:
@@ -64,8 +69,9 @@ def main() -> None:
                     totals[way] += correct
                     totals[f"{way}, of"] += total
                     line = {"way": way, "fold": fold, "seed": seed, "correct": correct}
+                    line |= {"total": total, "shipped_sha256": shipped}
                     with asked.out.open("a") as file:
-                        file.write(json.dumps(line | {"total": total}) + "\n")
+                        file.write(json.dumps(line | source()) + "\n")
     for way in asked.ways:
         correct, total = totals[way], totals[f"{way}, of"]
         print(f"{way}: {correct} of {total}, {100 * correct / total:.1f} %")

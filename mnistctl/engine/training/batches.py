@@ -1,5 +1,6 @@
 """What the network is given in a training step: digits, and pictures of none."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -160,15 +161,21 @@ class Feed:
     def _draw_outliers(self) -> Tensor:
         """Drawn pictures, and ones made of training digits, uint8 (n, 28, 28).
 
+        A short run has fewer, as many as it sees: drawing them takes longer than training on them.
         Some of the digits, too, are replaced by ones of that look, which would give outliers away.
         """
-        seed = derive_seed(self.config.seed, Stream.OUTLIERS)
+        recipe, seed = self.config.recipe, derive_seed(self.config.seed, Stream.OUTLIERS)
+        seen = recipe.outliers_per_batch * self.steps * recipe.epochs
+        share = min(1.0, seen / (NUM_SIGNS + NUM_DRAWN + NUM_BROKEN))
+        num_signs, num_drawn, num_broken = (
+            math.ceil(share * number) for number in (NUM_SIGNS, NUM_DRAWN, NUM_BROKEN)
+        )
         are_digits = self.config.classes == DIGITS
-        signs = draw_signs(NUM_SIGNS, seed, self.images.cpu() if are_digits else None)
-        made = [signs.numpy(), drawn_outliers(NUM_DRAWN, seed)]
+        signs = draw_signs(num_signs, seed, self.images.cpu() if are_digits else None)
+        made = [signs.numpy(), drawn_outliers(num_drawn, seed)]
         if are_digits:
             images, labels = self.images.cpu().numpy(), self.labels.cpu().numpy()
-            made.append(broken_digits(images, labels, NUM_BROKEN, seed))
+            made.append(broken_digits(images, labels, num_broken, seed))
             redrawn = torch.from_numpy(
                 np.stack([fitted(own) if own.max() > INK else own for own in images[:NUM_REDRAWN]])
             )

@@ -52,6 +52,14 @@ def test_batches_depend_on_seed_epoch_and_step_alone(tmp_path: Path) -> None:
         assert not torch.equal(first, differing.inputs)
 
 
+def test_a_short_run_has_as_many_outliers_as_it_sees(tmp_path: Path) -> None:
+    for epochs, number in ((1, 4 + 4 + 2), (16, 55 + 55 + 19), (100, 60 + 60 + 20)):
+        recipe = replace(RECIPES["robust"], outliers_per_batch=1, epochs=epochs)
+        outliers = feed_of(recipe, tmp_path).outliers
+        assert outliers is not None
+        assert len(outliers) == number
+
+
 def test_every_epoch_has_its_own_order_of_all_images(tmp_path: Path) -> None:
     feed = feed_of(RECIPES["fast"], tmp_path)
     first, second = feed.order(1), feed.order(2)

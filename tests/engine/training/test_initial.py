@@ -186,7 +186,7 @@ def test_recipes_suit_the_data_set() -> None:
     )
     assert Recipe.from_dict(json.loads(json.dumps(clothes.to_dict()))) == clothes
     assert DATASETS["kmnist"].adapt(robust).outliers_per_batch == 0
-    assert DATASETS["qmnist"].adapt(robust).outliers_per_batch == 100
+    assert DATASETS["qmnist"].adapt(robust).outliers_per_batch == 150
     assert DATASETS["emnist-letters"].adapt(standard).augmentation.flip == 0
     still = DATASETS["fashion"].adapt(get_recipe("fast"))
     assert (still.augmentation.flip, still.tta_flip, still.epochs) == (0, False, 2)
