@@ -29,8 +29,8 @@ def test_a_batch_in_shards_is_the_batch(tmp_path: Path) -> None:
     feed = feed_of(RECIPES["robust"], tmp_path)
     indexes = feed.order(2)[1]
     whole = feed.batch(indexes, 2, 1, Ranks())
-    assert len(whole.inputs) == 250 + 100
-    assert whole.position == (0, 350)
+    assert len(whole.inputs) == 250 + 150
+    assert whole.position == (0, 400)
     shards = [feed.batch(indexes, 2, 1, Ranks(rank, 3)) for rank in range(3)]
     digits = torch.cat([shard.inputs[: len(shard.labels)] for shard in shards])
     others = torch.cat([shard.inputs[len(shard.labels) :] for shard in shards])
@@ -38,7 +38,7 @@ def test_a_batch_in_shards_is_the_batch(tmp_path: Path) -> None:
     assert torch.equal(torch.cat([shard.labels for shard in shards]), whole.labels)
     ends = [shard.position[0] + len(shard.inputs) for shard in shards]
     assert [shard.position[0] for shard in shards] == [0, *ends[:-1]]
-    assert ends[-1] == 350
+    assert ends[-1] == 400
 
 
 def test_batches_depend_on_seed_epoch_and_step_alone(tmp_path: Path) -> None:
