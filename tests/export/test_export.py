@@ -91,7 +91,7 @@ def test_document(made: tuple[Path, dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 7, 600])
 def test_all_is_inside(made: tuple[Path, dict[str, Any]], count: int) -> None:
-    """Scaling, five shifts of each of two members, their mean and the temperature."""
+    """Scaling, five shifts, each also mirrored, for two members, their mean and the temperature."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, 1, 28, 28), dtype=np.uint8)
     session = onnxruntime.InferenceSession(made[0] / "model.onnx")
     probabilities, logits = session.run(["probabilities", "logits"], {"pixels": pixels})
@@ -100,7 +100,9 @@ def test_all_is_inside(made: tuple[Path, dict[str, Any]], count: int) -> None:
     members = network_of(ENSEMBLE).members
     assert isinstance(members, torch.nn.ModuleList)
     with torch.no_grad():
-        each = [m(seen.roll(s, (2, 3))).softmax(1) for m in members for s in shifts]
+        shifted = [seen.roll(s, (2, 3)) for s in shifts]
+        views = [*shifted, *(view.flip(3) for view in shifted)]
+        each = [member(view).softmax(1) for member in members for view in views]
     mean = torch.stack(each).mean(0)
     assert probabilities.shape == logits.shape == (count, 10)
     np.testing.assert_allclose(np.exp(logits), mean, atol=1e-5)

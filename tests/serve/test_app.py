@@ -157,7 +157,7 @@ def test_explain_adds_up_and_shows_each_layer(client: Client) -> None:
     assert [step["name"] for step in answer["steps"]] == ["image", "ink", "strokes"]
     layers = [(own["name"], own["num_units"], len(own["pngs"])) for own in answer["layers"]]
     assert layers[0] == ("conv1", 16, 8)
-    assert len(layers) == 6
+    assert len(layers) == 7
     other = client.post("/api/explain?class_name=1", files=files(drawing(SEVEN))).json()
     assert other["class_name"] == "1"
     assert other["score"] < answer["score"]

@@ -172,7 +172,7 @@ def test_undo_clear_and_the_eraser(page: Page) -> None:
 def test_the_steps_the_evidence_and_the_layers_are_shown(page: Page) -> None:
     page.draw(examples()[3])
     page.explained("3")
-    playwright.expect(page.tab.locator("#layers li")).to_have_count(6)
+    playwright.expect(page.tab.locator("#layers li")).to_have_count(7)
     assert page.tab.locator("#steps li b").all_inner_texts() == [
         "1. Your picture",
         "2. Ink",
@@ -215,7 +215,7 @@ def test_a_photograph_is_chosen_or_dropped_and_several_digits_are_found(
 
 
 def test_two_networks_answer_side_by_side(page: Page) -> None:
-    assert page.tab.locator("#model option").all_inner_texts() == ["shipped", "other"]
+    assert page.tab.locator("#model option").all_inner_texts() == ["shipped", "clothes", "other"]
     page.tab.select_option("#other", "other")
     page.draw(examples()[5])
     page.shows("5")

@@ -406,7 +406,7 @@ def test_a_data_set_of_other_classes(
     assert result.to_dict()["classes"] == ["a", "b", "c"]
     last = list(weights_of(result).values())[-1]
     assert len(last) == 3
-    assert result.result.parameters < 120_000
+    assert result.result.parameters < 225_000
 
 
 def test_loss_is_recorded_every_20_steps(request_: TrainRequest) -> None:
