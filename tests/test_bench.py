@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -32,7 +33,7 @@ from mnistctl.models.registry import build
 from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint
 from mnistctl.visualize.registry import all_kinds
-from tests.bench import figures, gpu, photos, scaling
+from tests.bench import figures, gpu, photo_time, photos, scaling
 from tests.bench.__main__ import app as bench_app
 from tests.bench.corruptions import by_severity, mean_accuracy, table
 from tests.bench.corruptions import measure as measure_corruptions
@@ -466,6 +467,30 @@ def test_numbers_command_counts_every_number(
     assert all(set(own) == set(PAPERS) for own in test["right"].values())
     assert sum(own["n"] for own in test["called_digit"].values()) > 0
     assert "| pairs that touch | 3 |" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux")
+def test_photographs_are_timed_beside_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(photo_time, "MANY", 3)
+    Image.new("L", (60, 60), 240).save(tmp_path / "one.png")
+    (tmp_path / "INDEX.tsv").write_text("file\tlabel\tkind\none.png\t1\tphoto\n")
+    other = tmp_path / "other"
+    shutil.copytree(photo_time.PACKAGE, other / "mnistctl")
+    prepare = other / "mnistctl/imaging/prepare.py"
+    prepare.write_text(
+        "import time\n"
+        "def prepare(picture):\n"
+        "    start = time.thread_time()\n"
+        "    while time.thread_time() < start + 0.2: pass\n"
+    )
+    photo_time.measure(tmp_path, other, 1)
+    row = json.loads((tmp_path / "results/photo_time.jsonl").read_text())
+    assert row["ms"]["now"][0][0] < 100 < 200 <= row["ms"]["before"][0][0]
+    assert all(0 < own["megabytes"] < 4000 for runs in row["many"].values() for own in runs)
+    assert "| before | 1 |" in capsys.readouterr().out
 
 
 def test_photos_command_counts_every_picture(

@@ -67,7 +67,7 @@ def prepare_each(
     digits of each). Closing the iterator ends them.
     """
     head, rest = paths[:HEAD], paths[HEAD:]
-    count = min(os.cpu_count() or 1, len(rest) // MIN_EACH)
+    count = min(cores(), len(rest) // MIN_EACH)
     if count < 2 or ask or STDIN in paths:
         yield from (question.answer(path, ask) for path in paths)
         return
@@ -76,6 +76,13 @@ def prepare_each(
         for number, path in enumerate(rest):
             found = _answer(workers[number % count])
             yield question.answer(path) if found is None else found
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from mnistctl.imaging.ink import Grey, Mask
 ROWS = 40
 # All in heights of the piece: how far a path bends to either side of its column, how far apart the
 # columns and then the cuts are, and how much a part is at least wide.
-BEND, STEP, APART, LEAST = 0.14, 0.05, 0.05, 0.12
+BEND, STEP, APART, LEAST = 0.14, 0.05, 0.035, 0.12
 # Cuts are further apart than this many strokes, too.
-STROKES_APART = 0.45
+STROKES_APART = 0.3
 # What a cut may cost at most, in strokes.
 MAX_COST = 1.25
 # Ink around a point is its mean with a Gaussian weight of this deviation, in strokes.

@@ -133,8 +133,21 @@ def photos(
     checkpoint: Checkpoint = None,
     digits: Digits = DIGITS,
     store: Store = Path("runs"),
+    time: Annotated[
+        bool, typer.Option("--time", help="What one costs, instead; to results/photo_time.jsonl.")
+    ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Source tree of another version to time."),
+    ] = None,
+    runs: Annotated[int, typer.Option(help="Repetitions of each time.")] = 5,
 ) -> None:
     """Photographs of handwriting and drawn outliers through predict; to results/photos.jsonl."""
+    if time:
+        from tests.bench.photo_time import measure as measure_time
+
+        measure_time(digits, against, runs)
+        return
     from tests.bench.photos import measure
 
     measure(checkpoint, digits, store)

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
         return processes[-1]
 
     monkeypatch.setattr(preparing, "MIN_EACH", 4)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(preparing, "cores", lambda: 2)
     monkeypatch.setattr(preparing.subprocess, "Popen", start)
     return processes
 
@@ -95,6 +96,14 @@ def test_few_pictures_and_standard_input_start_nothing(
     assert len(list(prepare_each(pictures[: HEAD + 7], Question("ink")))) == HEAD + 7
     assert len(list(prepare_each([STDIN, *pictures], Question("ink")))) == COUNT + 1
     assert not started
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux")
+def test_no_more_processes_than_cores_that_may_be_used() -> None:
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
+    code += "from mnistctl.data.preparing import cores; print(cores())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
 
 
 def test_killed_worker_is_replaced(
