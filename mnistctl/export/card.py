@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mnistctl.data.images import DIGITS
 from mnistctl.data.outliers import drawn_outliers
+from mnistctl.data.registry import DEFAULT_DATASET
 from mnistctl.engine.inference.loading import LoadedModel
 from mnistctl.engine.inference.predict import predict_prepared
 from mnistctl.engine.inference.predictor import Predictor
@@ -43,8 +44,10 @@ def _shipped() -> str:
 def _origin(model: LoadedModel, tested: Score | None) -> Rows:
     recipe, config, predictor = model.predictor.recipe, model.config, model.predictor
     parameters = sum(own.numel() for own in predictor.network.parameters())
+    of_mnist = config is not None and config.dataset == DEFAULT_DATASET
+    summary = f": {recipe.summary}" if of_mnist else ""  # it names an accuracy on MNIST
     rows = [
-        ("recipe", f"{_code(recipe.label)}: {recipe.summary}"),
+        ("recipe", f"{_code(recipe.label)}{summary}"),
         ("networks", f"{predictor.num_members}, {parameters:,} parameters in all"),
         ("classes", ", ".join(map(_code, predictor.classes))),
     ]
