@@ -91,7 +91,7 @@ def test_document(made: tuple[Path, dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 7, 600])
 def test_all_is_inside(made: tuple[Path, dict[str, Any]], count: int) -> None:
-    """Scaling, five shifts, each also mirrored, for two members, their mean and the temperature."""
+    """Scaling, five shifts and their mirror images, two members, their mean, the temperature."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, 1, 28, 28), dtype=np.uint8)
     session = onnxruntime.InferenceSession(made[0] / "model.onnx")
     probabilities, logits = session.run(["probabilities", "logits"], {"pixels": pixels})
@@ -100,8 +100,9 @@ def test_all_is_inside(made: tuple[Path, dict[str, Any]], count: int) -> None:
     members = network_of(ENSEMBLE).members
     assert isinstance(members, torch.nn.ModuleList)
     with torch.no_grad():
-        shifted = [seen.roll(s, (2, 3)) for s in shifts]
-        views = [*shifted, *(view.flip(3) for view in shifted)]
+        views = [
+            view for s in shifts for view in (seen.roll(s, (2, 3)), seen.roll(s, (2, 3)).flip(3))
+        ]
         each = [member(view).softmax(1) for member in members for view in views]
     mean = torch.stack(each).mean(0)
     assert probabilities.shape == logits.shape == (count, 10)
@@ -127,7 +128,7 @@ def test_metadata_name_the_model_and_no_path(made: tuple[Path, dict[str, Any]]) 
 def test_card(made: tuple[Path, dict[str, Any]]) -> None:
     text = (made[0] / "model.onnx.md").read_text()
     assert text.startswith("# model.onnx\n")
-    assert "| recipe | `fast (temperature=0.5, tta_shifts=true, tta_flip=true)`: " in text
+    assert "| recipe | `fast (temperature=0.5, tta_shifts=true, tta_flip=true)` |" in text
     assert "| trained on | the training images of `synthetic` |" in text
     assert "| command | `mnistctl train` |" in text
     assert "| test accuracy | 9 of 10 (90.00 %) |" in text
