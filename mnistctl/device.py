@@ -186,6 +186,17 @@ def choose_precision(
     return _faster_on_cpu() if ranks.is_first else Choice("fp32", "as the first process says")
 
 
+def cpu_has_bf16() -> bool:
+    """Whether this CPU computes bfloat16 in hardware, as far as torch tells: of x86 alone."""
+    import platform
+
+    import torch
+
+    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    known = [getattr(torch.cpu, name)() for name in asked if hasattr(torch.cpu, name)]
+    return any(known) or not known or platform.machine() not in ("x86_64", "AMD64")
+
+
 def _has_bf16(device: str) -> bool:
     """Whether a GPU, not necessarily the current one, computes bfloat16 in hardware."""
     import torch
@@ -229,6 +240,10 @@ def choose_hardware(
         f" ({number_format.why})"
     )
     if chosen.value == "cpu":
+        if precision == "bf16" and not cpu_has_bf16():
+            reporter.warn(
+                "this CPU has no bf16 arithmetic: it is imitated, many times slower than fp32"
+            )
         keep_freed_memory()
         # Said once, MKL no longer chooses another number by itself, whatever was measured before.
         torch.set_num_threads(torch.get_num_threads())

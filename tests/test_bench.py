@@ -33,7 +33,7 @@ from mnistctl.models.registry import build
 from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint
 from mnistctl.visualize.registry import all_kinds
-from tests.bench import figures, gpu, photo_time, photos, scaling
+from tests.bench import figures, gpu, photo_time, photos, scaling, versions
 from tests.bench.__main__ import app as bench_app
 from tests.bench.corruptions import by_severity, mean_accuracy, table
 from tests.bench.corruptions import measure as measure_corruptions
@@ -491,6 +491,35 @@ def test_photographs_are_timed_beside_another_version(
     assert row["ms"]["now"][0][0] < 100 < 200 <= row["ms"]["before"][0][0]
     assert all(0 < own["megabytes"] < 4000 for runs in row["many"].values() for own in runs)
     assert "| before | 1 |" in capsys.readouterr().out
+
+
+def test_versions_take_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log"
+    for name, rate in (("now", 300), ("before", 200)):
+        package = tmp_path / name / "mnistctl"
+        package.mkdir(parents=True)
+        figures_of = {"images_per_second": rate, "train_seconds": 1, "parameters": 2, "run": "r"}
+        (package / "__main__.py").write_text(
+            "import os, sys\n"
+            f"words = ' '.join([os.environ['OMP_NUM_THREADS'], {name!r}, *sys.argv[1:]])\n"
+            f"print(words, file=open({str(log)!r}, 'a'))\n"
+            f"print({json.dumps(json.dumps(figures_of))})\n"
+        )
+    monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(versions, "PACKAGE", tmp_path / "now" / "mnistctl")
+    versions.measure(["fast"], tmp_path / "before", tmp_path, "fp32", 2, 2)
+    commands = [line.split() for line in log.read_text().splitlines()]
+    # Each once to begin with, then in turn.
+    assert [words[:2] for words in commands] == [["2", "now"], ["2", "before"]] * 3
+    assert all("--precision fp32" in " ".join(words) for words in commands)
+    assert "| `fast` | 2 | 300 (300-300) | 200 (200-200) | 1.50 (1.50-1.50) |" in (
+        capsys.readouterr().out
+    )
+    row = json.loads((tmp_path / "results/versions.jsonl").read_text())
+    assert (row["against"], row["machine"]["cpu_threads"]) == (None, 2)
+    assert len(row["runs"]["before"]) == 2
 
 
 def test_photos_command_counts_every_picture(

@@ -33,6 +33,23 @@ def speed(
 
 
 @app.command()
+def versions(
+    against: Annotated[
+        Path, typer.Option(exists=True, file_okay=False, help="Source tree of another version.")
+    ],
+    recipe: Annotated[list[str], typer.Option("--recipe", help="What to train; repeatable.")],
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")],
+    threads: Annotated[int, typer.Option(help="Threads of each training.")] = 1,
+    runs: Annotated[int, typer.Option(help="Epochs of each version.")] = 5,
+    data_dir: DataDir = Path("data"),
+) -> None:
+    """Epochs in turn with another version of the package; to results/versions.jsonl."""
+    from tests.bench.versions import measure
+
+    measure(recipe, against, data_dir.absolute(), precision, threads, runs)
+
+
+@app.command()
 def scaling(
     data_dir: DataDir = Path("data"),
     only: Annotated[list[str] | None, typer.Option(help="A series to measure; repeatable.")] = None,

@@ -84,15 +84,18 @@ def append(name: str, line: dict[str, Any]) -> None:
 
 def source() -> dict[str, Any]:
     """The package's version and commit (None outside of git), `-dirty` where its files differ."""
-    commit = _git("rev-parse", "HEAD")
-    if commit and _git("status", "--porcelain", "--", "."):
-        commit += "-dirty"
-    return {"version": mnistctl.__version__, "commit": commit}
+    return {"version": mnistctl.__version__, "commit": commit_of(PACKAGE)}
 
 
-def _git(*words: str) -> str | None:
-    """What git says about the package's directory; None where it can't."""
-    command = ["git", "-C", str(PACKAGE), *words]
+def commit_of(directory: Path) -> str | None:
+    """The commit that a source tree is at (None outside of git), as `source` has it."""
+    commit = _git(directory, "rev-parse", "HEAD")
+    return f"{commit}-dirty" if commit and _git(directory, "status", "--porcelain", ".") else commit
+
+
+def _git(directory: Path, *words: str) -> str | None:
+    """What git says about a directory; None where it can't."""
+    command = ["git", "-C", str(directory), *words]
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     return None

@@ -169,7 +169,7 @@ def test_recipes_suit_the_data_set() -> None:
     clothes = DATASETS["fashion"].adapt(standard)
     assert clothes.label == "standard"
     assert {key: clothes.settings[key] for key in clothes.adapted} == {
-        "epochs": 14,
+        "epochs": 11,
         "pixel_mean": 0.286,
         "pixel_std": 0.353,
         "temperature": pytest.approx(0.7246, abs=1e-4),
