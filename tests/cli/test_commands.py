@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import os
 import re
 import subprocess
 import sys
@@ -474,11 +475,12 @@ def test_bars_begin_where_a_resumed_run_stands() -> None:
 
 def test_a_reader_that_closes_early_ends_with_an_error_and_no_traceback() -> None:
     command = [sys.executable, program.__file__, "info", "recipes", "--json"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=program.environment()
-    ) as process:
-        assert process.stdout
-        assert process.stderr
-        process.stdout.close()
-        errors = process.stderr.read()
-    assert (process.returncode, errors) == (1, b"")
+    reader, writer = os.pipe()
+    os.close(reader)  # before it starts: whoever closes it later may be too late
+    try:
+        done = subprocess.run(
+            command, stdout=writer, stderr=subprocess.PIPE, env=program.environment()
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
