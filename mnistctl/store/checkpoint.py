@@ -33,6 +33,11 @@ class Checkpoint:
     """The record of the epoch that it was saved after."""
     training: Mapping[str, Any] | None = None
     """What a run needs to resume (`engine.training.state`)."""
+    scales: "Mapping[str, Tensor]" = field(default_factory=dict)
+    """In a file, for weights stored as int8: what each row of theirs is to be multiplied by.
+
+    A row belongs to one place of the first dimension. Once loaded there are none.
+    """
 
 
 def save(
@@ -54,6 +59,8 @@ def save(
     }
     if checkpoint.training is not None:
         document["training"] = dict(checkpoint.training)
+    if checkpoint.scales:
+        document["scales"] = dict(checkpoint.scales)
     try:
         write_atomic(path, seal(_serialise(document)), before_replace)
     except OSError as error:
@@ -72,8 +79,30 @@ def load(path: Path) -> Checkpoint:
     """
     archive = read_archive(path)
     found = _described(path, archive)
-    parts = {"weights": found.weights, "metrics": found.metrics, "training": found.training}
-    return replace(found, **with_tensors(path, parts, archive.storages))
+    keys = ("weights", "metrics", "training", "scales")
+    parts = {key: getattr(found, key) for key in keys}
+    return _rescaled(path, replace(found, **with_tensors(path, parts, archive.storages)))
+
+
+def as_int8(weights: "Mapping[str, Tensor]") -> "tuple[dict[str, Tensor], dict[str, Tensor]]":
+    """Weights of two and more dimensions rounded to int8, and the scales of their rows.
+
+    A row is divided by its largest absolute value over 127, so that a weight is off by at most
+    half of that. `load` multiplies them again.
+    """
+    import torch
+
+    scales = {
+        name: tensor.float().flatten(1).abs().amax(1).clamp_min(1e-30) / 127
+        for name, tensor in weights.items()
+        if tensor.dim() > 1
+    }
+    small = {
+        name: (tensor / _by_row(scales[name], tensor)).round().to(torch.int8)
+        for name, tensor in weights.items()
+        if name in scales
+    }
+    return dict(weights) | small, scales
 
 
 def inspect(path: Path) -> Checkpoint:
@@ -82,6 +111,23 @@ def inspect(path: Path) -> Checkpoint:
     Raises CheckpointError as `load` does, but for numbers that are not finite.
     """
     return _described(path, read_archive(path))
+
+
+def _rescaled(path: Path, found: Checkpoint) -> Checkpoint:
+    """`found` with its int8 weights as float32. Raises CheckpointError where one is infinite."""
+    weights = dict(found.weights)
+    for name, scale in found.scales.items():
+        weights[name] = weights[name].float() * _by_row(scale.float(), weights[name])
+        if not bool(weights[name].isfinite().all()):
+            raise CheckpointError(
+                f"{path} is refused: numbers in '{brief(name)}' are not finite", RETRAIN
+            )
+    return replace(found, weights=weights, scales={})
+
+
+def _by_row(scale: "Tensor", tensor: "Tensor") -> "Tensor":
+    """`scale`, (rows,), so that it broadcasts over `tensor`, (rows, ...)."""
+    return scale.view(-1, *[1] * (tensor.dim() - 1))
 
 
 def _serialise(document: Mapping[str, Any]) -> bytes:
@@ -123,11 +169,15 @@ def _own(path: Path, document: Mapping[str, Any]) -> Checkpoint:
             f"{path} lacks what a checkpoint needs: {brief(error)}",
             "made by another version of this tool",
         ) from error
-    training = document.get("training")
+    training, scales = document.get("training"), document.get("scales", {})
     mappings = isinstance(metrics, dict) and isinstance(training, dict | None)
-    if not (_is_state_dict(weights) and mappings and isinstance(run, str)):
+    states = _is_state_dict(weights) and _is_state_dict(scales)
+    if not (states and mappings and isinstance(run, str)):
         raise CheckpointError(f"{path} is refused: its contents are of the wrong kinds", RETRAIN)
-    return Checkpoint(weights, config, run, metrics, training)
+    for name, scale in scales.items():
+        if name not in weights or scale.size != weights[name].size[:1] or not scale.size:
+            raise CheckpointError(f"{path} is refused: '{brief(name)}' has no such rows", RETRAIN)
+    return Checkpoint(weights, config, run, metrics, training, scales)
 
 
 def _bare(path: Path, document: dict[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from torch import Tensor
-
 from mnistctl.data.registry import get_dataset
 from mnistctl.engine.inference.evaluate import Evaluation, evaluate
 from mnistctl.errors import UsageError
@@ -26,7 +24,7 @@ CARD = """\
 |---|---|
 | recipe | `{recipe}`: {summary} |
 | command | `{command}` |
-| networks | {members}, {parameters:,} parameters in all, stored as 16-bit floats |
+| networks | {members}, {parameters:,} parameters in all, stored as 8-bit integers |
 | trained on | the 60,000 training images of MNIST, the last epoch; SHA-256 of the data set {data} |
 | test accuracy | {correct:,} of 10,000 ({accuracy:.2f} %), `mnistctl evaluate shipped` |
 | calibration error | {calibration:.2f} % on the test set |
@@ -42,8 +40,8 @@ photographs of handwriting, outliers and corruptions.
 def ship(run: str, store: Path, data_dir: Path) -> None:
     """Write mnistctl/weights/shipped.pt, and README.md beside it, from `run`.
 
-    Weights of two and more dimensions are rounded to 16-bit floats. The recipe's temperature is
-    that of the package now, as it may have been fitted after the run began.
+    Weights of two and more dimensions are rounded to 8 bits. The recipe's temperature is that of
+    the package now, as it may have been fitted after the run began.
     """
     found = resolve(run, store)
     config = found.checkpoint.config
@@ -59,9 +57,9 @@ def ship(run: str, store: Path, data_dir: Path) -> None:
     if config.ensemble > 1:
         command += f" --ensemble {config.ensemble}"
     config = replace(config, recipe=recipe, command=command)
-    weights = {name: _smaller(tensor) for name, tensor in found.checkpoint.weights.items()}
+    weights, scales = checkpoint.as_int8(found.checkpoint.weights)
     SHIPPED.parent.mkdir(exist_ok=True)
-    checkpoint.save(SHIPPED, Checkpoint(weights, config, "shipped"))
+    checkpoint.save(SHIPPED, Checkpoint(weights, config, "shipped", scales=scales))
     parameters = sum(tensor.numel() for name, tensor in weights.items() if not _is_statistic(name))
     card = _card(config, parameters, _tested(data_dir))
     SHIPPED.with_name("README.md").write_text(card)
@@ -79,10 +77,6 @@ def _tested(data_dir: Path) -> Evaluation:
         precision=None,
         reporter=NullReporter(),
     )[0]
-
-
-def _smaller(tensor: Tensor) -> Tensor:
-    return tensor.half() if tensor.dim() > 1 else tensor
 
 
 def _is_statistic(name: str) -> bool:

@@ -126,6 +126,48 @@ def test_round_trip_is_exact_and_plain_torch_reads_it(good: bytes, tmp_path: Pat
     )
 
 
+def test_weights_of_8_bits_are_off_by_half_a_step_of_their_row(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    row = torch.tensor([[0.0, 1e-3, 1.0, 100.0]]).T.contiguous()
+    weights = {"conv": torch.randn(4, 3, 2, 2) * row[..., None, None], "bias": torch.randn(4)}
+    path = tmp_path / "small.pt"
+    small, scales = checkpoint.as_int8(weights)
+    checkpoint.save(path, replace(saved(), weights=small, scales=scales))
+    theirs = torch.load(path, weights_only=True)
+    assert {name: own.dtype for name, own in theirs["weights"].items()} == {
+        "conv": torch.int8,
+        "bias": torch.float32,
+    }
+    loaded = checkpoint.load(path)
+    assert loaded.scales == {}
+    assert torch.equal(loaded.weights["bias"], weights["bias"])
+    assert loaded.weights["conv"].dtype == torch.float32
+    assert torch.equal(loaded.weights["conv"][0], torch.zeros(3, 2, 2))
+    largest = weights["conv"].flatten(1).abs().amax(1)
+    off = (loaded.weights["conv"] - weights["conv"]).flatten(1).abs().amax(1)
+    assert bool((off <= largest / 127 * 0.501).all())
+    assert bool((off[1:] > 0).all())
+
+
+@pytest.mark.parametrize(
+    ("scales", "said"),
+    [
+        ({"conv": torch.ones(3)}, "'conv' has no such rows"),
+        ({"conv": torch.ones(4, 1)}, "'conv' has no such rows"),
+        ({"other": torch.ones(4)}, "'other' has no such rows"),
+        ({"step": torch.ones(())}, "'step' has no such rows"),
+        ({"conv": torch.full((4,), math.inf)}, "numbers in 'conv' are not finite"),
+        ({"conv": torch.full((4,), 3e38)}, "numbers in 'conv' are not finite"),
+        ([torch.ones(4)], "of the wrong kinds"),
+        ({"conv": 1.0}, "of the wrong kinds"),
+    ],
+)
+def test_scales_that_fit_no_weights(scales: Any, said: str, tmp_path: Path) -> None:
+    weights = {"conv": torch.full((4, 2), 127, dtype=torch.int8), "step": torch.tensor(1)}
+    document = document_at() | {"weights": weights, "scales": scales}
+    assert said in refusal(tmp_path / "x.pt", sealed(document)).message
+
+
 def test_the_digest_is_over_all_the_bytes_before_it(good: bytes) -> None:
     assert hashlib.sha256(good[:-64]).hexdigest().encode() == good[-64:]
     with zipfile.ZipFile(io.BytesIO(good)) as file:
