@@ -4,6 +4,7 @@ The engine, the data layer and the store never print. They call a `Reporter`; th
 provides ones that draw bars, write plain lines or stay quiet.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -80,6 +81,14 @@ class Reporter(Protocol):
 
     def epoch(self, report: EpochReport) -> None:
         """One more epoch is done."""
+
+
+Advance = Callable[[int], None]
+"""What takes long calls it with how much of it is done, counted from its start."""
+
+
+def unheard(done: int) -> None:
+    """An Advance for whoever shows nothing."""
 
 
 class NullReporter:

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from mnistctl.data.glyphs import draw_character
 from mnistctl.data.silhouettes import SHAPES, draw_shape, draw_silhouette, shaded
+from mnistctl.events import Advance, unheard
 from mnistctl.imaging.normalize import BOX, SIDE, fit
 
 Pixels = NDArray[np.uint8]
@@ -30,7 +31,7 @@ MIRRORED = (3, 4, 6, 7, 9)
 """Digits that are none with another stroke, when turned by so many right angles, or mirrored."""
 
 
-def drawn_outliers(count: int, seed: int) -> Pixels:
+def drawn_outliers(count: int, seed: int, advance: Advance = unheard) -> Pixels:
     """`count` characters, shapes and silhouettes, uint8 (count, 28, 28), same by seed.
 
     None of `glyphs.HELD_OUT` is among them.
@@ -43,6 +44,7 @@ def drawn_outliers(count: int, seed: int) -> Pixels:
         while _may_be_1(image):
             image = warped(_draw(kind, Image.new("L", image.size, 0), rng), rng)
         drawn[index] = _framed(image, rng) if kind == "shaded" else fitted(np.asarray(image))
+        advance(index + 1)
     return drawn
 
 
@@ -93,7 +95,13 @@ def warped(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return slanted.filter(ImageFilter.GaussianBlur(radius)).point(lambda v: 255 * (v > 110))
 
 
-def broken_digits(images: Pixels, labels: NDArray[np.int64], count: int, seed: int) -> Pixels:
+def broken_digits(
+    images: Pixels,
+    labels: NDArray[np.int64],
+    count: int,
+    seed: int,
+    advance: Advance = unheard,
+) -> Pixels:
     """`count` pictures made of digits that are none: uint8 (count, 28, 28), the same by seed.
 
     `images` (n, 28, 28) with their `labels` get strokes too many, are turned, mirrored, cut and
@@ -109,6 +117,7 @@ def broken_digits(images: Pixels, labels: NDArray[np.int64], count: int, seed: i
         made[index] = fitted(
             _broken(str(kind), images[first], images[second], int(labels[first]), rng)
         )
+        advance(index + 1)
     return made
 
 

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import avg_pool2d, normalize, pad
 
 from mnistctl.data.pen import CHUNK, crisp_ink, one_thread
+from mnistctl.events import Advance, unheard
 
 NUM_STROKES = (0.15, 0.35, 0.3, 0.2)
 """Probabilities of 1, 2, 3, 4 strokes in a sign."""
@@ -44,7 +45,9 @@ PARTS = (
 )
 
 
-def draw_signs(count: int, seed: int, digits: Tensor | None = None) -> Tensor:
+def draw_signs(
+    count: int, seed: int, digits: Tensor | None = None, advance: Advance = unheard
+) -> Tensor:
     """`count` signs, uint8 (count, 28, 28), the same by seed.
 
     None of them looks like one of the first NUM_COMPARED of `digits`, uint8 (n, 28, 28).
@@ -57,6 +60,7 @@ def draw_signs(count: int, seed: int, digits: Tensor | None = None) -> Tensor:
             if digits is not None:
                 drawn = drawn[likeness(drawn, digits[:NUM_COMPARED]) < ALIKE]
             kept.append(drawn)
+            advance(min(sum(map(len, kept)), count))
     return torch.cat(kept)[:count]
 
 

@@ -68,7 +68,7 @@ def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Ink:
     `invert` says "yes" for dark ink on light paper, "no" for light on dark, "auto" for either.
     A picture is worked on with its longer side at most WORK_SIDE pixels.
     """
-    grey = _to_grey(_working_size(pixels))
+    grey = to_grey(_working_size(pixels))
     scale = max(grey.shape) / max(pixels.shape[:2])
     coarse = _resize(grey, COARSE_SIDE / max(grey.shape))
     noise = _noise(coarse)
@@ -197,11 +197,12 @@ def _rim(inside: Mask) -> Mask:
 
 def _has_even_border(coarse: Grey) -> bool:
     """Whether most of the border is of one grey, as no camera sees paper."""
-    ring = _border(coarse)
+    ring = border(coarse)
     return bool(np.mean(np.abs(ring - np.median(ring)) < 1) > 0.6)
 
 
-def _border(values: NDArray[Any]) -> NDArray[Any]:
+def border(values: NDArray[Any]) -> NDArray[Any]:
+    """The outermost values of (height, width); corners count twice."""
     return np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
 
 
@@ -217,7 +218,7 @@ def _sheet(coarse: Grey) -> Mask:
     if coarse.min() == coarse.max():
         return whole
     light = coarse > _otsu(coarse)
-    share = float(_border(light).mean())
+    share = float(border(light).mean())
     if 0.1 < share < 0.9:
         return whole
     labels = connected(light if share <= 0.1 else ~light)
@@ -254,7 +255,7 @@ def _has_four_corners(mask: Mask) -> bool:
     return 0.9 * rows.size < between < 1.1 * rows.size
 
 
-def _to_grey(pixels: NDArray[np.uint8]) -> Grey:
+def to_grey(pixels: NDArray[np.uint8]) -> Grey:
     """Luma, or the one colour channel that shows far more: yellow ink on white is in blue only."""
     if pixels.ndim == 2:
         return pixels.astype(np.float32)

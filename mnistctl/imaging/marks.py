@@ -63,6 +63,11 @@ class Page:
     stray: float
     """Share of the ink, lines, frames and shadows aside, that is in no mark: specks or texture."""
 
+    @property
+    def ink(self) -> Mask:
+        """Where its marks are, (height, width)."""
+        return np.isin(self.labels, [mark.label for mark in self.marks])
+
 
 def find_marks(ink: Ink) -> Page:
     """Split the ink into marks, without ruled lines, frames around the page, shadows and specks."""

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnistctl.imaging.digits import TWO_DIGITS, Piece, digit_lines, digit_pieces, main_piece
+from mnistctl.imaging.digits import TWO_DIGITS, Piece, digit_lines, main_piece
+from mnistctl.imaging.doubts import FAINT, MAX_STRAY, doubt_of, shape_doubt
 from mnistctl.imaging.files import Picture
-from mnistctl.imaging.ink import Ink, Invert, depths, ink_map
+from mnistctl.imaging.ink import Ink, Invert, ink_map
 from mnistctl.imaging.marks import Page, find_marks
 from mnistctl.imaging.normalize import SIDE, Pixels, fit, is_mnist_form
 from mnistctl.imaging.rulings import without_rulings
@@ -20,19 +21,6 @@ from mnistctl.imaging.segments import best_pieces
 Box = tuple[int, int, int, int]
 Ask = Callable[[Pixels], NDArray[np.float32]]
 """A network's log-probabilities (n, classes) of uint8 (n, 28, 28)."""
-
-# Photographs of digits reach a stray ink of 0.07, a stroke length of 2.8 times their size, a
-# stroke width of 0.34 and a width of 1.65 times their height: each limit leaves room beyond.
-MAX_STRAY = 0.25
-MAX_LENGTH = 3.6
-MAX_STROKE_SHARE = 0.5
-MAX_ASPECT = 2.0
-# Of 1,000 digits of MNIST one passes both, of 115 photographs none.
-MAX_FILLED, MAX_THICKNESS = 0.7, 0.25
-MAX_CONTACT = 0.3
-MAX_FRAGMENTS = 6
-# Faint ink may be the grain of an empty page.
-FAINT = 12.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +57,7 @@ def prepare(picture: Picture, invert: Invert = "auto", keep_steps: bool = False)
         )
     piece = main_piece(page)
     steps = _steps(picture, ink, page) if keep_steps else ()
-    return _prepared(picture, ink, piece, _doubt(ink, page, piece), steps)
+    return _prepared(picture, ink, piece, doubt_of(picture, ink, page, piece), steps)
 
 
 def prepared_as(
@@ -119,7 +107,7 @@ def find_digits(picture: Picture, ask: Ask, invert: Invert = "auto") -> list[Pre
         return most
 
     chosen = [own for line in digit_lines(page) for own in best_pieces(line, confidence)]
-    doubts = [_shape_doubt(piece, beside_others=len(chosen) > 1) for piece in chosen]
+    doubts = [shape_doubt(piece, beside_others=len(chosen) > 1) for piece in chosen]
     return [
         _prepared(picture, ink, piece, doubt, ())
         for piece, doubt in zip(chosen, doubts, strict=True)
@@ -175,50 +163,10 @@ def _box(picture: Picture, ink: Ink, piece: Piece) -> Box:
     )
 
 
-def _doubt(ink: Ink, page: Page, piece: Piece) -> str | None:
-    """Why a picture shows no single digit, by its ink alone; None if it may."""
-    if ink.contrast < max(FAINT, 4 * ink.noise) and page.stray > 0.1:
-        return "no ink found: nothing stands out from the paper's grain"
-    if page.stray > MAX_STRAY:
-        return "ink all over the picture: texture or noise, not strokes"
-    pieces = [own for own in digit_pieces(page) if own.height > 0.5 * piece.height]
-    if len(pieces) > 1:
-        return "several separate marks: --multi reads more than one digit"
-    return _shape_doubt(piece)
-
-
-def _shape_doubt(piece: Piece, beside_others: bool = False) -> str | None:
-    size = max(piece.height, piece.width)
-    length = float(piece.mask.sum()) / (max(piece.stroke, 1.0) * size)
-    if piece.stroke > MAX_STROKE_SHARE * size:
-        return "a blob, not strokes"
-    # A 1 of a thick pen is as solid as a silhouette, but silhouettes come alone.
-    if not beside_others and _is_solid(piece):
-        return "a solid shape, not strokes"
-    if length > MAX_LENGTH:
-        return "too many strokes for a digit"
-    if piece.width > MAX_ASPECT * piece.height:
-        return "far wider than a digit"
-    if len(piece.marks) > MAX_FRAGMENTS:
-        return "many separate pieces, not the strokes of one digit"
-    if piece.marks[0].contact > MAX_CONTACT:
-        return "an edge or frame of the picture, not strokes"
-    return None
-
-
-def _is_solid(piece: Piece) -> bool:
-    """Whether ink fills most of the box and is thick at its thickest: a silhouette."""
-    if piece.mask.mean() <= MAX_FILLED:
-        return False
-    thickest = 2 * float(depths(piece.mask).max())
-    return thickest > MAX_THICKNESS * max(piece.height, piece.width)
-
-
 def _steps(picture: Picture, ink: Ink, page: Page) -> tuple[tuple[str, Pixels], ...]:
     amount = np.rint(np.minimum(ink.amount, 1) * 255).astype(np.uint8)
-    kept = np.isin(page.labels, [mark.label for mark in page.marks])
     return (
         ("image", picture.pixels),
         ("ink", amount),
-        ("strokes", np.where(kept, amount, 0).astype(np.uint8)),
+        ("strokes", np.where(page.ink, amount, 0).astype(np.uint8)),
     )

@@ -16,6 +16,7 @@ from mnistctl.data.sampling import Stream, derive_seed, epoch_order, shard_of
 from mnistctl.data.signs import draw_signs
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.predictor import scale_pixels
+from mnistctl.events import Advance, unheard
 from mnistctl.store.config import RunConfig
 
 NUM_SIGNS, NUM_DRAWN, NUM_BROKEN, NUM_REDRAWN = 12_000, 16_000, 8_000, 5_000
@@ -49,6 +50,8 @@ class _Drawn:
 class Feed:
     """Makes batches, each a function of (seed, epoch, step) and the training images alone.
 
+    Of a recipe with outliers, `draw_outliers` comes before the first batch.
+
     Off the CPU, what is random in an epoch is drawn and copied before its first step: no step
     waits for the host or copies from it.
     """
@@ -58,7 +61,7 @@ class Feed:
         self.device = train.images.device
         self.num_images = len(train.images)
         self.steps = -(-self.num_images // config.recipe.batch_size)
-        self.outliers = self._draw_outliers() if config.recipe.rejects else None
+        self.outliers: Tensor | None = None
         self.ahead: tuple[int, list[_Drawn]] = (0, [])
         """An epoch, and what is random in each of its steps, on the device."""
 
@@ -102,8 +105,9 @@ class Feed:
         """What is random in a step of `total` digits, on the CPU."""
         digits = self._draws(Stream.AUGMENTATION, epoch, step, total)
         count = self.config.recipe.outliers_per_batch
-        if self.outliers is None:
+        if not count:
             return _Drawn(digits, None, None)
+        assert self.outliers is not None, "draw_outliers comes first"
         generator = self._generator(Stream.OUTLIERS, epoch, step)
         chosen = torch.randint(len(self.outliers), (count,), generator=generator)
         others = self._draws(Stream.OUTLIER_AUGMENTATION, epoch, step, count)
@@ -158,29 +162,50 @@ class Feed:
         seed = derive_seed(self.config.seed, stream, epoch, step)
         return torch.Generator(device).manual_seed(seed)
 
-    def _draw_outliers(self) -> Tensor:
-        """Drawn pictures, and ones made of training digits, uint8 (n, 28, 28).
+    def draw_outliers(self, advance: Advance = unheard) -> None:
+        """Have pictures of none to train against: `num_outliers`, before the first batch.
 
-        A short run has fewer, as many as it sees: drawing them takes longer than training on them.
-        Some of the digits, too, are replaced by ones of that look, which would give outliers away.
+        Drawn pictures, and ones made of training digits. Some of the digits, too, are replaced by
+        ones of that look, which would give outliers away.
         """
-        recipe, seed = self.config.recipe, derive_seed(self.config.seed, Stream.OUTLIERS)
-        seen = recipe.outliers_per_batch * self.steps * recipe.epochs
-        share = min(1.0, seen / (NUM_SIGNS + NUM_DRAWN + NUM_BROKEN))
-        num_signs, num_drawn, num_broken = (
-            math.ceil(share * number) for number in (NUM_SIGNS, NUM_DRAWN, NUM_BROKEN)
-        )
+        seed = derive_seed(self.config.seed, Stream.OUTLIERS)
+        num_signs, num_drawn, num_broken = self._num_outliers()
+        digits, labels = self.images.cpu(), self.labels.cpu().numpy()
         are_digits = self.config.classes == DIGITS
-        signs = draw_signs(num_signs, seed, self.images.cpu() if are_digits else None)
-        made = [signs.numpy(), drawn_outliers(num_drawn, seed)]
+        signs = draw_signs(num_signs, seed, digits if are_digits else None, advance)
+        made = [signs.numpy(), drawn_outliers(num_drawn, seed, _after(num_signs, advance))]
         if are_digits:
-            images, labels = self.images.cpu().numpy(), self.labels.cpu().numpy()
-            made.append(broken_digits(images, labels, num_broken, seed))
-            redrawn = torch.from_numpy(
-                np.stack([fitted(own) if own.max() > INK else own for own in images[:NUM_REDRAWN]])
-            )
+            further = _after(num_signs + num_drawn, advance)
+            made.append(broken_digits(digits.numpy(), labels, num_broken, seed, further))
+            redrawn = _redrawn(digits[:NUM_REDRAWN])
             self.images = torch.cat([redrawn.to(self.device), self.images[NUM_REDRAWN:]])
-        return torch.from_numpy(np.concatenate(made)).to(self.device)
+        self.outliers = torch.from_numpy(np.concatenate(made)).to(self.device)
+
+    @property
+    def num_outliers(self) -> int:
+        """How many are drawn, 0 where the recipe wants none."""
+        if not self.config.recipe.rejects:
+            return 0
+        signs, drawn, broken = self._num_outliers()
+        return signs + drawn + (broken if self.config.classes == DIGITS else 0)
+
+    def _num_outliers(self) -> list[int]:
+        """Of each kind. A short run has as many as it sees: drawing takes longer than training."""
+        recipe, usual = self.config.recipe, (NUM_SIGNS, NUM_DRAWN, NUM_BROKEN)
+        share = min(1.0, recipe.outliers_per_batch * self.steps * recipe.epochs / sum(usual))
+        return [math.ceil(share * number) for number in usual]
+
+
+def _after(first: int, advance: Advance) -> Advance:
+    """`advance` for a part that begins when `first` are done."""
+    return lambda done: advance(first + done)
+
+
+def _redrawn(digits: Tensor) -> Tensor:
+    """Digits, uint8 (n, 28, 28), as `predict` would prepare them; blank ones as they are."""
+    return torch.from_numpy(
+        np.stack([fitted(own) if own.max() > INK else own for own in digits.numpy()])
+    )
 
 
 def copied(parts: Sequence[Tensor | None], device: torch.device) -> Sequence[Any]:

@@ -62,6 +62,9 @@ def fit(state: TrainingState, config: RunConfig, data: FitData, ranks: Ranks, ho
     that of the whole batch.
     """
     loop = _Loop(state, config, data, ranks, hooks)
+    if not loop.draw_outliers():
+        hooks.save()
+        return False
     hooks.reporter.training(loop.plan)
     try:
         while state.epochs_done < config.recipe.epochs:
@@ -73,6 +76,10 @@ def fit(state: TrainingState, config: RunConfig, data: FitData, ranks: Ranks, ho
         hooks.reporter.end()
 
 
+class _StoppedError(Exception):
+    """A stop was asked for while outliers were drawn."""
+
+
 class _Loop:
     """The collaborators of one call of `fit`."""
 
@@ -81,8 +88,6 @@ class _Loop:
     ) -> None:
         self.state, self.config, self.data = state, config, data
         self.ranks, self.hooks = ranks, hooks
-        if config.recipe.rejects:
-            hooks.reporter.say("Drawing outliers to train against")
         self.feed = Feed(config, data.train)
         self.device, self.steps = self.feed.device, self.feed.steps
         self.plan = TrainingPlan(
@@ -99,6 +104,27 @@ class _Loop:
         self.parent = os.getppid()
         self.started = time.perf_counter()
         self.reported = state.images, state.seconds
+
+    def draw_outliers(self) -> bool:
+        """Draw what the recipe trains against; False when a stop was asked for on the way."""
+        reporter, stop = self.hooks.reporter, self.hooks.stop
+        alone = self.ranks.world_size == 1
+
+        def drawn(done: int) -> None:
+            reporter.advance(done)
+            if alone and stop.requested:  # several processes agree on stopping, at a step
+                raise _StoppedError
+
+        if not self.feed.num_outliers:
+            return True
+        reporter.begin("drawing outliers", self.feed.num_outliers, "images")
+        try:
+            self.feed.draw_outliers(drawn)
+        except _StoppedError:
+            return False
+        finally:
+            reporter.end()
+        return True
 
     def run_epoch(self) -> bool:
         """Train to the end of the current epoch; False when a stop was asked for on the way."""

@@ -185,7 +185,7 @@ def _fit(job: _Job, saver: Saver, data: FitData, stop: StopRequest) -> None:
         return
     where = f"at epoch {state.epochs_done + 1}, step {state.step}"
     if state.step == 0:
-        where = f"after epoch {state.epochs_done}"
+        where = f"after epoch {state.epochs_done}" if state.epochs_done else "before the first step"
     hint = ""
     if saver.directory:
         hint = f"Resume with: {resume_command(saver.directory, job.request, job.ranks)}"

@@ -22,7 +22,10 @@ def feed_of(recipe: Recipe, tmp_path: Path, seed: int = 0) -> Feed:
     request = TrainRequest(tmp_path, tmp_path, recipe="robust", device="cpu", seed=seed)
     config = replace(new_config(request, Ranks(), NullReporter()), recipe=recipe)
     split = load_small_split("train", tmp_path, NullReporter())
-    return Feed(config, split)
+    feed = Feed(config, split)
+    if recipe.rejects:
+        feed.draw_outliers()
+    return feed
 
 
 def test_a_batch_in_shards_is_the_batch(tmp_path: Path) -> None:

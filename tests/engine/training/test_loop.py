@@ -392,6 +392,35 @@ def test_a_run_changed_while_it_was_read_is_left_alone(request_: TrainRequest) -
 
 
 @pytest.mark.usefixtures("few_outliers")
+def test_a_stop_while_outliers_are_drawn(request_: TrainRequest) -> None:
+    class Impatient(NullReporter):
+        """Presses Ctrl-C when the tenth is drawn."""
+
+        def __init__(self) -> None:
+            self.heard: list[object] = []
+
+        def begin(self, task: str, total: int | None, unit: str) -> None:
+            self.heard.append((task, total, unit))
+
+        def advance(self, done: int) -> None:
+            if self.heard[-1] == ("drawing outliers", 140, "images") and done >= 70:
+                self.heard.append(done)
+                signal.raise_signal(signal.SIGINT)
+
+        def training(self, plan: TrainingPlan) -> None:
+            raise AssertionError("training begins all the same")
+
+    small = ("outliers_per_batch=20", "network=compact-3")
+    request = replace(request_, recipe="robust", epochs=1, settings=small)
+    reporter = Impatient()
+    with pytest.raises(Interrupted, match=r"Interrupted before the first step\. Checkpoint saved"):
+        train(replace(request, name="stopped"), reporter)
+    assert reporter.heard[-1] == 70
+    whole = trained(replace(request, name="whole"))
+    assert same_bits(weights_of(resumed("stopped", request)), weights_of(whole))
+
+
+@pytest.mark.usefixtures("few_outliers")
 @pytest.mark.parametrize("recipe", ["mlp", "fast", "robust"])
 def test_a_data_set_of_other_classes(
     recipe: str, request_: TrainRequest, monkeypatch: pytest.MonkeyPatch

@@ -72,7 +72,9 @@ def loop_of(name: str, device: torch.device, **changes: Any) -> Any:
     data = LabelledImages(split.images.to(device), split.labels.to(device))
     hooks = Hooks(NullReporter(), lambda record: None, lambda: None, StopRequest())
     state = new_state(config, device)
-    return loop._Loop(state, config, FitData(data, None, None), Ranks(), hooks)
+    made = loop._Loop(state, config, FitData(data, None, None), Ranks(), hooks)
+    assert made.draw_outliers()
+    return made
 
 
 @contextlib.contextmanager
@@ -108,7 +110,7 @@ def test_corruptions_stay_where_their_generator_is(
         )
 
     outliers = torch.empty(60, 28, 28, dtype=torch.uint8, device=META)
-    monkeypatch.setattr(Feed, "_draw_outliers", lambda self: outliers)
+    monkeypatch.setattr(Feed, "draw_outliers", lambda self, _: setattr(self, "outliers", outliers))
     own = loop_of("robust", META)
     indexes = own.feed.order(1)
     own.feed.batch(indexes[0], 1, 0, Ranks())
