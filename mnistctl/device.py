@@ -186,7 +186,7 @@ def choose_precision(
     return _faster_on_cpu() if ranks.is_first else Choice("fp32", "as the first process says")
 
 
-def cpu_has_bf16() -> bool:
+def _cpu_has_bf16() -> bool:
     """Whether this CPU computes bfloat16 in hardware, as far as torch tells: of x86 alone."""
     import platform
 
@@ -240,9 +240,9 @@ def choose_hardware(
         f" ({number_format.why})"
     )
     if chosen.value == "cpu":
-        if precision == "bf16" and not cpu_has_bf16():
+        if precision == "bf16" and not _cpu_has_bf16():
             reporter.warn(
-                "this CPU has no bf16 arithmetic: it is imitated, many times slower than fp32"
+                "this CPU has no bf16 arithmetic: it is emulated, many times slower than fp32"
             )
         keep_freed_memory()
         # Said once, MKL no longer chooses another number by itself, whatever was measured before.

@@ -84,11 +84,11 @@ class Reporter(Protocol):
 
 
 Advance = Callable[[int], None]
-"""What takes long calls it with how much of it is done, counted from its start."""
+"""Called by a long task with the number of units done so far."""
 
 
-def unheard(done: int) -> None:
-    """An Advance for whoever shows nothing."""
+def no_progress(done: int) -> None:
+    """An Advance that shows nothing."""
 
 
 class NullReporter:

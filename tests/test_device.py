@@ -227,21 +227,21 @@ def test_only_x86_is_asked_for_bf16(
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
     monkeypatch.setattr("platform.machine", lambda: machine)
-    assert device.cpu_has_bf16() is has
+    assert device._cpu_has_bf16() is has
 
 
 @pytest.mark.parametrize(
     ("precision", "has", "warned"),
     [("bf16", False, True), ("bf16", True, False), ("fp32", False, False), ("auto", False, False)],
 )
-def test_bf16_that_is_imitated_is_warned_of(
+def test_bf16_that_is_emulated_is_warned_of(
     precision: str, has: bool, warned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "cpu_has_bf16", lambda: has)
+    monkeypatch.setattr(device, "_cpu_has_bf16", lambda: has)
     monkeypatch.setattr(device, "cpu_rates", lambda: {"fp32": 1e9, "bf16": 2e9})
     reporter = Warnings()
     choose_hardware("cpu", precision, ALONE, reporter)
-    assert [("imitated" in text) for text in reporter.warnings] == [True] * warned
+    assert [("emulated" in text) for text in reporter.warnings] == [True] * warned
 
 
 class Warnings(NullReporter):

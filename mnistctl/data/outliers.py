@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from mnistctl.data.glyphs import draw_character
 from mnistctl.data.silhouettes import SHAPES, draw_shape, draw_silhouette, shaded
-from mnistctl.events import Advance, unheard
+from mnistctl.events import Advance, no_progress
 from mnistctl.imaging.normalize import BOX, SIDE, fit
 
 Pixels = NDArray[np.uint8]
@@ -31,7 +31,7 @@ MIRRORED = (3, 4, 6, 7, 9)
 """Digits that are none with another stroke, when turned by so many right angles, or mirrored."""
 
 
-def drawn_outliers(count: int, seed: int, advance: Advance = unheard) -> Pixels:
+def drawn_outliers(count: int, seed: int, advance: Advance = no_progress) -> Pixels:
     """`count` characters, shapes and silhouettes, uint8 (count, 28, 28), same by seed.
 
     None of `glyphs.HELD_OUT` is among them.
@@ -100,7 +100,7 @@ def broken_digits(
     labels: NDArray[np.int64],
     count: int,
     seed: int,
-    advance: Advance = unheard,
+    advance: Advance = no_progress,
 ) -> Pixels:
     """`count` pictures made of digits that are none: uint8 (count, 28, 28), the same by seed.
 

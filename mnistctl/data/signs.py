@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import avg_pool2d, normalize, pad
 
 from mnistctl.data.pen import CHUNK, crisp_ink, one_thread
-from mnistctl.events import Advance, unheard
+from mnistctl.events import Advance, no_progress
 
 NUM_STROKES = (0.15, 0.35, 0.3, 0.2)
 """Probabilities of 1, 2, 3, 4 strokes in a sign."""
@@ -46,7 +46,7 @@ PARTS = (
 
 
 def draw_signs(
-    count: int, seed: int, digits: Tensor | None = None, advance: Advance = unheard
+    count: int, seed: int, digits: Tensor | None = None, advance: Advance = no_progress
 ) -> Tensor:
     """`count` signs, uint8 (count, 28, 28), the same by seed.
 

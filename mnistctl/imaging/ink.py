@@ -79,7 +79,7 @@ def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Ink:
     if not sheet.all():
         coarse = np.where(sheet, coarse, np.median(coarse[sheet]))
     signs: tuple[int, ...] = {"yes": (-1,), "no": (1,), "auto": (-1, 1)}[invert]
-    even = max(pixels.shape[:2]) <= TINY and _has_even_border(coarse)
+    even = max(pixels.shape[:2]) <= TINY and has_even_border(coarse, 1)
     sign, paper, level = _best_reading(coarse, signs, noise, _rim(sheet), even)
     amount = np.zeros_like(grey)
     if level:
@@ -195,10 +195,10 @@ def _rim(inside: Mask) -> Mask:
     return edge
 
 
-def _has_even_border(coarse: Grey) -> bool:
-    """Whether most of the border is of one grey, as no camera sees paper."""
-    ring = border(coarse)
-    return bool(np.mean(np.abs(ring - np.median(ring)) < 1) > 0.6)
+def has_even_border(grey: Grey, within: float) -> bool:
+    """Whether most of the border is of one grey, to some grey levels, as no camera sees paper."""
+    ring = border(grey)
+    return bool(np.mean(np.abs(ring - np.median(ring)) < within) > 0.6)
 
 
 def border(values: NDArray[Any]) -> NDArray[Any]:

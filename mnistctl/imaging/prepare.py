@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnistctl.imaging.digits import TWO_DIGITS, Piece, digit_lines, main_piece
-from mnistctl.imaging.doubts import FAINT, MAX_STRAY, doubt_of, shape_doubt
+from mnistctl.imaging.doubts import FAINT, MAX_STRAY, doubt_of, is_shaded, shape_doubt
 from mnistctl.imaging.files import Picture
 from mnistctl.imaging.ink import Ink, Invert, ink_map
 from mnistctl.imaging.marks import Page, find_marks
@@ -99,7 +99,7 @@ def find_digits(picture: Picture, ask: Ask, invert: Invert = "auto") -> list[Pre
     if invert != "yes" and is_mnist_form(picture.pixels):
         return [prepare(picture, invert)]
     ink, page = _analyse(picture, invert)
-    if page.stray > MAX_STRAY:
+    if page.stray > MAX_STRAY or is_shaded(picture, page):
         return []
 
     def confidence(pieces: Sequence[Piece]) -> NDArray[np.float32]:

@@ -34,9 +34,9 @@ class Checkpoint:
     training: Mapping[str, Any] | None = None
     """What a run needs to resume (`engine.training.state`)."""
     scales: "Mapping[str, Tensor]" = field(default_factory=dict)
-    """In a file, for weights stored as int8: what each row of theirs is to be multiplied by.
+    """In a file, of weights quantised to int8: a factor for each output channel, float32.
 
-    A row belongs to one place of the first dimension. Once loaded there are none.
+    Output channels are the first dimension. Once loaded there are none.
     """
 
 
@@ -81,14 +81,14 @@ def load(path: Path) -> Checkpoint:
     found = _described(path, archive)
     keys = ("weights", "metrics", "training", "scales")
     parts = {key: getattr(found, key) for key in keys}
-    return _rescaled(path, replace(found, **with_tensors(path, parts, archive.storages)))
+    return _dequantised(path, replace(found, **with_tensors(path, parts, archive.storages)))
 
 
-def as_int8(weights: "Mapping[str, Tensor]") -> "tuple[dict[str, Tensor], dict[str, Tensor]]":
-    """Weights of two and more dimensions rounded to int8, and the scales of their rows.
+def quantised(weights: "Mapping[str, Tensor]") -> "tuple[dict[str, Tensor], dict[str, Tensor]]":
+    """Weights of two and more dimensions quantised to int8, symmetrically, and their scales.
 
-    A row is divided by its largest absolute value over 127, so that a weight is off by at most
-    half of that. `load` multiplies them again.
+    The scale of an output channel is its largest absolute value over 127, so that a weight is off
+    by at most half of that. Weights of one dimension are as they were.
     """
     import torch
 
@@ -98,7 +98,7 @@ def as_int8(weights: "Mapping[str, Tensor]") -> "tuple[dict[str, Tensor], dict[s
         if tensor.dim() > 1
     }
     small = {
-        name: (tensor / _by_row(scales[name], tensor)).round().to(torch.int8)
+        name: (tensor / _by_channel(scales[name], tensor)).round().to(torch.int8)
         for name, tensor in weights.items()
         if name in scales
     }
@@ -106,27 +106,29 @@ def as_int8(weights: "Mapping[str, Tensor]") -> "tuple[dict[str, Tensor], dict[s
 
 
 def inspect(path: Path) -> Checkpoint:
-    """What `load` gives, with a TensorClaim in place of each tensor: needs no torch.
+    """What is in the file, with a TensorClaim in place of each tensor: needs no torch.
+
+    Quantised weights are as they are stored, with their scales.
 
     Raises CheckpointError as `load` does, but for numbers that are not finite.
     """
     return _described(path, read_archive(path))
 
 
-def _rescaled(path: Path, found: Checkpoint) -> Checkpoint:
-    """`found` with its int8 weights as float32. Raises CheckpointError where one is infinite."""
+def _dequantised(path: Path, found: Checkpoint) -> Checkpoint:
+    """`found` with float32 weights. Raises CheckpointError where one would be infinite."""
     weights = dict(found.weights)
     for name, scale in found.scales.items():
-        weights[name] = weights[name].float() * _by_row(scale.float(), weights[name])
-        if not bool(weights[name].isfinite().all()):
+        if not bool((128 * scale).isfinite().all()):
             raise CheckpointError(
                 f"{path} is refused: numbers in '{brief(name)}' are not finite", RETRAIN
             )
+        weights[name] = weights[name].float() * _by_channel(scale, weights[name])
     return replace(found, weights=weights, scales={})
 
 
-def _by_row(scale: "Tensor", tensor: "Tensor") -> "Tensor":
-    """`scale`, (rows,), so that it broadcasts over `tensor`, (rows, ...)."""
+def _by_channel(scale: "Tensor", tensor: "Tensor") -> "Tensor":
+    """`scale`, (channels,), so that it broadcasts over `tensor`, (channels, ...)."""
     return scale.view(-1, *[1] * (tensor.dim() - 1))
 
 
@@ -174,10 +176,33 @@ def _own(path: Path, document: Mapping[str, Any]) -> Checkpoint:
     states = _is_state_dict(weights) and _is_state_dict(scales)
     if not (states and mappings and isinstance(run, str)):
         raise CheckpointError(f"{path} is refused: its contents are of the wrong kinds", RETRAIN)
-    for name, scale in scales.items():
-        if name not in weights or scale.size != weights[name].size[:1] or not scale.size:
-            raise CheckpointError(f"{path} is refused: '{brief(name)}' has no such rows", RETRAIN)
+    _check_scales(path, scales, weights)
     return Checkpoint(weights, config, run, metrics, training, scales)
+
+
+def _check_scales(
+    path: Path, scales: Mapping[str, TensorClaim], weights: Mapping[str, TensorClaim]
+) -> None:
+    """Refuse scales of what is not quantised, and weights that would grow by more than 4 times.
+
+    Each quantised tensor is the whole of a storage of its own.
+    """
+    storages: set[str] = set()
+    for name, scale in scales.items():
+        own = weights.get(name)
+        if own is None or not _fits(scale, own) or own.storage.key in storages:
+            raise CheckpointError(
+                f"{path} is refused: '{brief(name)}' is not quantised as it says", RETRAIN
+            )
+        storages.add(own.storage.key)
+
+
+def _fits(scale: TensorClaim, own: TensorClaim) -> bool:
+    """Whether `scale` has a factor for each output channel of quantised weights."""
+    kinds = (own.storage.kind, scale.storage.kind)
+    whole = own.nbytes == own.storage.nbytes
+    channels = bool(own.size) and scale.size == own.size[:1]
+    return kinds == ("CharStorage", "FloatStorage") and whole and channels
 
 
 def _bare(path: Path, document: dict[str, Any]) -> dict[str, Any]:

@@ -111,9 +111,13 @@ def _data(point: Point, data_dir: Path) -> tuple[LabelledImages, LabelledImages]
         train, test = (load(split, data_dir, NullReporter()) for split in ("train", "test"))
         return train, test
     size = MNIST_SIZES["train"]
-    parts = [synthetic.load("train", seed) for seed in range(-(-point.images // size))]
-    images, labels = torch.cat([p.images for p in parts]), torch.cat([p.labels for p in parts])
-    return LabelledImages(images[: point.images], labels[: point.images]), synthetic.load("test")
+    images = torch.empty(point.images, 28, 28, dtype=torch.uint8)
+    labels = torch.empty(point.images, dtype=torch.int64)
+    for seed, first in enumerate(range(0, point.images, size)):
+        drawn, rest = synthetic.load("train", seed), slice(first, first + size)
+        images[rest] = drawn.images[: point.images - first]
+        labels[rest] = drawn.labels[: point.images - first]
+    return LabelledImages(images, labels), synthetic.load("test")
 
 
 def table(rows: list[dict[str, Any]]) -> str:

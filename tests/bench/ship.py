@@ -24,7 +24,7 @@ CARD = """\
 |---|---|
 | recipe | `{recipe}`: {summary} |
 | command | `{command}` |
-| networks | {members}, {parameters:,} parameters in all, stored as 8-bit integers |
+| networks | {members}, {parameters:,} parameters in all, quantised to 8 bits |
 | trained on | the 60,000 training images of MNIST, the last epoch; SHA-256 of the data set {data} |
 | test accuracy | {correct:,} of 10,000 ({accuracy:.2f} %), `mnistctl evaluate shipped` |
 | calibration error | {calibration:.2f} % on the test set |
@@ -40,7 +40,7 @@ photographs of handwriting, outliers and corruptions.
 def ship(run: str, store: Path, data_dir: Path) -> None:
     """Write mnistctl/weights/shipped.pt, and README.md beside it, from `run`.
 
-    Weights of two and more dimensions are rounded to 8 bits. The recipe's temperature is that of
+    Weights of two and more dimensions are quantised to 8 bits. The recipe's temperature is that of
     the package now, as it may have been fitted after the run began.
     """
     found = resolve(run, store)
@@ -57,7 +57,7 @@ def ship(run: str, store: Path, data_dir: Path) -> None:
     if config.ensemble > 1:
         command += f" --ensemble {config.ensemble}"
     config = replace(config, recipe=recipe, command=command)
-    weights, scales = checkpoint.as_int8(found.checkpoint.weights)
+    weights, scales = checkpoint.quantised(found.checkpoint.weights)
     SHIPPED.parent.mkdir(exist_ok=True)
     checkpoint.save(SHIPPED, Checkpoint(weights, config, "shipped", scales=scales))
     parameters = sum(tensor.numel() for name, tensor in weights.items() if not _is_statistic(name))

@@ -32,7 +32,7 @@ def measure(
         ratio = summary([a / b for a, b in zip(now, before, strict=True)])
         kind = machine() | {"cpu_threads": threads}
         line = {"recipe": recipe, "precision": precision, "runs": found, "ratio": ratio}
-        append("versions", line | {"against": commit_of(against), "machine": kind})
+        append("versions", line | {"against": commit_of(against / PACKAGE.name), "machine": kind})
         rates = [show(summary(rates), 0) for rates in (now, before)]
         rows.append([f"`{recipe}`", str(runs), *rates, show(ratio)])
     print(markdown(["recipe", "runs", "images/s", "before", "ratio"], rows))
@@ -50,7 +50,7 @@ def trained(
             [sys.executable, "-m", "mnistctl", *words, *where],
             env=os.environ | own,
             cwd=tree,
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
             check=True,
         )

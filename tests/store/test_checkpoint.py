@@ -126,18 +126,16 @@ def test_round_trip_is_exact_and_plain_torch_reads_it(good: bytes, tmp_path: Pat
     )
 
 
-def test_weights_of_8_bits_are_off_by_half_a_step_of_their_row(tmp_path: Path) -> None:
+def test_a_quantised_weight_is_off_by_half_a_step_of_its_channel(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    row = torch.tensor([[0.0, 1e-3, 1.0, 100.0]]).T.contiguous()
-    weights = {"conv": torch.randn(4, 3, 2, 2) * row[..., None, None], "bias": torch.randn(4)}
+    size = torch.tensor([0.0, 1e-3, 1.0, 100.0])
+    weights = {"conv": torch.randn(4, 3, 2, 2) * size.view(4, 1, 1, 1), "bias": torch.randn(4)}
     path = tmp_path / "small.pt"
-    small, scales = checkpoint.as_int8(weights)
+    small, scales = checkpoint.quantised(weights)
     checkpoint.save(path, replace(saved(), weights=small, scales=scales))
     theirs = torch.load(path, weights_only=True)
-    assert {name: own.dtype for name, own in theirs["weights"].items()} == {
-        "conv": torch.int8,
-        "bias": torch.float32,
-    }
+    kinds = {name: own.dtype for name, own in theirs["weights"].items()}
+    assert kinds == {"conv": torch.int8, "bias": torch.float32}
     loaded = checkpoint.load(path)
     assert loaded.scales == {}
     assert torch.equal(loaded.weights["bias"], weights["bias"])
@@ -149,23 +147,55 @@ def test_weights_of_8_bits_are_off_by_half_a_step_of_their_row(tmp_path: Path) -
     assert bool((off[1:] > 0).all())
 
 
+SMALL = torch.full((4, 2), 127, dtype=torch.int8)
+
+
 @pytest.mark.parametrize(
-    ("scales", "said"),
+    ("weights", "scales"),
     [
-        ({"conv": torch.ones(3)}, "'conv' has no such rows"),
-        ({"conv": torch.ones(4, 1)}, "'conv' has no such rows"),
-        ({"other": torch.ones(4)}, "'other' has no such rows"),
-        ({"step": torch.ones(())}, "'step' has no such rows"),
-        ({"conv": torch.full((4,), math.inf)}, "numbers in 'conv' are not finite"),
-        ({"conv": torch.full((4,), 3e38)}, "numbers in 'conv' are not finite"),
-        ([torch.ones(4)], "of the wrong kinds"),
-        ({"conv": 1.0}, "of the wrong kinds"),
+        ({"conv": SMALL}, {"conv": torch.ones(3)}),
+        ({"conv": SMALL}, {"conv": torch.ones(4, 1)}),
+        ({"conv": SMALL}, {"conv": torch.ones(4).double()}),
+        ({"conv": SMALL}, {"other": torch.ones(4)}),
+        ({"conv": SMALL[0, 0]}, {"conv": torch.ones(())}),
+        ({"conv": SMALL.float()}, {"conv": torch.ones(4)}),
+        ({"conv": SMALL > 0}, {"conv": torch.ones(4)}),
+        ({"conv": SMALL[:1].expand(9, 2)}, {"conv": torch.ones(9)}),
+        ({"a": SMALL, "b": SMALL}, {"a": torch.ones(4), "b": torch.ones(4)}),
     ],
 )
-def test_scales_that_fit_no_weights(scales: Any, said: str, tmp_path: Path) -> None:
-    weights = {"conv": torch.full((4, 2), 127, dtype=torch.int8), "step": torch.tensor(1)}
+def test_scales_that_fit_no_weights(
+    weights: dict[str, torch.Tensor], scales: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
     document = document_at() | {"weights": weights, "scales": scales}
-    assert said in refusal(tmp_path / "x.pt", sealed(document)).message
+    refused = refusal(tmp_path / "x.pt", sealed(document))
+    assert f"'{list(scales)[-1]}' is not quantised as it says" in refused.message
+
+
+@pytest.mark.parametrize("scale", [math.inf, 3e38, -3e38])
+def test_weights_that_scales_would_make_infinite(scale: float, tmp_path: Path) -> None:
+    document = document_at() | {
+        "weights": {"conv": SMALL},
+        "scales": {"conv": scale * torch.ones(4)},
+    }
+    said = refusal(tmp_path / "x.pt", sealed(document)).message
+    assert "numbers in 'conv' are not finite" in said
+
+
+@pytest.mark.parametrize("scales", [[torch.ones(4)], {"conv": 1.0}, None])
+def test_scales_of_the_wrong_kind(scales: Any, tmp_path: Path) -> None:
+    document = document_at() | {"weights": {"conv": SMALL}, "scales": scales}
+    assert "of the wrong kinds" in refusal(tmp_path / "x.pt", sealed(document)).message
+
+
+def test_channels_of_no_weights(tmp_path: Path) -> None:
+    document = document_at() | {
+        "weights": {"conv": torch.zeros(0, 3, dtype=torch.int8)},
+        "scales": {"conv": torch.ones(0)},
+    }
+    path = tmp_path / "x.pt"
+    path.write_bytes(sealed(document))
+    assert checkpoint.load(path).weights["conv"].shape == (0, 3)
 
 
 def test_the_digest_is_over_all_the_bytes_before_it(good: bytes) -> None:

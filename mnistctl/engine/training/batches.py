@@ -16,7 +16,7 @@ from mnistctl.data.sampling import Stream, derive_seed, epoch_order, shard_of
 from mnistctl.data.signs import draw_signs
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.predictor import scale_pixels
-from mnistctl.events import Advance, unheard
+from mnistctl.events import Advance, no_progress
 from mnistctl.store.config import RunConfig
 
 NUM_SIGNS, NUM_DRAWN, NUM_BROKEN, NUM_REDRAWN = 12_000, 16_000, 8_000, 5_000
@@ -162,38 +162,45 @@ class Feed:
         seed = derive_seed(self.config.seed, stream, epoch, step)
         return torch.Generator(device).manual_seed(seed)
 
-    def draw_outliers(self, advance: Advance = unheard) -> None:
-        """Have pictures of none to train against: `num_outliers`, before the first batch.
+    def draw_outliers(self, advance: Advance = no_progress) -> None:
+        """Draw the outliers to train against, uint8 (n, 28, 28); once, before the first batch.
 
-        Drawn pictures, and ones made of training digits. Some of the digits, too, are replaced by
-        ones of that look, which would give outliers away.
+        Some of the digits are replaced by ones of that look, which would give outliers away.
+        `advance` counts up to `num_drawn`.
         """
         seed = derive_seed(self.config.seed, Stream.OUTLIERS)
-        num_signs, num_drawn, num_broken = self._num_outliers()
-        digits, labels = self.images.cpu(), self.labels.cpu().numpy()
-        are_digits = self.config.classes == DIGITS
-        signs = draw_signs(num_signs, seed, digits if are_digits else None, advance)
-        made = [signs.numpy(), drawn_outliers(num_drawn, seed, _after(num_signs, advance))]
-        if are_digits:
-            further = _after(num_signs + num_drawn, advance)
-            made.append(broken_digits(digits.numpy(), labels, num_broken, seed, further))
-            redrawn = _redrawn(digits[:NUM_REDRAWN])
-            self.images = torch.cat([redrawn.to(self.device), self.images[NUM_REDRAWN:]])
+        num_signs, num_drawn, num_broken, num_redrawn = self._num_of_each()
+        images = self.images.cpu() if self._are_digits else None
+        made = [draw_signs(num_signs, seed, images, advance).numpy()]
+        made.append(drawn_outliers(num_drawn, seed, _after(num_signs, advance)))
+        if images is not None:
+            done, labels = num_signs + num_drawn, self.labels.cpu().numpy()
+            further = _after(done, advance)
+            made.append(broken_digits(images.numpy(), labels, num_broken, seed, further))
+            redrawn = _redrawn(images[:num_redrawn], _after(done + num_broken, advance))
+            self.images = torch.cat([redrawn.to(self.device), self.images[num_redrawn:]])
         self.outliers = torch.from_numpy(np.concatenate(made)).to(self.device)
 
     @property
-    def num_outliers(self) -> int:
-        """How many are drawn, 0 where the recipe wants none."""
-        if not self.config.recipe.rejects:
-            return 0
-        signs, drawn, broken = self._num_outliers()
-        return signs + drawn + (broken if self.config.classes == DIGITS else 0)
+    def num_drawn(self) -> int:
+        """Images that `draw_outliers` draws, 0 where the recipe wants no outliers."""
+        return sum(self._num_of_each()) if self.config.recipe.rejects else 0
 
-    def _num_outliers(self) -> list[int]:
-        """Of each kind. A short run has as many as it sees: drawing takes longer than training."""
+    @property
+    def _are_digits(self) -> bool:
+        return self.config.classes == DIGITS
+
+    def _num_of_each(self) -> tuple[int, int, int, int]:
+        """Signs, other drawn outliers, broken digits, redrawn digits.
+
+        A short run has as many outliers as it sees: drawing them takes longer than training.
+        """
         recipe, usual = self.config.recipe, (NUM_SIGNS, NUM_DRAWN, NUM_BROKEN)
         share = min(1.0, recipe.outliers_per_batch * self.steps * recipe.epochs / sum(usual))
-        return [math.ceil(share * number) for number in usual]
+        signs, drawn, broken = (math.ceil(share * number) for number in usual)
+        if not self._are_digits:
+            return signs, drawn, 0, 0
+        return signs, drawn, broken, min(NUM_REDRAWN, self.num_images)
 
 
 def _after(first: int, advance: Advance) -> Advance:
@@ -201,11 +208,14 @@ def _after(first: int, advance: Advance) -> Advance:
     return lambda done: advance(first + done)
 
 
-def _redrawn(digits: Tensor) -> Tensor:
+def _redrawn(digits: Tensor, advance: Advance) -> Tensor:
     """Digits, uint8 (n, 28, 28), as `predict` would prepare them; blank ones as they are."""
-    return torch.from_numpy(
-        np.stack([fitted(own) if own.max() > INK else own for own in digits.numpy()])
-    )
+    redrawn = digits.clone()
+    for index, own in enumerate(digits.numpy()):
+        if own.max() > INK:
+            redrawn[index] = torch.from_numpy(fitted(own))
+        advance(index + 1)
+    return redrawn
 
 
 def copied(parts: Sequence[Tensor | None], device: torch.device) -> Sequence[Any]:

@@ -63,7 +63,6 @@ def fit(state: TrainingState, config: RunConfig, data: FitData, ranks: Ranks, ho
     """
     loop = _Loop(state, config, data, ranks, hooks)
     if not loop.draw_outliers():
-        hooks.save()
         return False
     hooks.reporter.training(loop.plan)
     try:
@@ -106,25 +105,28 @@ class _Loop:
         self.reported = state.images, state.seconds
 
     def draw_outliers(self) -> bool:
-        """Draw what the recipe trains against; False when a stop was asked for on the way."""
+        """Draw what the recipe trains against; False when a stop was asked for on the way.
+
+        Nothing has changed then since the last checkpoint. Several processes agree at the end.
+        """
         reporter, stop = self.hooks.reporter, self.hooks.stop
         alone = self.ranks.world_size == 1
 
         def drawn(done: int) -> None:
             reporter.advance(done)
-            if alone and stop.requested:  # several processes agree on stopping, at a step
+            if alone and stop.requested:
                 raise _StoppedError
 
-        if not self.feed.num_outliers:
+        if not self.feed.num_drawn:
             return True
-        reporter.begin("drawing outliers", self.feed.num_outliers, "images")
+        reporter.begin("drawing outliers", self.feed.num_drawn, "images")
         try:
             self.feed.draw_outliers(drawn)
         except _StoppedError:
             return False
         finally:
             reporter.end()
-        return True
+        return alone or not self.agree_on_stopping()
 
     def run_epoch(self) -> bool:
         """Train to the end of the current epoch; False when a stop was asked for on the way."""
@@ -223,15 +225,19 @@ class _Loop:
 
     def stop_agreed(self) -> bool:
         """Whether any process was asked to stop, and by which signal; all agree on the answer."""
-        stop = self.hooks.stop
         if self.ranks.world_size == 1:
-            return stop.requested
+            return self.hooks.stop.requested
         if self.state.step % STOP_CHECK_STEPS:
             return False
         if os.getppid() != self.parent:
             raise MnistctlError(
                 "torchrun has died: stopped", "continue from the last checkpoint with --resume"
             )
+        return self.agree_on_stopping()
+
+    def agree_on_stopping(self) -> bool:
+        """As `stop_agreed` for several processes, at once."""
+        stop = self.hooks.stop
         terminated = stop.requested and stop.signal == signal.SIGTERM
         requested = any_rank(stop.requested, self.device)
         if any_rank(terminated, self.device):

@@ -183,13 +183,15 @@ def _fit(job: _Job, saver: Saver, data: FitData, stop: StopRequest) -> None:
     hooks = Hooks(job.reporter, saver.record, saver.save, stop)
     if fit(state, job.config, data, job.ranks, hooks):
         return
-    where = f"at epoch {state.epochs_done + 1}, step {state.step}"
+    where = f"at epoch {state.epochs_done + 1}, step {state.step}. Checkpoint saved."
     if state.step == 0:
-        where = f"after epoch {state.epochs_done}" if state.epochs_done else "before the first step"
+        where = f"after epoch {state.epochs_done}. Checkpoint saved."
+    if not state.images:
+        where = "before the first step."
     hint = ""
     if saver.directory:
         hint = f"Resume with: {resume_command(saver.directory, job.request, job.ranks)}"
-    raise stop.error(f"Interrupted {where}. Checkpoint saved.", hint)
+    raise stop.error(f"Interrupted {where}", hint)
 
 
 def _test(job: _Job, saver: Saver, test: LabelledImages) -> TrainResult | None:

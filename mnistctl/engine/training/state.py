@@ -113,8 +113,7 @@ def restore(state: TrainingState, payload: Mapping[str, Any], ranks: Ranks) -> N
         state.epochs_done, state.step = int(payload["epochs_done"]), int(payload["step"])
         state.seconds, state.images = float(payload["seconds"]), int(payload["images"])
         state.history = _checked_history(payload["history"], state.epochs_done)
-        least = min(state.epochs_done, state.step, state.images, state.seconds)
-        if least < 0 or (state.images and not state.seconds):
+        if min(state.epochs_done, state.step, state.images) < 0 or state.seconds <= 0:
             raise ValueError("negative counts")
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
         cause = str(error).strip().split("\n")[0][:160]

@@ -8,6 +8,7 @@ import pytest
 import torch
 from small_data import load_small_split
 
+from mnistctl.data.images import DIGITS
 from mnistctl.distributed import Ranks
 from mnistctl.engine.training.batches import Batch, Feed
 from mnistctl.engine.training.config import TrainRequest, new_config
@@ -61,6 +62,17 @@ def test_a_short_run_has_as_many_outliers_as_it_sees(tmp_path: Path) -> None:
         outliers = feed_of(recipe, tmp_path).outliers
         assert outliers is not None
         assert len(outliers) == number
+
+
+def test_progress_counts_up_to_all_that_is_drawn(tmp_path: Path) -> None:
+    for classes, number in ((DIGITS, 60 + 60 + 20 + 100), (("a", "b"), 60 + 60)):
+        feed = feed_of(RECIPES["robust"], tmp_path)
+        feed.config = replace(feed.config, classes=classes)
+        done: list[int] = []
+        feed.draw_outliers(done.append)
+        assert done == sorted(done)
+        assert done[-1] == feed.num_drawn == number
+    assert feed_of(RECIPES["fast"], tmp_path).num_drawn == 0
 
 
 def test_every_epoch_has_its_own_order_of_all_images(tmp_path: Path) -> None:

@@ -391,33 +391,55 @@ def test_a_run_changed_while_it_was_read_is_left_alone(request_: TrainRequest) -
     assert config.recipe.epochs == 9
 
 
+class Impatient(NullReporter):
+    """Presses Ctrl-C when so many outliers are drawn."""
+
+    def __init__(self, drawn: int) -> None:
+        self.drawn, self.begun, self.reached = drawn, "", 0
+
+    def begin(self, task: str, total: int | None, unit: str) -> None:
+        self.begun = f"{task}: {total} {unit}"
+
+    def advance(self, done: int) -> None:
+        self.reached = done
+        if done >= self.drawn:
+            signal.raise_signal(signal.SIGINT)
+
+    def training(self, plan: TrainingPlan) -> None:
+        raise AssertionError("training begins all the same")
+
+
 @pytest.mark.usefixtures("few_outliers")
 def test_a_stop_while_outliers_are_drawn(request_: TrainRequest) -> None:
-    class Impatient(NullReporter):
-        """Presses Ctrl-C when the tenth is drawn."""
+    small = ("outliers_per_batch=20", "network=compact-3", "ema_decay=0.9")
+    request = replace(request_, recipe="robust", settings=small)
+    whole = weights_of(trained(replace(request, name="whole")))
+    # Signs come in one piece of 60, then 60 others, 20 broken digits, 100 redrawn ones.
+    for drawn, reached in ((1, 60), (61, 61), (139, 139), (240, 240)):
+        impatient, name = Impatient(drawn), f"stopped-{drawn}"
+        with pytest.raises(Interrupted) as stop:
+            train(replace(request, name=name), impatient)
+        assert stop.value.message == "Interrupted before the first step."
+        assert (impatient.begun, impatient.reached) == ("drawing outliers: 240 images", reached)
+    assert same_bits(weights_of(resumed("stopped-1", request)), whole)
 
-        def __init__(self) -> None:
-            self.heard: list[object] = []
 
-        def begin(self, task: str, total: int | None, unit: str) -> None:
-            self.heard.append((task, total, unit))
-
-        def advance(self, done: int) -> None:
-            if self.heard[-1] == ("drawing outliers", 140, "images") and done >= 70:
-                self.heard.append(done)
-                signal.raise_signal(signal.SIGINT)
-
-        def training(self, plan: TrainingPlan) -> None:
-            raise AssertionError("training begins all the same")
-
-    small = ("outliers_per_batch=20", "network=compact-3")
-    request = replace(request_, recipe="robust", epochs=1, settings=small)
-    reporter = Impatient()
-    with pytest.raises(Interrupted, match=r"Interrupted before the first step\. Checkpoint saved"):
-        train(replace(request, name="stopped"), reporter)
-    assert reporter.heard[-1] == 70
+@pytest.mark.usefixtures("few_outliers")
+def test_a_stop_while_outliers_are_drawn_again_changes_no_checkpoint(
+    request_: TrainRequest,
+) -> None:
+    small = ("outliers_per_batch=20", "network=compact-3", "ema_decay=0.9")
+    request = replace(request_, recipe="robust", settings=small, validation=200)
     whole = trained(replace(request, name="whole"))
-    assert same_bits(weights_of(resumed("stopped", request)), weights_of(whole))
+    with pytest.raises(Interrupted):
+        train(replace(request, name="x"), Stopper(1, 8))
+    before = {path.name: path.read_bytes() for path in (request.store / "x").glob("*.pt")}
+    with pytest.raises(Interrupted, match=r"Interrupted after epoch 1\. Checkpoint saved\.$"):
+        resumed("x", request, Impatient(70))
+    after = {path.name: path.read_bytes() for path in (request.store / "x").glob("*.pt")}
+    assert before == after
+    assert {"last.pt", "best.pt"} <= before.keys()
+    assert same_bits(weights_of(resumed("x", request)), weights_of(whole))
 
 
 @pytest.mark.usefixtures("few_outliers")
