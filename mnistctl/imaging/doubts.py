@@ -50,8 +50,10 @@ def is_shaded(picture: Picture, page: Page) -> bool:
     A larger picture, or one whose border is of several greys, may have shadows. What is of one
     grey may be a card, or a key, with a digit on it.
     """
+    if max(picture.pixels.shape[:2]) > TINY:
+        return False
     grey = to_grey(picture.pixels)
-    if max(grey.shape) > TINY or not has_even_border(grey, ONE_GREY):
+    if not has_even_border(grey, ONE_GREY):
         return False
     shown = np.abs(grey - np.median(border(grey)))
     shown = np.maximum(shown - GRAIN * shown.max(), 0)
