@@ -5,7 +5,17 @@ from PIL import Image
 
 from mnistctl.imaging.digits import Piece, digit_pieces
 from mnistctl.imaging.files import Picture
-from mnistctl.imaging.ink import TINY, Ink, border, depths, has_even_border, thickened, to_grey
+from mnistctl.imaging.ink import (
+    TINY,
+    Grey,
+    Ink,
+    Mask,
+    border,
+    depths,
+    has_even_border,
+    thickened,
+    to_grey,
+)
 from mnistctl.imaging.marks import Page
 
 # Photographs of digits reach a stray ink of 0.07, a stroke length of 2.8 times their size, a
@@ -18,14 +28,15 @@ MAX_ASPECT = 2.0
 MAX_FILLED, MAX_THICKNESS = 0.7, 0.25
 MAX_CONTACT = 0.3
 MAX_FRAGMENTS = 6
-# In small pictures, as a share of all that differs from the border, each pixel by how much: of 800
-# digits at most 0.14 is no ink, of a third of Fashion-MNIST's clothes that look like digits more
-# than half.
+# Share of a small picture's difference from its border that lies outside the ink: at most 0.14 of
+# 800 digits, more than half for a third of Fashion-MNIST's clothes that look like digits.
 MAX_OTHER = 0.4
 # Share of the largest difference up to which there may be grain.
 GRAIN = 0.1
-# Grey levels that count as one grey, and its share of 40 cards and keys: 0.8 and more.
+# Levels within which greys count as one, and the least share of such pixels on a card or key; it
+# was 0.8 and more on 40 of them.
 ONE_GREY, MIN_PLAIN = 8.0, 0.7
+NUM_FITS = 4
 # Faint ink may be the grain of an empty page.
 FAINT = 12.0
 
@@ -48,7 +59,7 @@ def is_shaded(picture: Picture, page: Page) -> bool:
     """Whether most of what a small picture shows is no ink, and of several greys.
 
     A larger picture, or one whose border is of several greys, may have shadows. What is of one
-    grey may be a card, or a key, with a digit on it.
+    grey, or slopes evenly, may be a card, or a key, with a digit on it.
     """
     if max(picture.pixels.shape[:2]) > TINY:
         return False
@@ -62,8 +73,20 @@ def is_shaded(picture: Picture, page: Page) -> bool:
     other = (shown > 0) & ~thickened(thickened(ink, 1, axis=0), 1, axis=1)
     if shown[other].sum() < MAX_OTHER * shown.sum():
         return False
-    around = np.abs(grey[other] - np.median(grey[other])) <= ONE_GREY
-    return bool(around.mean() < MIN_PLAIN)
+    return _off_slope(grey, other) > ONE_GREY
+
+
+def _off_slope(grey: Grey, where: Mask) -> float:
+    """How many levels most pixels (MIN_PLAIN) are off an even slope: least trimmed squares."""
+    rows, columns = np.nonzero(where)
+    places = np.stack([rows, columns, np.ones_like(rows)], axis=1)
+    kept, limit = np.ones(len(rows), bool), 0.0
+    for _ in range(NUM_FITS):
+        slope = np.linalg.lstsq(places[kept], grey[where][kept], rcond=None)[0]
+        off = np.abs(grey[where] - places @ slope)
+        limit = float(np.quantile(off, MIN_PLAIN))
+        kept = off <= limit
+    return limit
 
 
 def shape_doubt(piece: Piece, beside_others: bool = False) -> str | None:

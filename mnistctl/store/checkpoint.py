@@ -123,7 +123,7 @@ def _dequantised(path: Path, found: Checkpoint) -> Checkpoint:
             raise CheckpointError(
                 f"{path} is refused: numbers in '{brief(name)}' are not finite", RETRAIN
             )
-        weights[name] = weights[name].float() * _by_channel(scale, weights[name])
+        weights[name] = weights[name].float().mul_(_by_channel(scale, weights[name]))
     return replace(found, weights=weights, scales={})
 
 
@@ -192,7 +192,7 @@ def _check_scales(
         own = weights.get(name)
         if own is None or not _fits(scale, own) or own.storage.key in storages:
             raise CheckpointError(
-                f"{path} is refused: '{brief(name)}' is not quantised as it says", RETRAIN
+                f"{path} is refused: '{brief(name)}' is not int8 with a scale per channel", RETRAIN
             )
         storages.add(own.storage.key)
 

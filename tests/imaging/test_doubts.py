@@ -41,6 +41,10 @@ def plaque(form: str, side: int) -> Pixels:
     elif form == "key":
         draw.rounded_rectangle(box, 30, fill=80)
         seven(draw, 192, 250)
+    elif form == "slope":
+        for row in range(24, 168):
+            draw.line((24, row, 168, row), fill=60 + (row - 24) // 3)
+        seven(draw, 192, 250)
     else:
         draw.ellipse(box, fill=80)
         seven(draw, 192, 250)
@@ -81,7 +85,7 @@ def test_a_border_of_several_greys_may_be_a_photographs() -> None:
 
 
 @pytest.mark.parametrize("side", [28, 48])
-@pytest.mark.parametrize("form", ["card", "key", "circle"])
+@pytest.mark.parametrize("form", ["card", "key", "circle", "slope"])
 def test_a_digit_on_a_plain_ground_is_not_doubted_for_it(form: str, side: int) -> None:
     grain = np.random.default_rng(0).normal(0, 3, (side, side))
     for drawn in (plaque(form, side), plaque(form, side) + grain):

@@ -169,7 +169,7 @@ def test_scales_that_fit_no_weights(
 ) -> None:
     document = document_at() | {"weights": weights, "scales": scales}
     refused = refusal(tmp_path / "x.pt", sealed(document))
-    assert f"'{list(scales)[-1]}' is not quantised as it says" in refused.message
+    assert f"'{list(scales)[-1]}' is not int8 with a scale per channel" in refused.message
 
 
 @pytest.mark.parametrize("scale", [math.inf, 3e38, -3e38])

@@ -31,6 +31,8 @@ STATISTICS_STEPS = 40
 """Batches over which the averaged network's batch statistics are taken."""
 STOP_CHECK_STEPS = 10
 """Several processes agree on stopping every so many steps: an exchange of its own each time."""
+STOP_CHECK_DRAWN = 500
+"""The same, outliers drawn. All processes draw all of them, in the same order."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +109,15 @@ class _Loop:
     def draw_outliers(self) -> bool:
         """Draw what the recipe trains against; False when a stop was asked for on the way.
 
-        Nothing has changed then since the last checkpoint. Several processes agree at the end.
+        Nothing has changed then since the last checkpoint. Several processes agree on the way.
         """
         reporter, stop = self.hooks.reporter, self.hooks.stop
         alone = self.ranks.world_size == 1
 
         def drawn(done: int) -> None:
             reporter.advance(done)
-            if alone and stop.requested:
+            due = done % STOP_CHECK_DRAWN == 0
+            if stop.requested if alone else due and self.agree_on_stopping():
                 raise _StoppedError
 
         if not self.feed.num_drawn:
