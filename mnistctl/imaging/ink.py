@@ -42,6 +42,8 @@ LINGERS = 0.2
 # Pixels around ink, more than smoothing reaches.
 MARGIN = 8
 EVERYWHERE = ((True, True), (True, True))
+# Pixels from a pen's edge, more than fit into a picture of WORK_SIDE; twice its square is an uint16.
+DEEPEST = 180
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,12 @@ def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Ink:
     sign, paper, level = _best_reading(coarse, signs, noise, _rim(sheet), even)
     amount = np.zeros_like(grey)
     if level:
-        usual = float(np.median(paper))
-        rough = _stands_out(coarse, paper, sign, usual)
+        rough = _stands_out(coarse, paper, sign, paper)
         near = _near_ink(rough > LINGERS * level, inside)
-        box = _around(near)
-        paper = _resize_to(paper, grey.shape)[box]
+        box = _around(near, MARGIN)
+        own = _resize_to(paper, grey.shape)[box]
         fine = _smooth(grey[box], reach * max(grey.shape))
-        amount[box] = near[box] * _stands_out(fine, paper, sign, usual) / np.float32(level)
+        amount[box] = near[box] * _stands_out(fine, own, sign, paper) / np.float32(level)
     return Ink(amount, _rim(inside), scale, sign < 0, level, noise)
 
 
@@ -103,7 +104,7 @@ def _best_reading(
     best, found = -1.0, (signs[0], coarse, 0.0)
     for way in (_flat, _local, _filled):
         for sign, paper in zip(signs, way(coarse, signs), strict=True):
-            amount = _stands_out(coarse, paper, sign, float(np.median(paper)))
+            amount = _stands_out(coarse, paper, sign, paper)
             level = _ink_level(amount, noise)
             if level < MIN_CONTRAST:
                 continue
@@ -133,12 +134,15 @@ def _near_ink(coarse: Mask, inside: Mask) -> Mask:
     return _resized_mask(near, inside.shape) & inside
 
 
-def _stands_out(grey: Grey, paper: Grey, sign: int, usual: float) -> Grey:
-    """Grey levels from the paper's; for dark ink, as if all paper were as light as is `usual`."""
+def _stands_out(grey: Grey, paper: Grey, sign: int, whole: Grey) -> Grey:
+    """Grey levels from the paper's; for dark ink, as if all paper were as light as is usual.
+
+    `paper` is that of `grey`, `whole` that of all the picture, in any size.
+    """
     difference: Grey = np.maximum((grey - paper) * np.float32(sign), 0)
     if sign > 0 or paper.min() == paper.max():
         return difference
-    lit: Grey = np.float32(usual + DARKEST) / (paper + DARKEST)
+    lit: Grey = np.float32(float(np.median(whole)) + DARKEST) / (paper + DARKEST)
     return difference * np.minimum(lit, np.float32(MAX_GAIN))
 
 
@@ -172,8 +176,10 @@ def _closed(coarse: Grey, sign: int) -> Grey:
 
     dark = coarse * np.float32(-sign)
     wide = ndimage.grey_closing(dark, [max(round(STROKE * max(dark.shape)), 3)] * 2, mode="nearest")
-    paper = np.full_like(dark, dark.max())
+    paper, darkest = np.full_like(dark, dark.max()), wide.min()
     for level in np.linspace(dark.max(), dark.min(), LEVELS, endpoint=False)[1:]:
+        if level < darkest:  # from here on all is narrow
+            break
         pieces, count = ndimage.label(dark <= level)
         stays = np.zeros(count + 1, bool)
         stays[pieces[wide <= level]] = True
@@ -313,12 +319,12 @@ def _smooth(grey: Grey, reach: float) -> Grey:
     return smoothed
 
 
-def _around(mask: Mask) -> tuple[slice, ...]:
-    """Rows and columns that hold all of a mask, and MARGIN more."""
+def _around(mask: Mask, margin: int) -> tuple[slice, ...]:
+    """Rows and columns that hold all of a mask, and so many more on every side."""
     if not mask.any():
         return slice(0), slice(0)
     spans = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    return tuple(slice(max(own[0] - MARGIN, 0), own[-1] + 1 + MARGIN) for own in spans)
+    return tuple(slice(max(own[0] - margin, 0), own[-1] + 1 + margin) for own in spans)
 
 
 def _noise(coarse: Grey) -> float:
@@ -354,7 +360,8 @@ def connected(mask: Mask) -> NDArray[np.int32]:
     """
     from scipy import ndimage
 
-    labels: NDArray[np.int32] = ndimage.label(mask, structure=np.ones((3, 3)))[0]
+    labels, box = np.zeros(mask.shape, np.int32), _around(mask, 0)
+    ndimage.label(mask[box], structure=np.ones((3, 3)), output=labels[box])
     return labels
 
 
@@ -375,14 +382,24 @@ def depths(
 
     `beyond` tells for each side (top, bottom), (left, right) whether there is anything outside the
     box. Other pieces never come nearer than the gap before them, so the box is all it takes.
+    Along rows first, then down and up (Meijster, Roerdink and Hesselink, 2000), as far as the
+    deepest pixel needs: strokes are thin. Exact up to DEEPEST pixels.
     """
-    from scipy import ndimage
-
     padded = np.pad(own, [[int(side) for side in pair] for pair in beyond])
-    place = np.nonzero(padded)
-    to = ndimage.distance_transform_edt(padded, return_distances=False, return_indices=True)
-    found: NDArray[np.float64] = np.hypot(to[0][place] - place[0], to[1][place] - place[1])
-    return found
+    places = np.arange(padded.shape[1], dtype=np.int16)
+    before = np.where(padded, np.int16(-DEEPEST), places)
+    after = np.where(padded, np.int16(len(places) + DEEPEST), places)[:, ::-1]
+    left = places - np.maximum.accumulate(before, axis=1)
+    right = np.minimum.accumulate(after, axis=1)[:, ::-1] - places
+    along = np.minimum(np.minimum(left, right), DEEPEST).astype(np.uint16) ** 2
+    nearest = along.copy()
+    for step in range(1, len(padded)):
+        if step**2 >= nearest.max():
+            break
+        further = along + np.uint16(step**2)
+        np.minimum(nearest[step:], further[:-step], out=nearest[step:])
+        np.minimum(nearest[:-step], further[step:], out=nearest[:-step])
+    return np.sqrt(nearest[padded], dtype=np.float64)
 
 
 def width_of(depth: NDArray[np.float64]) -> float:

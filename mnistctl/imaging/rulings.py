@@ -57,12 +57,15 @@ def lines_across(mask: Mask) -> Iterator[tuple[slice, Mask]]:
     # Thickened by a pixel or two on either side, a line a few degrees off still holds a run.
     thick = thickened(mask, max(height // 160, 1), axis=0)
     rows = thick.view(np.uint8).sum(axis=1, dtype=np.uint32) > length // 2
+    inner = slice(int(0.02 * width) + 1, int(0.98 * width))
+    if not thick[rows, inner].any(axis=0).all():  # as nearly everywhere: no need to look for runs
+        return
     runs = ndimage.minimum_filter1d(thick[rows].view(np.uint8), length, axis=1)
     if not runs.any():
         return
     whole = np.zeros_like(mask)
     whole[rows] = ndimage.maximum_filter1d(runs, length, axis=1)
-    if not whole[:, int(0.02 * width) + 1 : int(0.98 * width)].any(axis=0).all():
+    if not whole[:, inner].any(axis=0).all():
         return
     labels = connected(whole)
     for index, (tall, wide) in enumerate(ndimage.find_objects(labels), start=1):
