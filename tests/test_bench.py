@@ -540,7 +540,7 @@ def test_photos_command_counts_every_picture(
     (row,) = [
         json.loads(line) for line in (tmp_path / "results/photos.jsonl").read_text().splitlines()
     ]
-    assert (row["recipe"], row["parameters"]) == ("robust", 672_966)
+    assert (row["recipe"], row["parameters"]) == ("robust", 897_288)
     assert row["accuracy"]["all"]["n"] == 2
     assert sum(row["verdicts"]["all"].values()) == 2
     assert sum(row["outliers"]["all"].values()) == 2 * len(KINDS)

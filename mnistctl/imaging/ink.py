@@ -1,20 +1,20 @@
 """Tell ink from paper: from pixels to an evenly lit map of how inky each one is.
 
-Nothing here knows about digits except `stroke_score`, by which the right reading of a picture
-(which polarity, which background) is told from the wrong ones.
+Nothing here knows about digits except `stroke_score`, by which the likeliest reading of a picture
+(which polarity, which background) is told from the others.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mnistctl.imaging.strokes import Grey, Mask, around, connected, stroke_score, thickened
+
 Invert = Literal["auto", "yes", "no"]
-Grey = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 # Sides, in pixels, between which a picture is analysed: below, strokes are thinner than the
 # pixels they are measured in.
@@ -37,13 +37,12 @@ CONVINCING = 0.6
 PLAIN = 2.5
 # Amount from which ink may be meant: faint strokes, shadows, stains.
 FAINT_INK = 0.35
+# Share of the best reading's score from which another one may be right.
+LIKELY = 0.5
 # Share of the ink's contrast below which a coarse pixel holds no ink.
 LINGERS = 0.2
 # Pixels around ink, more than smoothing reaches.
 MARGIN = 8
-EVERYWHERE = ((True, True), (True, True))
-# Pixels from a pen's edge, more than fit into a picture of WORK_SIDE; twice its square is an uint16.
-DEEPEST = 180
 
 
 @dataclass(frozen=True)
@@ -51,76 +50,135 @@ class Ink:
     """How inky each pixel is.
 
     `amount` is float32 (height, width), 0 for paper and about 1 for ink, sharp only as far as
-    the picture was. `scale` is its size over that of the pixels it came from, `dark` tells whether
-    the ink is darker than the paper, `contrast` its grey levels against the paper, `noise` the
-    paper's own. `rim` marks where the paper ends: the picture's border, or the sheet's edge.
+    the picture was. `scale` is its size over that of the pixels it came from, `contrast` the ink's
+    levels of grey, or of a tint, against the paper, `noise` the paper's own. `rim` marks where the
+    paper ends: the picture's border, or the sheet's edge.
     """
 
     amount: Grey
     rim: Mask
     scale: float
-    dark: bool
     contrast: float
     noise: float
 
 
-def ink_map(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Ink:
-    """Ink of uint8 pixels, (height, width) or (height, width, 3).
+def ink_maps(pixels: NDArray[np.uint8], invert: Invert = "auto") -> list[Ink]:
+    """Ink of uint8 pixels, (height, width) or (height, width, 3): the likeliest reading first.
 
-    `invert` says "yes" for dark ink on light paper, "no" for light on dark, "auto" for either.
+    There are others where light or colour is uneven. `invert` says "yes" for dark ink on light
+    paper, "no" for light on dark, "auto" for either.
     A picture is worked on with its longer side at most WORK_SIDE pixels.
     """
-    grey = to_grey(_working_size(pixels))
-    scale = max(grey.shape) / max(pixels.shape[:2])
+    working = _working_size(pixels)
+    signs: tuple[int, ...] = {"yes": (-1,), "no": (1,), "auto": (-1, 1)}[invert]
+    tiny = max(pixels.shape[:2]) <= TINY
+    view = _view(to_grey(working))
+    readings = _readings(view, signs, tiny and has_even_border(view.coarse, 1))
+    if working.ndim == 3 and not tiny and not readings[0].is_sure:
+        views = [_view(tint, view.sheet) for tint in _tints(working)]
+        readings += [_readings(own, (1,), False)[0] for own in views]
+    first, *others = readings
+    if tiny:
+        others = []
+    likely = [own for own in others if own.level and own.score >= LIKELY * first.score]
+    scale = max(working.shape) / max(pixels.shape[:2])
+    return [_ink_of(own, scale) for own in (first, *likely)]
+
+
+@dataclass(frozen=True)
+class _View:
+    """A picture in greys, or in tints, and what is common to all readings of it."""
+
+    grey: Grey
+    coarse: Grey
+    """Smaller and smoother, what lies around the sheet of paper painted over."""
+    sheet: Mask
+    noise: float
+    reach: float
+    """Standard deviation of the smoothing, as a share of the longer side."""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What may be the paper of a view, and ink by so many levels, in the direction of `sign`."""
+
+    view: _View
+    sign: int
+    paper: Grey
+    level: float = 0.0
+    score: float = -1.0
+    is_sure: bool = False
+    """Whether no other reading is worth a try."""
+
+
+def _view(grey: Grey, sheet: Mask | None = None) -> _View:
     coarse = _resize(grey, COARSE_SIDE / max(grey.shape))
     noise = _noise(coarse)
     reach = (1 + min(noise / 4, 1.5)) / 400
     coarse = _smooth(coarse, reach * max(coarse.shape))
-    sheet = _sheet(coarse)
-    inside = _resized_mask(sheet, grey.shape)
+    if sheet is None:
+        sheet = _sheet(coarse)
     if not sheet.all():
         coarse = np.where(sheet, coarse, np.median(coarse[sheet]))
-    signs: tuple[int, ...] = {"yes": (-1,), "no": (1,), "auto": (-1, 1)}[invert]
-    even = max(pixels.shape[:2]) <= TINY and has_even_border(coarse, 1)
-    sign, paper, level = _best_reading(coarse, signs, noise, _rim(sheet), even)
-    amount = np.zeros_like(grey)
-    if level:
-        rough = _stands_out(coarse, paper, sign, paper)
-        near = _near_ink(rough > LINGERS * level, inside)
-        box = _around(near, MARGIN)
-        own = _resize_to(paper, grey.shape)[box]
-        fine = _smooth(grey[box], reach * max(grey.shape))
-        amount[box] = near[box] * _stands_out(fine, own, sign, paper) / np.float32(level)
-    return Ink(amount, _rim(inside), scale, sign < 0, level, noise)
+    return _View(grey, coarse, sheet, noise, reach)
 
 
-def _best_reading(
-    coarse: Grey, signs: Sequence[int], noise: float, rim: Mask, even: bool
-) -> tuple[int, Grey, float]:
-    """Sign, paper and level of the reading whose ink is most like strokes; level 0 if none is.
+def _tints(pixels: NDArray[np.uint8]) -> tuple[Grey, ...]:
+    """How blue, yellow, red and green each pixel is, as if all were as light as is usual.
 
-    Where the paper is known to be `even`, no other is tried.
+    Neither shadows nor folds change the colour of paper, and a blue pen's is not that of coffee.
     """
-    best, found = -1.0, (signs[0], coarse, 0.0)
+    channels = pixels.astype(np.float32)
+    light = channels.mean(axis=2)
+    lit = np.float32(float(np.median(light)) + DARKEST) / (light + DARKEST)
+    lit = np.minimum(lit, np.float32(MAX_GAIN))
+    red, green, blue = np.moveaxis(channels * lit[..., None], 2, 0)
+    bluish, reddish = blue - (red + green) / 2, red - green
+    return bluish, -bluish, reddish, -reddish
+
+
+def _ink_of(reading: _Reading, scale: float) -> Ink:
+    view, paper, sign = reading.view, reading.paper, reading.sign
+    amount, inside = np.zeros_like(view.grey), _resized_mask(view.sheet, view.grey.shape)
+    if reading.level:
+        rough = _stands_out(view.coarse, paper, sign, paper)
+        near = _near_ink(rough > LINGERS * reading.level, inside)
+        box = around(near, MARGIN)
+        own = _resize_to(paper, view.grey.shape)[box]
+        fine = _smooth(view.grey[box], view.reach * max(view.grey.shape))
+        different = _stands_out(fine, own, sign, paper)
+        amount[box] = near[box] * different / np.float32(reading.level)
+    return Ink(amount, _rim(inside), scale, reading.level, view.noise)
+
+
+def _readings(view: _View, signs: Sequence[int], even: bool) -> list[_Reading]:
+    """For each way to tell paper from ink, the sign whose ink is most like strokes.
+
+    Sure of the first, or where the paper is known to be `even`, it is the only one. Without ink,
+    it is of level 0.
+    """
+    found: list[_Reading] = []
+    rim = _rim(view.sheet)
     for way in (_flat, _local, _filled):
-        for sign, paper in zip(signs, way(coarse, signs), strict=True):
-            amount = _stands_out(coarse, paper, sign, paper)
-            level = _ink_level(amount, noise)
+        best = _Reading(view, signs[0], view.coarse)
+        for sign, paper in zip(signs, way(view.coarse, signs), strict=True):
+            amount = _stands_out(view.coarse, paper, sign, paper)
+            level = _ink_level(amount, view.noise)
             if level < MIN_CONTRAST:
                 continue
             amount /= np.float32(level)
             # Ink is the smaller part, and darker than what else may look like strokes.
             rare = min(MUCH_INK / max(float((amount > FAINT_INK).mean()), 1e-9), 1.0)
             score = stroke_score(amount, rim) * rare * min(level / 128, 1.0) ** 0.2
-            if score > best:
-                best, found = score, (sign, paper, level)
+            if score > best.score:
+                best = _Reading(view, sign, paper, level, score)
         if way is _flat:
-            sign, paper, level = found
-            amount = (coarse - paper) * np.float32(sign / max(level, 1))
-            likely = best > CONVINCING or not (amount > FAINT_INK)[rim].any()
+            amount = (view.coarse - best.paper) * np.float32(best.sign / max(best.level, 1))
+            likely = best.score > CONVINCING or not (amount > FAINT_INK)[rim].any()
             if even or (likely and _is_plain(amount)):
-                break
-    return found
+                return [replace(best, is_sure=True)]
+        found.append(best)
+    return sorted(found, key=lambda own: -own.score)
 
 
 def _is_plain(amount: Grey) -> bool:
@@ -319,14 +377,6 @@ def _smooth(grey: Grey, reach: float) -> Grey:
     return smoothed
 
 
-def _around(mask: Mask, margin: int) -> tuple[slice, ...]:
-    """Rows and columns that hold all of a mask, and so many more on every side."""
-    if not mask.any():
-        return slice(0), slice(0)
-    spans = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    return tuple(slice(max(own[0] - margin, 0), own[-1] + 1 + margin) for own in spans)
-
-
 def _noise(coarse: Grey) -> float:
     """Standard deviation of the paper's grain, in grey levels, from neighbours' differences."""
     steps = np.abs(np.diff(coarse, axis=1))
@@ -351,85 +401,3 @@ def _otsu(values: Grey) -> float:
         return low
     steps = ((values - low) * (255 / (high - low))).astype(np.uint8)
     return low + float(threshold_otsu(steps)) * (high - low) / 255
-
-
-def connected(mask: Mask) -> NDArray[np.int32]:
-    """Number the connected pieces of a mask, diagonals included: 1 and up, 0 elsewhere.
-
-    scikit-image's `label` imports scipy.spatial on its first mask, as long as all the rest takes.
-    """
-    from scipy import ndimage
-
-    labels, box = np.zeros(mask.shape, np.int32), _around(mask, 0)
-    ndimage.label(mask[box], structure=np.ones((3, 3)), output=labels[box])
-    return labels
-
-
-def thickened(mask: Mask, reach: int, axis: int) -> Mask:
-    """A mask with each of its pixels stretched by `reach` pixels both ways along an axis."""
-    found = mask.copy()
-    into, source = (found, mask) if axis == 0 else (found.T, mask.T)
-    for step in range(1, reach + 1):
-        into[step:] |= source[:-step]
-        into[:-step] |= source[step:]
-    return found
-
-
-def depths(
-    own: Mask, beyond: tuple[tuple[bool, bool], tuple[bool, bool]] = EVERYWHERE
-) -> NDArray[np.float64]:
-    """Distance of each pixel of a connected piece, cut to its box, from what is none of it: (n,).
-
-    `beyond` tells for each side (top, bottom), (left, right) whether there is anything outside the
-    box. Other pieces never come nearer than the gap before them, so the box is all it takes.
-    Along rows first, then down and up (Meijster, Roerdink and Hesselink, 2000), as far as the
-    deepest pixel needs: strokes are thin. Exact up to DEEPEST pixels.
-    """
-    padded = np.pad(own, [[int(side) for side in pair] for pair in beyond])
-    places = np.arange(padded.shape[1], dtype=np.int16)
-    before = np.where(padded, np.int16(-DEEPEST), places)
-    after = np.where(padded, np.int16(len(places) + DEEPEST), places)[:, ::-1]
-    left = places - np.maximum.accumulate(before, axis=1)
-    right = np.minimum.accumulate(after, axis=1)[:, ::-1] - places
-    along = np.minimum(np.minimum(left, right), DEEPEST).astype(np.uint16) ** 2
-    nearest = along.copy()
-    for step in range(1, len(padded)):
-        if step**2 >= nearest.max():
-            break
-        further = along + np.uint16(step**2)
-        np.minimum(nearest[step:], further[:-step], out=nearest[step:])
-        np.minimum(nearest[:-step], further[step:], out=nearest[:-step])
-    return np.sqrt(nearest[padded], dtype=np.float64)
-
-
-def width_of(depth: NDArray[np.float64]) -> float:
-    """Mean width of strokes: the mean depth of a bar is a quarter of its width."""
-    return 4 * float(depth.mean()) if depth.size else 0.0
-
-
-def stroke_score(amount: Grey, rim: Mask) -> float:
-    """How much the ink looks like pen strokes, 0..1: thin, in one place, away from the rim."""
-    from scipy import ndimage
-
-    mask = amount > 0.5
-    if not mask.any():
-        return 0.0
-    labels = connected(mask)
-    areas = np.bincount(labels.ravel())
-    edges = np.bincount(labels[rim], minlength=len(areas))
-    boxes, total, best = ndimage.find_objects(labels), int(mask.sum()), 0.0
-    for index in np.argsort(-areas[1:], kind="stable") + 1:
-        box = boxes[index - 1]
-        height, width = (side.stop - side.start for side in box)
-        size = max(height, width)
-        alone = (min(size / (0.25 * max(mask.shape)), 1.0) * float(areas[index]) / total) ** 0.5
-        if alone <= best:  # it can't be better than this
-            continue
-        own = labels[box] == index
-        stroke = width_of(depths(own)) / size
-        thin = min(max((0.55 - stroke) / 0.3, 0.0), 1.0)
-        contact = edges[index] / (2 * (height + width))
-        inside = max(1 - 4 * float(contact), 0.02)
-        solid = float(np.minimum(amount[box][own], 1).mean())
-        best = max(best, thin * inside * solid * alone)
-    return best

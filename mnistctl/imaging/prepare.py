@@ -1,7 +1,7 @@
 """Any picture of a digit, or of several, to what a network trained on MNIST expects."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor
 from typing import Literal
 
@@ -12,7 +12,7 @@ from PIL import Image
 from mnistctl.imaging.digits import TWO_DIGITS, Piece, digit_lines, main_piece
 from mnistctl.imaging.doubts import FAINT, MAX_STRAY, doubt_of, is_shaded, shape_doubt
 from mnistctl.imaging.files import Picture
-from mnistctl.imaging.ink import Ink, Invert, ink_map
+from mnistctl.imaging.ink import Ink, Invert, ink_maps
 from mnistctl.imaging.marks import Page, find_marks
 from mnistctl.imaging.normalize import SIDE, Pixels, fit, is_mnist_form
 from mnistctl.imaging.rulings import without_rulings
@@ -31,6 +31,7 @@ class Prepared:
     the upright original. `doubt` says why this can't be one digit, from the picture alone, or is
     None. `warnings` are for the user. `steps` are named grey pictures, uint8, of the way here.
     `touching` tells that it may be less or more than one digit: cut off, or as wide as two.
+    `others` are less likely readings of a picture whose light or colour is uneven.
     """
 
     pixels: Pixels
@@ -39,6 +40,7 @@ class Prepared:
     warnings: tuple[str, ...] = ()
     steps: tuple[tuple[str, Pixels], ...] = ()
     touching: bool = False
+    others: tuple["Prepared", ...] = ()
 
 
 def prepare(picture: Picture, invert: Invert = "auto", keep_steps: bool = False) -> Prepared:
@@ -48,7 +50,13 @@ def prepare(picture: Picture, invert: Invert = "auto", keep_steps: bool = False)
     """
     if invert != "yes" and is_mnist_form(picture.pixels):
         return Prepared(picture.pixels, (0, 0, SIDE, SIDE))
-    ink, page = _analyse(picture, invert)
+    first, *others = [_read(picture, ink, keep_steps) for ink in ink_maps(picture.pixels, invert)]
+    return replace(first, others=tuple(others))
+
+
+def _read(picture: Picture, ink: Ink, keep_steps: bool) -> Prepared:
+    """The digit of one reading of a picture."""
+    ink, page = _marked(ink)
     if not page.marks:
         return Prepared(
             pixels=np.zeros((SIDE, SIDE), np.uint8),
@@ -98,7 +106,7 @@ def find_digits(picture: Picture, ask: Ask, invert: Invert = "auto") -> list[Pre
     """
     if invert != "yes" and is_mnist_form(picture.pixels):
         return [prepare(picture, invert)]
-    ink, page = _analyse(picture, invert)
+    ink, page = _marked(ink_maps(picture.pixels, invert)[0])
     if page.stray > MAX_STRAY or is_shaded(picture, page):
         return []
 
@@ -122,8 +130,9 @@ def prepare_digits(
     return found or [prepared_as(how, picture, invert)]
 
 
-def _analyse(picture: Picture, invert: Invert) -> tuple[Ink, Page]:
-    ink = without_rulings(ink_map(picture.pixels, invert))
+def _marked(ink: Ink) -> tuple[Ink, Page]:
+    """The ink without the lines of its paper, and its marks."""
+    ink = without_rulings(ink)
     return ink, find_marks(ink)
 
 

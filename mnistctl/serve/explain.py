@@ -18,7 +18,7 @@ from mnistctl.engine.inference.activations import (
     strongest_maps,
 )
 from mnistctl.engine.inference.attribution import integrated_gradients
-from mnistctl.engine.inference.predict import asking, predict_prepared
+from mnistctl.engine.inference.predict import asking, predict_prepared, settled
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.errors import UsageError, unknown
 from mnistctl.imaging.files import Picture
@@ -50,6 +50,7 @@ def explain(
     model = network.model
     classes = model.predictor.classes
     whole = prepared_as(model.prepare, picture, invert, keep_steps=True)
+    whole = settled(model.predictor, whole)
     found = prepare_digits(picture, invert, asking(model.predictor)) if multi else [whole]
     if not 0 <= number < len(found):
         raise UsageError(f"number {number}: the picture has {len(found)}, from 0")

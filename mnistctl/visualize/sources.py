@@ -20,7 +20,7 @@ from mnistctl.events import NullReporter, Reporter
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from mnistctl.data.images import LabelledImages, Preparation
+    from mnistctl.data.images import LabelledImages
     from mnistctl.engine.inference.loading import LoadedModel as LoadedModel
     from mnistctl.imaging.files import Picture
     from mnistctl.imaging.ink import Invert
@@ -235,7 +235,7 @@ class Image(Split):
 
         picture = read_argument(self.image)
         model = models.load()
-        return model, self._of_file(self.image, picture, model.prepare)
+        return model, self._of_file(self.image, picture, model)
 
     def _of_split(self, name: str) -> OneImage:
         from mnistctl.imaging.prepare import Prepared
@@ -250,12 +250,14 @@ class Image(Split):
         origin = {"dataset": name, "split": self.split, "index": self.index, "label": label}
         return OneImage(what, Prepared(pixels, (0, 0, *pixels.shape)), caption, origin, label)
 
-    def _of_file(self, file: str, picture: "Picture", how: "Preparation") -> OneImage:
+    def _of_file(self, file: str, picture: "Picture", model: LoadedModel) -> OneImage:
         """Read as `predict` does, with every step."""
+        from mnistctl.engine.inference.predict import settled
         from mnistctl.imaging.files import STDIN
         from mnistctl.imaging.prepare import prepared_as
 
-        found = prepared_as(how, picture, cast("Invert", self.invert), keep_steps=True)
+        invert = cast("Invert", self.invert)
+        found = settled(model.predictor, prepared_as(model.prepare, picture, invert, True))
         name = "standard input" if file == STDIN else Path(file).name
         return OneImage(name, found, name, {"image": file})
 

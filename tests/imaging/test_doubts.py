@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from mnistctl.imaging.doubts import is_shaded
 from mnistctl.imaging.files import Picture
-from mnistctl.imaging.ink import TINY, ink_map
+from mnistctl.imaging.ink import TINY, ink_maps
 from mnistctl.imaging.marks import find_marks
 from mnistctl.imaging.prepare import find_digits, prepare
 
@@ -56,7 +56,7 @@ def doubt(pixels: Pixels) -> str | None:
 
 
 def shaded(pixels: Pixels) -> bool:
-    return is_shaded(Picture(pixels, *pixels.shape[::-1]), find_marks(ink_map(pixels)))
+    return is_shaded(Picture(pixels, *pixels.shape[::-1]), find_marks(ink_maps(pixels)[0]))
 
 
 @pytest.mark.parametrize("side", [28, TINY])

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from mnistctl.imaging.files import Picture, read_image
-from mnistctl.imaging.ink import ink_map
 from mnistctl.imaging.marks import MAX_MARKS
 from mnistctl.imaging.normalize import fit, is_mnist_form
 from mnistctl.imaging.prepare import find_digits, prepare
@@ -258,8 +257,9 @@ def test_invert_says_which_is_ink() -> None:
     light = picture(on_paper(ink("4"), 30, 220))
     assert likeness(prepare(light, "no").pixels, clean("4")) > 0.9
     assert prepare(light, "yes").doubt is not None
-    assert ink_map(light.pixels, "auto").dark is False
-    assert ink_map(255 - light.pixels, "auto").dark is True
+    assert np.array_equal(prepare(light).pixels, prepare(light, "no").pixels)
+    dark = Picture(255 - light.pixels, light.width, light.height)
+    assert np.array_equal(prepare(dark).pixels, prepare(dark, "yes").pixels)
 
 
 def test_box_is_in_pixels_of_the_original() -> None:

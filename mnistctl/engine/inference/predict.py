@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -207,7 +208,40 @@ def asking(predictor: Predictor) -> Ask:
 def predict_prepared(
     predictor: Predictor, batch: Sequence[tuple[int, str, Prepared]], multi: bool = False
 ) -> Iterator[Prediction]:
-    """Predictions of prepared images, each with the number and name of the image it is from."""
+    """Predictions of prepared images, each with the number and name of the image it is from.
+
+    Of several readings of an image it is that of the one the network is surest of.
+    """
+    readings = [
+        (number, image, own)
+        for number, image, prepared in batch
+        for own in (prepared, *prepared.others)
+    ]
+    answers = _answers(predictor, readings, multi)
+    for _, _, prepared in batch:
+        own = list(islice(answers, 1 + len(prepared.others)))
+        yield own[_surest(own)]
+
+
+def settled(predictor: Predictor, prepared: Prepared) -> Prepared:
+    """Of the readings of an image, the one that `predict_prepared` answers for."""
+    readings = (prepared, *prepared.others)
+    answers = list(_answers(predictor, [(0, "", own) for own in readings], multi=False))
+    return replace(readings[_surest(answers)], others=())
+
+
+def _surest(answers: Sequence[Prediction]) -> int:
+    """The first reading, unless others alone are accepted: then the one least like an outlier."""
+    accepted = [k for k, answer in enumerate(answers) if answer.standing == "accepted"]
+    if not accepted or accepted[0] == 0:
+        return 0
+    outliers = [answer.outlier_probability or 0 for answer in answers]
+    return min(accepted, key=lambda k: (outliers[k], -answers[k].confidence))
+
+
+def _answers(
+    predictor: Predictor, batch: Sequence[tuple[int, str, Prepared]], multi: bool
+) -> Iterator[Prediction]:
     if not batch:
         return
     pixels = torch.from_numpy(np.stack([prepared.pixels for _, _, prepared in batch]))

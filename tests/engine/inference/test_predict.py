@@ -1,11 +1,13 @@
 """What `predict` does around the network, with one that is sure of everything."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import nn
 
@@ -25,11 +27,15 @@ from mnistctl.engine.inference.predict import (
     asking,
     judge,
     predict,
+    predict_prepared,
+    settled,
 )
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.events import NullReporter
+from mnistctl.imaging.prepare import Prepared
 from mnistctl.recipes import RECIPES
 
+CPU = torch.device("cpu")
 CLOTHES = ("T-shirt/top", "Trouser", "Coat")
 
 
@@ -80,7 +86,7 @@ class Recorder(NullReporter):
 def model_of(
     network: nn.Module, classes: tuple[str, ...] = DIGITS, dataset: str = "mnist"
 ) -> LoadedModel:
-    predictor = Predictor(network, RECIPES["mlp"], classes, torch.device("cpu"), "fp32")
+    predictor = Predictor(network, RECIPES["mlp"], classes, CPU, "fp32")
     return LoadedModel(predictor, dataset, Path("sure.pt"), "sure")
 
 
@@ -230,7 +236,7 @@ def test_an_outlier_is_told_how_few_digits_are_like_it() -> None:
         (-5.0, 0.9933, "not-a-digit", True),
     ):
         network = Always(8, 10, logit, others=-100.0)
-        predictor = Predictor(network, RECIPES["robust"], DIGITS, torch.device("cpu"), "fp32")
+        predictor = Predictor(network, RECIPES["robust"], DIGITS, CPU, "fp32")
         model = LoadedModel(predictor, "mnist", Path("sure.pt"), "sure")
         (prediction,) = ask(cross(), model=model).predictions
         assert prediction.outlier_probability == pytest.approx(outlier, abs=1e-4)
@@ -275,7 +281,48 @@ def test_what_is_asked_of_parts_counts_the_chance_of_an_outlier() -> None:
     network = Always(8, 10, -5.0, others=-100.0)
     parts = np.zeros((3, 28, 28), np.uint8)
     for recipe, share in (("robust", 0.0067), ("mlp", 1.0)):
-        predictor = Predictor(network, RECIPES[recipe], DIGITS, torch.device("cpu"), "fp32")
+        predictor = Predictor(network, RECIPES[recipe], DIGITS, CPU, "fp32")
         answers = asking(predictor)(parts)
         assert answers.shape == (3, 10)
         assert np.exp(answers[:, 8]) == pytest.approx(share, abs=1e-4)
+
+
+def marked(width: int, height: int = 20) -> NDArray[np.uint8]:
+    """A block of light, uint8 (28, 28): SureOfWide takes a wide one for an 8."""
+    pixels = np.zeros((28, 28), np.uint8)
+    pixels[4 : 4 + height, 4 : 4 + width] = 255
+    return pixels
+
+
+WIDE, NARROW = Prepared(marked(20, 5), (0, 0, 1, 1)), Prepared(marked(5), (0, 0, 2, 2))
+DOUBTED = replace(WIDE, doubt="a blob, not strokes")
+
+
+@pytest.mark.parametrize(
+    ("readings", "chosen"),
+    [
+        ((WIDE, NARROW), 0),
+        ((NARROW, WIDE), 1),
+        ((NARROW, DOUBTED, WIDE), 2),
+        ((NARROW, NARROW), 0),
+        ((DOUBTED, NARROW), 0),
+        ((WIDE,), 0),
+    ],
+)
+def test_the_first_reading_counts_unless_another_alone_is_accepted(
+    readings: tuple[Prepared, ...], chosen: int
+) -> None:
+    predictor = Predictor(SureOfWide(), RECIPES["mlp"], DIGITS, CPU, "fp32")
+    found = replace(readings[0], others=readings[1:])
+    (answer,) = predict_prepared(predictor, [(0, "", found)])
+    assert np.array_equal(answer.pixels, readings[chosen].pixels)
+    assert answer.box == readings[chosen].box
+    assert settled(predictor, found) == readings[chosen]
+
+
+def test_of_several_pictures_each_keeps_its_own_readings() -> None:
+    predictor = Predictor(SureOfWide(), RECIPES["mlp"], DIGITS, CPU, "fp32")
+    several = [replace(NARROW, others=(WIDE,)), NARROW, replace(WIDE, others=(NARROW,)), WIDE]
+    answers = list(predict_prepared(predictor, [(k, str(k), own) for k, own in enumerate(several)]))
+    assert [answer.number for answer in answers] == [0, 1, 2, 3]
+    assert [answer.digit for answer in answers] == [8, None, 8, 8]
