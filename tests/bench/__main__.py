@@ -101,6 +101,23 @@ def folds(
 
 
 @app.command()
+def together(
+    checkpoint: Annotated[
+        list[str], typer.Option("--checkpoint", "-c", help="A finished run; repeatable.")
+    ],
+    of: Annotated[
+        list[int] | None, typer.Option("--of", help="Size of ensembles; repeatable.")
+    ] = None,
+    store: Store = Path("runs"),
+    data_dir: DataDir = Path("data"),
+) -> None:
+    """Runs of a recipe alone and as disjoint ensembles; to results/together.jsonl."""
+    from tests.bench.together import measure
+
+    measure(checkpoint, of or [], store, data_dir)
+
+
+@app.command()
 def gpu(
     data_dir: DataDir = Path("data"),
     device: Annotated[str, typer.Option(help="As for mnistctl train.")] = "cuda:0",
