@@ -1,10 +1,10 @@
 """Tell ink from paper: from pixels to an evenly lit map of how inky each one is.
 
-Nothing here knows about digits except `stroke_score`, by which the likeliest reading of a picture
-(which polarity, which background) is told from the others.
+Nothing here knows about digits: the likeliest reading of a picture (which polarity, which
+background) is the one whose ink is most like strokes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -62,27 +62,27 @@ class Ink:
     noise: float
 
 
-def ink_maps(pixels: NDArray[np.uint8], invert: Invert = "auto") -> list[Ink]:
+def ink_maps(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Iterator[Ink]:
     """Ink of uint8 pixels, (height, width) or (height, width, 3): the likeliest reading first.
 
     There are others where light or colour is uneven. `invert` says "yes" for dark ink on light
-    paper, "no" for light on dark, "auto" for either.
+    paper, "no" for light on dark, "auto" for either, and then by its tint, too.
     A picture is worked on with its longer side at most WORK_SIDE pixels.
     """
     working = _working_size(pixels)
+    scale = max(working.shape) / max(pixels.shape[:2])
     signs: tuple[int, ...] = {"yes": (-1,), "no": (1,), "auto": (-1, 1)}[invert]
     tiny = max(pixels.shape[:2]) <= TINY
     view = _view(to_grey(working))
-    readings = _readings(view, signs, tiny and has_even_border(view.coarse, 1))
-    if working.ndim == 3 and not tiny and not readings[0].is_sure:
-        views = [_view(tint, view.sheet) for tint in _tints(working)]
-        readings += [_readings(own, (1,), False)[0] for own in views]
-    first, *others = readings
-    if tiny:
-        others = []
-    likely = [own for own in others if own.level and own.score >= LIKELY * first.score]
-    scale = max(working.shape) / max(pixels.shape[:2])
-    return [_ink_of(own, scale) for own in (first, *likely)]
+    first, *others = _readings(view, signs, tiny and has_even_border(view.coarse, 1))
+    yield _ink_of(first, scale)
+    if tiny or not others:
+        return
+    if invert == "auto" and working.ndim == 3:
+        others += [_readings(own, (1,), False)[0] for own in _tints(working, view.sheet)]
+    for own in others:
+        if own.level and own.score >= LIKELY * first.score:
+            yield _ink_of(own, scale)
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,6 @@ class _Reading:
     paper: Grey
     level: float = 0.0
     score: float = -1.0
-    is_sure: bool = False
-    """Whether no other reading is worth a try."""
 
 
 def _view(grey: Grey, sheet: Mask | None = None) -> _View:
@@ -123,18 +121,23 @@ def _view(grey: Grey, sheet: Mask | None = None) -> _View:
     return _View(grey, coarse, sheet, noise, reach)
 
 
-def _tints(pixels: NDArray[np.uint8]) -> tuple[Grey, ...]:
+def _tints(pixels: NDArray[np.uint8], sheet: Mask) -> Iterator[_View]:
     """How blue, yellow, red and green each pixel is, as if all were as light as is usual.
 
     Neither shadows nor folds change the colour of paper, and a blue pen's is not that of coffee.
+    None of a picture that is all grey.
     """
     channels = pixels.astype(np.float32)
+    if np.ptp(channels, axis=2).max() < MIN_CONTRAST:
+        return
     light = channels.mean(axis=2)
     lit = np.float32(float(np.median(light)) + DARKEST) / (light + DARKEST)
     lit = np.minimum(lit, np.float32(MAX_GAIN))
     red, green, blue = np.moveaxis(channels * lit[..., None], 2, 0)
-    bluish, reddish = blue - (red + green) / 2, red - green
-    return bluish, -bluish, reddish, -reddish
+    for tint in (blue - (red + green) / 2, red - green):
+        view = _view(tint, sheet)
+        yield view
+        yield replace(view, grey=-view.grey, coarse=-view.coarse)
 
 
 def _ink_of(reading: _Reading, scale: float) -> Ink:
@@ -152,10 +155,10 @@ def _ink_of(reading: _Reading, scale: float) -> Ink:
 
 
 def _readings(view: _View, signs: Sequence[int], even: bool) -> list[_Reading]:
-    """For each way to tell paper from ink, the sign whose ink is most like strokes.
+    """For each way to tell paper from ink the sign whose ink is most like strokes, the best first.
 
-    Sure of the first, or where the paper is known to be `even`, it is the only one. Without ink,
-    it is of level 0.
+    Only one where there is no doubt, and where the paper is known to be `even`. Without ink, they
+    are of level 0.
     """
     found: list[_Reading] = []
     rim = _rim(view.sheet)
@@ -176,7 +179,7 @@ def _readings(view: _View, signs: Sequence[int], even: bool) -> list[_Reading]:
             amount = (view.coarse - best.paper) * np.float32(best.sign / max(best.level, 1))
             likely = best.score > CONVINCING or not (amount > FAINT_INK)[rim].any()
             if even or (likely and _is_plain(amount)):
-                return [replace(best, is_sure=True)]
+                return [best]
         found.append(best)
     return sorted(found, key=lambda own: -own.score)
 
@@ -292,8 +295,8 @@ def _sheet(coarse: Grey) -> Mask:
     spans = [np.ptp(np.flatnonzero(bare.any(axis))) + 1 for axis in (0, 1)]
     if spans[0] * spans[1] < 0.3 * coarse.size:
         return whole
-    around = ndimage.label(np.pad(~bare, 1, constant_values=True))[0]
-    filled: Mask = (around != around[0, 0])[1:-1, 1:-1]
+    outside = ndimage.label(np.pad(~bare, 1, constant_values=True))[0]
+    filled: Mask = (outside != outside[0, 0])[1:-1, 1:-1]
     area = int(filled.sum())
     if area < 0.3 * coarse.size or bare.sum() < 0.6 * area or not _has_four_corners(filled):
         return whole

@@ -103,10 +103,11 @@ def find_digits(picture: Picture, ask: Ask, invert: Invert = "auto") -> list[Pre
     """All digits of a picture in reading order, lines from the top, each from the left.
 
     Digits that touch are cut, and broken ones joined, where `ask` is most sure of all together.
+    Of several readings of the picture the likeliest counts.
     """
     if invert != "yes" and is_mnist_form(picture.pixels):
         return [prepare(picture, invert)]
-    ink, page = _marked(ink_maps(picture.pixels, invert)[0])
+    ink, page = _marked(next(ink_maps(picture.pixels, invert)))
     if page.stray > MAX_STRAY or is_shaded(picture, page):
         return []
 

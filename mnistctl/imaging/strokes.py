@@ -7,8 +7,8 @@ Grey = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 EVERYWHERE = ((True, True), (True, True))
-# Pixels from a pen's edge, more than fit into a picture that is worked on. Twice its square fits
-# into 16 bits.
+# Pixels up to which depths are exact: what is deeper is no stroke, whatever the picture's size.
+# Twice its square fits into 16 bits.
 DEEPEST = 180
 
 
@@ -50,7 +50,7 @@ def depths(
     `beyond` tells for each side (top, bottom), (left, right) whether there is anything outside the
     box. Other pieces never come nearer than the gap before them, so the box is all it takes.
     Along rows first, then down and up (Meijster, Roerdink and Hesselink, 2000), as far as the
-    deepest pixel needs: strokes are thin. Exact up to DEEPEST pixels.
+    deepest pixel needs: strokes are thin. DEEPEST pixels at most.
     """
     padded = np.pad(own, [[int(side) for side in pair] for pair in beyond])
     places = np.arange(padded.shape[1], dtype=np.int16)

@@ -221,7 +221,8 @@ def _add_collection(app: FastAPI, service: Service, collection: Collection) -> N
             )
             if number >= len(found):
                 raise UsageError(f"number {number}: the picture has {len(found)}, from 0")
-            pixels = found[number].pixels
+            if not found[number].others:  # else no digit stands out: all of the picture is meant
+                pixels = found[number].pixels
         saved = await in_thread(service.preparing, collection.add, pixels, class_name)
         return {"folder": saved.folder, "name": saved.name}
 

@@ -50,16 +50,16 @@ def explain(
     model = network.model
     classes = model.predictor.classes
     whole = prepared_as(model.prepare, picture, invert, keep_steps=True)
-    whole = settled(model.predictor, whole)
     found = prepare_digits(picture, invert, asking(model.predictor)) if multi else [whole]
     if not 0 <= number < len(found):
         raise UsageError(f"number {number}: the picture has {len(found)}, from 0")
     if class_name is not None and class_name not in classes:
         raise unknown("class", class_name, classes)
-    prepared = found[number]
+    # Where no digit stands out, `found` is the whole picture.
+    prepared = settled(model.predictor, whole if found[number].others else found[number])
     (prediction,) = predict_prepared(model.predictor, [(0, "image", prepared)], multi)
     index = prediction.class_index if class_name is None else classes.index(class_name)
-    steps = whole.steps or (("image", picture.pixels),)
+    steps = prepared.steps or whole.steps or (("image", picture.pixels),)
     return {
         "checkpoint": network.name,
         "classes": list(classes),

@@ -56,7 +56,7 @@ def doubt(pixels: Pixels) -> str | None:
 
 
 def shaded(pixels: Pixels) -> bool:
-    return is_shaded(Picture(pixels, *pixels.shape[::-1]), find_marks(ink_maps(pixels)[0]))
+    return is_shaded(Picture(pixels, *pixels.shape[::-1]), find_marks(next(ink_maps(pixels))))
 
 
 @pytest.mark.parametrize("side", [28, TINY])

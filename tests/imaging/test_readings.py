@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mnistctl.imaging.files import Picture
+from mnistctl.imaging.ink import Invert
 from mnistctl.imaging.prepare import Prepared, prepare
 from tests.imaging.test_prepare import clean, ink, likeness
 
@@ -21,9 +22,9 @@ def written(digit: str, pen: tuple[int, int, int] = BLUE) -> Colours:
     return np.array(PAPER) * (1 - share) + np.array(pen) * share
 
 
-def read(colours: Colours) -> Prepared:
+def read(colours: Colours, invert: Invert = "auto") -> Prepared:
     pixels = np.rint(colours).astype(np.uint8)
-    return prepare(Picture(pixels, SIDE, SIDE))
+    return prepare(Picture(pixels, SIDE, SIDE), invert)
 
 
 def best_likeness(found: Prepared, digit: str) -> float:
@@ -74,3 +75,18 @@ def test_grey_pictures_are_read_without_tints() -> None:
     grey = np.asarray(Image.fromarray(np.rint(colours).astype(np.uint8)).convert("L"))
     in_grey, in_colour = prepare(Picture(grey, SIDE, SIDE)), read(colours)
     assert len(in_grey.others) < len(in_colour.others)
+
+
+def test_tints_say_nothing_of_dark_and_light() -> None:
+    found = read(written("4"), "no")
+    assert found.doubt is not None
+    assert found.others == ()
+    shaded = written("4") * np.where(across(0.5), 0.5, 1.0)[..., None]
+    assert len(read(shaded, "yes").others) < len(read(shaded).others)
+
+
+def test_grey_in_three_channels_has_no_tints() -> None:
+    grey = np.repeat(written("5").mean(axis=2, keepdims=True), 3, axis=2)
+    shaded = grey * np.where(across(0.5), 0.5, 1.0)[..., None]
+    flat = prepare(Picture(np.rint(shaded[..., 0]).astype(np.uint8), SIDE, SIDE))
+    assert len(read(shaded).others) == len(flat.others)

@@ -23,7 +23,8 @@ from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.onnx_model import Description
 from mnistctl.events import NullReporter
 from mnistctl.export.onnx import onnx_bytes
-from mnistctl.imaging.prepare import Prepared
+from mnistctl.imaging.files import read_image
+from mnistctl.imaging.prepare import Prepared, prepare
 from mnistctl.models.registry import expected_shapes
 from mnistctl.recipes import RECIPES
 from mnistctl.serve import guard
@@ -161,6 +162,35 @@ def test_explain_adds_up_and_shows_each_layer(client: Client) -> None:
     other = client.post("/api/explain?class_name=1", files=files(drawing(SEVEN))).json()
     assert other["class_name"] == "1"
     assert other["score"] < answer["score"]
+
+
+@pytest.mark.parametrize("multi", [False, True])
+def test_explain_shows_the_reading_that_is_answered_for(
+    client: Client, monkeypatch: pytest.MonkeyPatch, multi: bool
+) -> None:
+    """With `multi` where no digit stands out, so that the whole picture is meant."""
+    right = prepare(read_image(drawing(SEVEN)), keep_steps=True)
+    wrong = replace(right, pixels=np.zeros_like(right.pixels), doubt="a blob, not strokes")
+    whole = replace(wrong, others=(right,))
+    monkeypatch.setattr("mnistctl.serve.explain.prepared_as", lambda *_, **__: whole)
+    monkeypatch.setattr("mnistctl.serve.explain.prepare_digits", lambda *_: [whole])
+    answer = client.post(f"/api/explain?multi={multi}", files=files(drawing(SEVEN))).json()
+    assert answer["prediction"]["digit"] == 7
+    assert answer["input"] == right.pixels.tolist()
+
+
+def test_a_picture_without_a_digit_that_stands_out_is_collected_whole(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = Prepared(np.zeros((28, 28), np.uint8), (0, 0, 9, 9))
+    whole = replace(small, others=(small,))
+    for found, size in ((small, (28, 28)), (whole, (280, 280))):
+        monkeypatch.setattr("mnistctl.serve.app.prepare_digits", lambda *_, found=found: [found])
+        saved = client.post(
+            "/api/collected?multi=true&class_name=7", files=files(drawing(SEVEN))
+        ).json()
+        kept = client.get(f"/api/collected/7/{saved['name']}").content
+        assert Image.open(io.BytesIO(kept)).size == size
 
 
 @pytest.mark.parametrize(

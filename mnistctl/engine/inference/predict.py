@@ -34,6 +34,8 @@ DOUBTFUL = 0.5
 """Probability of an outlier above which an answer is uncertain."""
 OUTLIER = 0.8
 """Probability of an outlier above which an image is rejected."""
+OUTLIER_OF_OTHERS = 0.1
+"""Probability of an outlier up to which another reading than the likeliest may be accepted."""
 RARITY = ((0.99, 0.01), (0.95, 0.04), (0.8, 0.2), (0.5, 0.6))
 """Of digits held out in training `robust`, so many per cent are likelier outliers than this."""
 
@@ -210,7 +212,7 @@ def predict_prepared(
 ) -> Iterator[Prediction]:
     """Predictions of prepared images, each with the number and name of the image it is from.
 
-    Of several readings of an image it is that of the one the network is surest of.
+    Of several readings of an image it is that of the first, unless others alone are accepted.
     """
     readings = [
         (number, image, own)
@@ -219,24 +221,38 @@ def predict_prepared(
     ]
     answers = _answers(predictor, readings, multi)
     for _, _, prepared in batch:
-        own = list(islice(answers, 1 + len(prepared.others)))
-        yield own[_surest(own)]
+        yield _of_readings(list(islice(answers, 1 + len(prepared.others))))[1]
 
 
 def settled(predictor: Predictor, prepared: Prepared) -> Prepared:
     """Of the readings of an image, the one that `predict_prepared` answers for."""
+    if not prepared.others:
+        return prepared
     readings = (prepared, *prepared.others)
     answers = list(_answers(predictor, [(0, "", own) for own in readings], multi=False))
-    return replace(readings[_surest(answers)], others=())
+    return replace(readings[_of_readings(answers)[0]], others=())
 
 
-def _surest(answers: Sequence[Prediction]) -> int:
-    """The first reading, unless others alone are accepted: then the one least like an outlier."""
-    accepted = [k for k, answer in enumerate(answers) if answer.standing == "accepted"]
-    if not accepted or accepted[0] == 0:
-        return 0
+def _of_readings(answers: Sequence[Prediction]) -> tuple[int, Prediction]:
+    """Which reading counts, and what it says.
+
+    The first, unless others alone are accepted: then the one least like an outlier. They must be
+    far from one, since each is one more chance for an outlier to look like a digit.
+    """
     outliers = [answer.outlier_probability or 0 for answer in answers]
-    return min(accepted, key=lambda k: (outliers[k], -answers[k].confidence))
+    accepted = [
+        k
+        for k, answer in enumerate(answers)
+        if answer.standing == "accepted" and (k == 0 or outliers[k] <= OUTLIER_OF_OTHERS)
+    ]
+    chosen = 0
+    if accepted and accepted[0] > 0:
+        chosen = min(accepted, key=lambda k: (outliers[k], -answers[k].confidence))
+    if len({answers[k].class_index for k in accepted}) > 1:
+        doubt = "read in several ways, as different classes: the light is uneven"
+        warnings = (*answers[chosen].warnings, doubt)
+        return chosen, replace(answers[chosen], verdict="uncertain", warnings=warnings)
+    return chosen, answers[chosen]
 
 
 def _answers(

@@ -326,3 +326,38 @@ def test_of_several_pictures_each_keeps_its_own_readings() -> None:
     answers = list(predict_prepared(predictor, [(k, str(k), own) for k, own in enumerate(several)]))
     assert [answer.number for answer in answers] == [0, 1, 2, 3]
     assert [answer.digit for answer in answers] == [8, None, 8, 8]
+
+
+class ByWidth(nn.Module):
+    """Says 8 of what is wider than high, 1 of all else."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        width, height = ((x > 0).any(dim=side).sum(dim=(1, 2)) for side in (2, 3))
+        index = torch.where(width > height, 8, 1)
+        return torch.nn.functional.one_hot(index, 10) * 200.0
+
+
+def test_readings_that_differ_are_uncertain() -> None:
+    predictor = Predictor(ByWidth(), RECIPES["mlp"], DIGITS, CPU, "fp32")
+    (answer,) = predict_prepared(predictor, [(0, "", replace(WIDE, others=(NARROW,)))])
+    assert (answer.verdict, answer.digit) == ("uncertain", 8)
+    assert answer.warnings == ("read in several ways, as different classes: the light is uneven",)
+    (answer,) = predict_prepared(predictor, [(0, "", replace(WIDE, others=(DOUBTED, WIDE)))])
+    assert (answer.verdict, answer.warnings) == ("digit", ())
+
+
+@pytest.mark.parametrize(("probability", "counts"), [(0.09, True), (0.11, False)])
+def test_another_reading_must_be_far_from_an_outlier(probability: float, counts: bool) -> None:
+    outlier = replace(WIDE, doubt="a blob, not strokes")
+
+    class Fixed(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            logits = torch.full((len(x), 10), -50.0)
+            logits[:, 1] = -np.log(probability / (1 - probability))
+            return logits
+
+    recipe = replace(RECIPES["robust"], temperature=0.01)
+    predictor = Predictor(Fixed(), recipe, DIGITS, CPU, "fp32")
+    (answer,) = predict_prepared(predictor, [(0, "", replace(outlier, others=(NARROW,)))])
+    assert answer.outlier_probability == pytest.approx(probability)
+    assert answer.verdict == ("digit" if counts else "not-a-digit")
