@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnistctl.imaging.strokes import Grey, Mask
+from mnistctl.imaging.masks import Grey, Mask
 
 # Rows in which paths are searched.
 ROWS = 40

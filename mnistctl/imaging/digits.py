@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnistctl.imaging.marks import Mark, Page
-from mnistctl.imaging.strokes import Mask
+from mnistctl.imaging.masks import Mask
 
 # From this width over height on, a piece may be two digits: of MNIST's single ones, 2 % are wider.
 TWO_DIGITS = 1.35

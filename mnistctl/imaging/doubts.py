@@ -7,7 +7,7 @@ from mnistctl.imaging.digits import Piece, digit_pieces
 from mnistctl.imaging.files import Picture
 from mnistctl.imaging.ink import TINY, Ink, border, has_even_border, to_grey
 from mnistctl.imaging.marks import Page
-from mnistctl.imaging.strokes import Grey, Mask, depths, thickened
+from mnistctl.imaging.masks import Grey, Mask, depths, thickened
 
 # Photographs of digits reach a stray ink of 0.07, a stroke length of 2.8 times their size, a
 # stroke width of 0.34 and a width of 1.65 times their height: each limit leaves room beyond.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnistctl.imaging.strokes import Grey, Mask, around, connected, stroke_score, thickened
+from mnistctl.imaging.masks import Grey, Mask, around, connected, stroke_score, thickened
 
 Invert = Literal["auto", "yes", "no"]
 

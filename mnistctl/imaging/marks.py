@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistctl.imaging.ink import Ink
+from mnistctl.imaging.masks import Mask, connected, depths, width_of
 from mnistctl.imaging.rulings import lines_across
-from mnistctl.imaging.strokes import Mask, connected, depths, width_of
 
 # Ink is where the amount passes HIGH, and whatever passes LOW in one piece with it: pencil
 # fades along a stroke, paper doesn't darken next to one.

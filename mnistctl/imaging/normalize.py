@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnistctl.imaging.strokes import Grey, Mask, depths, thickened, width_of
+from mnistctl.imaging.masks import Grey, Mask, depths, thickened, width_of
 
 SIDE = 28
 BOX = 20

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from mnistctl.imaging.ink import Ink
-from mnistctl.imaging.strokes import Mask, connected, thickened
+from mnistctl.imaging.masks import Mask, connected, thickened
 
 # A line's ink is from here on, and no more than this: beyond, it may be the pen's.
 LEAST, MOST = 0.12, 0.75

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mnistctl.imaging.cuts import Cut, cuts
 from mnistctl.imaging.digits import Piece
-from mnistctl.imaging.strokes import Mask
+from mnistctl.imaging.masks import Mask
 
 Confidence = Callable[[Sequence[Piece]], NDArray[np.float32]]
 """Logarithm of the probability of each piece's likeliest class."""

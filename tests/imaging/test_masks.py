@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mnistctl.imaging.strokes import DEEPEST, around, connected, depths, width_of
+from mnistctl.imaging.masks import DEEPEST, around, connected, depths, width_of
 
 
 @pytest.mark.parametrize("beyond", [((True, True), (True, True)), ((False, True), (True, False))])

@@ -1,4 +1,4 @@
-"""Connected pieces of a mask: how deep and wide they are, and how like a pen's strokes."""
+"""Masks: their connected pieces, how deep and wide these are, and how like a pen's strokes."""
 
 import numpy as np
 from numpy.typing import NDArray
