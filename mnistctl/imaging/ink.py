@@ -79,7 +79,7 @@ def ink_maps(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Iterator[Ink
     if tiny or not others:
         return
     if invert == "auto" and working.ndim == 3:
-        others += [_readings(own, (1,), False)[0] for own in _tints(working, view.sheet)]
+        others += [_readings(own, (1,), even=True)[0] for own in _tints(working, view.sheet)]
     for own in others:
         if own.level and own.score >= LIKELY * first.score:
             yield _ink_of(own, scale)
@@ -127,13 +127,13 @@ def _tints(pixels: NDArray[np.uint8], sheet: Mask) -> Iterator[_View]:
     Neither shadows nor folds change the colour of paper, and a blue pen's is not that of coffee.
     None of a picture that is all grey.
     """
-    channels = pixels.astype(np.float32)
-    if np.ptp(channels, axis=2).max() < MIN_CONTRAST:
+    red, green, blue = np.moveaxis(pixels, 2, 0).astype(np.float32)
+    if max(float(np.abs(red - green).max()), float(np.abs(green - blue).max())) < MIN_CONTRAST:
         return
-    light = channels.mean(axis=2)
+    light = (red + green + blue) / 3
     lit = np.float32(float(np.median(light)) + DARKEST) / (light + DARKEST)
     lit = np.minimum(lit, np.float32(MAX_GAIN))
-    red, green, blue = np.moveaxis(channels * lit[..., None], 2, 0)
+    red, green, blue = red * lit, green * lit, blue * lit
     for tint in (blue - (red + green) / 2, red - green):
         view = _view(tint, sheet)
         yield view

@@ -38,7 +38,7 @@ def measure(digits: Path, against: Path | None, runs: int) -> None:
 
     `against` is the root of another version's source tree; the two take turns.
     """
-    paths = [str(path) for path, _, _ in read_index(digits)]
+    paths = [str(path.absolute()) for path, _, _ in read_index(digits)]
     trees = {"now": PACKAGE.parent} | ({"before": against} if against else {})
     each: dict[str, list[list[float]]] = {name: [] for name in trees}
     for _ in range(runs):
@@ -59,6 +59,7 @@ def milliseconds(tree: Path, paths: Sequence[str]) -> list[float]:
     done = subprocess.run(
         [sys.executable, "-c", ONE_BY_ONE, *paths],
         env=os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"},
+        cwd=tree,  # which Python looks into first
         capture_output=True,
         text=True,
         check=True,
