@@ -1,5 +1,6 @@
 """The training loop: batches in, weights out; it reports, and saves through what it is given."""
 
+import inspect
 import math
 import os
 import signal
@@ -33,6 +34,11 @@ STOP_CHECK_STEPS = 10
 """Several processes agree on stopping every so many steps: an exchange of its own each time."""
 STOP_CHECK_DRAWN = 500
 """The same, outliers drawn. All processes draw all of them, in the same order."""
+_SYNC_BUFFERS = (
+    "forward_sync_buffers"  # its name from torch 2.14 on
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+    else "broadcast_buffers"
+)
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,8 @@ class _Loop:
         )
         self.model = state.model
         if ranks.world_size > 1:
-            self.model = DistributedDataParallel(state.model, broadcast_buffers=False)
+            options: dict[str, Any] = {_SYNC_BUFFERS: False}
+            self.model = DistributedDataParallel(state.model, **options)
         self.parent = os.getppid()
         self.started = time.perf_counter()
         self.reported = state.images, state.seconds
