@@ -28,6 +28,9 @@ GRAIN = 0.1
 # was 0.8 and more on 40 of them.
 ONE_GREY, MIN_PLAIN = 8.0, 0.7
 NUM_FITS = 4
+# Pixels from strokes at which there is paper, and grey levels between the sides of an edge: at
+# least so many, and half of the ink's contrast, along this share of it.
+BESIDE, MIN_STEP, MOST = 3, 25.0, 0.8
 # Faint ink may be the grain of an empty page.
 FAINT = 12.0
 
@@ -43,7 +46,35 @@ def doubt_of(picture: Picture, ink: Ink, page: Page, piece: Piece) -> str | None
         return "several separate marks: --multi reads more than one digit"
     if is_shaded(picture, page):
         return "a shaded picture, not strokes"
+    if _is_edge(picture, ink, piece):
+        return "the edge of a shadow, not strokes"
     return shape_doubt(piece)
+
+
+def _is_edge(picture: Picture, ink: Ink, piece: Piece) -> bool:
+    """Whether the paper is far darker on one side of the strokes than on the other.
+
+    Most everywhere, left and right of them, or above and below.
+    """
+    grey = to_grey(picture.pixels)
+    height, width = ink.amount.shape
+    page = np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR))
+    own = np.zeros(page.shape, bool)
+    own[piece.top : piece.bottom, piece.left : piece.right] = piece.mask
+    limit = max(MIN_STEP, ink.contrast / 2)
+    return any(_step(*turned) > limit for turned in ((page, own), (page.T, own.T)))
+
+
+def _step(grey: Grey, own: Mask) -> float:
+    """How many grey levels the left of a mask is off its right, at least, in MOST of its rows."""
+    changes = np.diff(np.pad(own, ((0, 0), (BESIDE, BESIDE))).astype(np.int8), axis=1)
+    rows, starts = np.nonzero(changes == 1)
+    left, right = starts + 1 - 2 * BESIDE, np.nonzero(changes == -1)[1]
+    inside = (left >= 0) & (right < grey.shape[1])
+    if not inside.any():
+        return 0.0
+    rows, left, right = rows[inside], left[inside], right[inside]
+    return float(np.quantile(np.abs(grey[rows, left] - grey[rows, right]), 1 - MOST))
 
 
 def is_shaded(picture: Picture, page: Page) -> bool:

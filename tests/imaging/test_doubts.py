@@ -102,3 +102,19 @@ def test_grain_and_soft_edges_around_a_digit_are_not_shades(seed: int, inverted:
     drawn = 255 - soft if inverted else soft
     pixels = np.clip(drawn + rng.normal(0, 6, soft.shape), 0, 255).astype(np.uint8)
     assert not shaded(pixels)
+
+
+@pytest.mark.parametrize(("down", "slant"), [(True, 0.0), (True, 0.6), (False, 0.0), (True, 1.6)])
+def test_the_edge_of_a_shadow_on_a_blank_page_is_no_digit(down: bool, slant: float) -> None:
+    rows, columns = np.mgrid[0:300, 0:300]
+    shadow = columns > 150 + slant * (rows - 150)
+    grey = np.where(shadow if down else shadow.T, 110, 235).astype(np.uint8)
+    found = prepare(Picture(grey, 300, 300))
+    assert found.doubt is not None
+    assert all(own.doubt is not None for own in found.others)
+
+
+def test_a_stroke_from_border_to_border_is_a_digit() -> None:
+    grey = np.full((300, 200), 235, np.uint8)
+    grey[:, 90:112] = 40
+    assert prepare(Picture(grey, 200, 300)).doubt is None
