@@ -85,12 +85,11 @@ const cards = [makeCard(document.querySelector(".network"))];
 
 const chosen = () => [byId("model"), byId("other")].slice(0, cards.length).map((select) => select.value);
 
-const answer = newest(async () => {
-  byId("invitation").hidden = !pad.empty;
-  if (pad.empty) return showEmpty();
+const answerNow = newest(async () => {
+  if (pad.empty) return;
   const blob = pad.picture();
   const documents = await Promise.all(chosen().map((name) => post("/api/predict", blob, { ...settings(name), input: true })));
-  if (pad.empty) return showEmpty();
+  if (pad.empty) return;
   state.last = documents[0];
   state.number = Math.min(state.number, ...documents.map((own) => own.predictions.length - 1));
   const multi = byId("several").checked;
@@ -102,6 +101,13 @@ const answer = newest(async () => {
   showBoxes(answers, multi);
   showCollect();
 });
+
+// What is cleared is gone at once, whatever is still asked for.
+function answer() {
+  byId("invitation").hidden = !pad.empty;
+  if (pad.empty) showEmpty();
+  answerNow();
+}
 
 function showEmpty() {
   Object.assign(state, { number: 0, about: null, last: null, saved: null });
