@@ -5,7 +5,7 @@ from PIL import Image
 
 from mnistctl.imaging.digits import Piece, digit_pieces
 from mnistctl.imaging.files import Picture
-from mnistctl.imaging.ink import TINY, Ink, border, has_even_border, to_grey
+from mnistctl.imaging.ink import TINY, Ink, border, has_even_border, to_grey, working_size
 from mnistctl.imaging.marks import Page
 from mnistctl.imaging.masks import Grey, Mask, depths, thickened
 
@@ -56,9 +56,7 @@ def _is_edge(picture: Picture, ink: Ink, piece: Piece) -> bool:
 
     Most everywhere, left and right of them, or above and below.
     """
-    grey = to_grey(picture.pixels)
-    height, width = ink.amount.shape
-    page = np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR))
+    page = to_grey(working_size(picture.pixels))
     own = np.zeros(page.shape, bool)
     own[piece.top : piece.bottom, piece.left : piece.right] = piece.mask
     limit = max(MIN_STEP, ink.contrast / 2)

@@ -69,7 +69,7 @@ def ink_maps(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Iterator[Ink
     paper, "no" for light on dark, "auto" for either, and then by its tint, too.
     A picture is worked on with its longer side at most WORK_SIDE pixels.
     """
-    working = _working_size(pixels)
+    working = working_size(pixels)
     scale = max(working.shape) / max(pixels.shape[:2])
     signs: tuple[int, ...] = {"yes": (-1,), "no": (1,), "auto": (-1, 1)}[invert]
     tiny = max(pixels.shape[:2]) <= TINY
@@ -340,7 +340,8 @@ def _spread(grey: Grey) -> float:
     return float(np.quantile(np.abs(sample - middle), 0.98))
 
 
-def _working_size(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def working_size(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pixels as large as the `amount` of their ink."""
     side = max(pixels.shape[:2])
     if SMALL_SIDE <= side <= WORK_SIDE:
         return pixels

@@ -56,7 +56,8 @@ def explain(
     if class_name is not None and class_name not in classes:
         raise unknown("class", class_name, classes)
     # Where no digit stands out, `found` is the whole picture.
-    prepared = settled(model.predictor, whole if found[number].others else found[number])
+    own = whole if found[number].others else found[number]
+    prepared = settled(model.predictor, own, multi)
     (prediction,) = predict_prepared(model.predictor, [(0, "image", prepared)], multi)
     index = prediction.class_index if class_name is None else classes.index(class_name)
     steps = prepared.steps or whole.steps or (("image", picture.pixels),)

@@ -224,13 +224,14 @@ def predict_prepared(
         yield _of_readings(list(islice(answers, 1 + len(prepared.others))))[1]
 
 
-def settled(predictor: Predictor, prepared: Prepared) -> Prepared:
-    """Of the readings of an image, the one that `predict_prepared` answers for."""
+def settled(predictor: Predictor, prepared: Prepared, multi: bool = False) -> Prepared:
+    """The reading of an image that `predict_prepared` answers for, the rest as its `others`."""
     if not prepared.others:
         return prepared
-    readings = (prepared, *prepared.others)
-    answers = list(_answers(predictor, [(0, "", own) for own in readings], multi=False))
-    return replace(readings[_of_readings(answers)[0]], others=())
+    readings = [prepared, *prepared.others]
+    answers = list(_answers(predictor, [(0, "", own) for own in readings], multi))
+    chosen = readings.pop(_of_readings(answers)[0])
+    return replace(chosen, others=tuple(replace(own, others=()) for own in readings))
 
 
 def _of_readings(answers: Sequence[Prediction]) -> tuple[int, Prediction]:
