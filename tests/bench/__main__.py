@@ -84,20 +84,32 @@ def folds(
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="As for mnistctl train; repeatable.")
     ] = None,
-    runs: Annotated[int, typer.Option(help="How many seeds: six trainings each.")] = 1,
+    runs: Annotated[int, typer.Option(help="How many seeds, with a training a fold each.")] = 1,
     first: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    folds: Annotated[int, typer.Option(help="How many of the six folds to hold out.")] = 6,
+    ensembles: Annotated[
+        list[int] | None, typer.Option(help="Size of ensembles of candidates; repeatable.")
+    ] = None,
     device: Annotated[str, typer.Option(help="As for mnistctl train.")] = "auto",
     precision: Annotated[str, typer.Option(help="As for mnistctl train.")] = "auto",
+    store: Annotated[Path, typer.Option(help="Where held-out logits are kept.")] = Path("runs"),
     data_dir: DataDir = Path("data"),
 ) -> None:
     """Candidates for a recipe, cross-validated on the training images; to results/folds.jsonl.
 
     Then the table of all candidates ever tried. `--runs 0` prints it alone.
     """
+    from mnistctl.data.registry import get_dataset
+    from mnistctl.events import NullReporter
     from tests.bench import folds as bench
 
-    bench.measure(recipe, setting or [], range(first, first + runs), data_dir, device, precision)
-    print(bench.table(list(bench.answers_of(bench.lines()))))
+    seeds, kept = range(first, first + runs), store / "folds"
+    bench.measure(recipe, setting or [], seeds, data_dir, device, precision, folds, kept)
+    answers = list(bench.answers_of(bench.lines()))
+    print(bench.table(answers))
+    for size in ensembles or []:
+        labels = get_dataset("mnist").load("train", data_dir, NullReporter()).labels
+        print(f"\n{bench.ensembles_table(answers, size, kept, labels)}")
 
 
 @app.command()

@@ -8,10 +8,12 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import get_dataset
@@ -19,7 +21,9 @@ from mnistctl.device import choose_hardware
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.significance import mcnemar
 from mnistctl.events import NullReporter
+from mnistctl.models.layers import mean_of_answers
 from mnistctl.recipes import Recipe, get_recipe, with_settings
+from tests.bench.candidates import register_candidates
 from tests.bench.figures import RESULTS, append, machine, markdown, recipe_hash, wilson
 from tests.bench.ours import predictor_of, train_once
 
@@ -55,11 +59,16 @@ def measure(
     data_dir: Path,
     device_name: str,
     precision: str,
+    num_folds: int,
+    kept: Path,
 ) -> None:
-    """Train a candidate on each five of six folds, with each seed; append a line a training.
+    """Train a candidate on all folds but one, with each seed; append a line a training.
 
-    A candidate is a recipe in a precision. What results/folds.jsonl has is not trained again.
+    Held out are the first `num_folds` of the six in turn. A candidate is a recipe in a precision.
+    What results/folds.jsonl has is not trained again. The logits of what is held out go to `kept`,
+    for ensembles.
     """
+    register_candidates()
     device, precision = choose_hardware(device_name, precision, Ranks(), NullReporter())
     recipe = with_settings(get_recipe(recipe_name), settings)
     whole = get_dataset("mnist").load("train", data_dir, NullReporter())
@@ -68,14 +77,22 @@ def measure(
     words = ["python -m tests.bench folds --recipe", recipe_name]
     command = " ".join([*words, *(f"--set {setting}" for setting in settings)])
     for seed in seeds:
-        for fold, held_out in enumerate(folds_of(len(whole.images))):
+        for fold, held_out in enumerate(folds_of(len(whole.images))[:num_folds]):
             if (label, seed, fold) in known:
                 continue
-            figures = train_fold(recipe, whole, held_out, seed, device, precision)
+            logits, seconds = train_fold(recipe, whole, held_out, seed, device, precision)
+            wrong = held_out[logits.argmax(1) != whole.labels[held_out]].tolist()
+            path = logits_path(kept, label, seed, fold)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(logits, path)
             own = {"label": label, "seed": seed, "fold": fold, "command": command}
+            figures = {"misclassified": wrong, "total": len(held_out), "train_seconds": seconds}
             append(RESULTS_NAME, own | figures | {"machine": machine()})
-            wrong = len(figures["misclassified"])
-            print(f"{label} seed {seed} fold {fold}: {wrong} of {len(held_out):,} misclassified")
+            print(
+                f"{label} seed {seed} fold {fold}: {len(wrong)} of {len(held_out):,} misclassified"
+                f" ({seconds:.0f} s)",
+                flush=True,
+            )
 
 
 def train_fold(
@@ -85,19 +102,19 @@ def train_fold(
     seed: int,
     device: torch.device,
     precision: str,
-) -> dict[str, Any]:
-    """Train on all but `held_out` (indexes, int64); which of these are misclassified."""
+) -> tuple[Tensor, float]:
+    """Train on all but `held_out` (indexes, int64): logits of these, and seconds of training."""
     kept = torch.ones(len(whole.images), dtype=torch.bool)
     kept[held_out] = False
     part = LabelledImages(whole.images[kept], whole.labels[kept])
     state, _ = train_once(recipe, part, device, precision, seed)
     predictor = predictor_of(state, recipe, device, precision)
-    answers = predictor.logits(whole.images[held_out]).argmax(1).cpu()
-    return {
-        "misclassified": held_out[answers != whole.labels[held_out]].tolist(),
-        "total": len(held_out),
-        "train_seconds": round(state.seconds, 1),
-    }
+    return predictor.logits(whole.images[held_out]), round(state.seconds, 1)
+
+
+def logits_path(kept: Path, label: str, seed: int, fold: int) -> Path:
+    """Where the logits, float32 (n, 10), of what a training held out are kept."""
+    return kept / f"{label}, seed {seed}, fold {fold}.pt"
 
 
 def lines() -> list[dict[str, Any]]:
@@ -143,3 +160,29 @@ def compared(base: dict[tuple[int, int], Answers], own: dict[tuple[int, int], An
     total = sum(own[key].total for key in both)
     points = 100 * (gained - lost) / total
     return f"{points:+.3f} points, p={mcnemar(gained, lost):.2g} (n={total:,})"
+
+
+def ensembles_table(answers: Sequence[Answers], size: int, kept: Path, labels: Tensor) -> str:
+    """The accuracy of every ensemble of `size` candidates on what all of them held out.
+
+    Each has one network of each candidate, all of one seed. `labels` (n,) are the training set's.
+    """
+    parts = folds_of(len(labels))
+    trained: dict[str, set[tuple[int, int]]] = defaultdict(set)
+    for own in answers:
+        if logits_path(kept, own.candidate, own.seed, own.fold).exists():
+            trained[own.candidate].add((own.fold, own.seed))
+    rows: list[list[str]] = []
+    for group in combinations(trained, size):
+        common = sorted(set.intersection(*(trained[name] for name in group)))
+        wrong = total = 0
+        for fold, seed in common:
+            members = [torch.load(logits_path(kept, name, seed, fold)) for name in group]
+            answer = mean_of_answers(members, rejects=False).argmax(1)
+            wrong += int((answer != labels[parts[fold]]).sum())
+            total += len(answer)
+        if total:
+            accuracy = f"{100 * (1 - wrong / total):.3f}"
+            rows.append([" + ".join(group), f"{total:,}", str(wrong), accuracy])
+    rows.sort(key=lambda row: float(row[3]), reverse=True)
+    return markdown(["ensemble", "answers", "misclassified", "accuracy, %"], rows)
