@@ -87,6 +87,9 @@ def folds(
     runs: Annotated[int, typer.Option(help="How many seeds, with a training a fold each.")] = 1,
     first: Annotated[int, typer.Option(help="The first seed.")] = 0,
     folds: Annotated[int, typer.Option(help="How many of the six folds to hold out.")] = 6,
+    soft_labels: Annotated[
+        float, typer.Option(help="Share of each label that is a teacher's, 0 to 1.")
+    ] = 0.0,
     ensembles: Annotated[
         list[int] | None, typer.Option(help="Size of ensembles of candidates; repeatable.")
     ] = None,
@@ -101,10 +104,14 @@ def folds(
     """
     from mnistctl.data.registry import get_dataset
     from mnistctl.events import NullReporter
+    from mnistctl.recipes import get_recipe, with_settings
     from tests.bench import folds as bench
+    from tests.bench.candidates import register_candidates
 
+    register_candidates()
+    candidate = with_settings(get_recipe(recipe), setting or [])
     seeds, kept = range(first, first + runs), store / "folds"
-    bench.measure(recipe, setting or [], seeds, data_dir, device, precision, folds, kept)
+    bench.measure(candidate, seeds, data_dir, device, precision, folds, kept, soft_labels)
     answers = list(bench.answers_of(bench.lines()))
     print(bench.table(answers))
     for size in ensembles or []:

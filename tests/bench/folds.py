@@ -22,8 +22,8 @@ from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.significance import mcnemar
 from mnistctl.events import NullReporter
 from mnistctl.models.layers import mean_of_answers
-from mnistctl.recipes import Recipe, get_recipe, with_settings
-from tests.bench.candidates import register_candidates
+from mnistctl.recipes import Recipe
+from tests.bench.distil import Teachers
 from tests.bench.figures import RESULTS, append, machine, markdown, recipe_hash, wilson
 from tests.bench.ours import predictor_of, train_once
 
@@ -53,34 +53,40 @@ def folds_of(num_images: int) -> list[torch.Tensor]:
 
 
 def measure(
-    recipe_name: str,
-    settings: Sequence[str],
+    recipe: Recipe,
     seeds: Sequence[int],
     data_dir: Path,
     device_name: str,
     precision: str,
     num_folds: int,
     kept: Path,
+    soft: float,
 ) -> None:
     """Train a candidate on all folds but one, with each seed; append a line a training.
 
-    Held out are the first `num_folds` of the six in turn. A candidate is a recipe in a precision.
-    What results/folds.jsonl has is not trained again. The logits of what is held out go to `kept`,
-    for ensembles.
+    Held out are the first `num_folds` of the six in turn. A candidate is a recipe in a precision;
+    where `soft` is above 0, that share of its labels is a teacher's. What results/folds.jsonl has
+    is not trained again. The logits of what is held out go to `kept`, for ensembles.
     """
-    register_candidates()
     device, precision = choose_hardware(device_name, precision, Ranks(), NullReporter())
-    recipe = with_settings(get_recipe(recipe_name), settings)
     whole = get_dataset("mnist").load("train", data_dir, NullReporter())
     known = {(line["label"], line["seed"], line["fold"]) for line in lines()}
-    label = f"{recipe.label}, {precision}, {recipe_hash(recipe.to_dict())[:7]}"
-    words = ["python -m tests.bench folds --recipe", recipe_name]
-    command = " ".join([*words, *(f"--set {setting}" for setting in settings)])
+    taught = f"{recipe.label}, {precision}, {recipe_hash(recipe.to_dict())[:7]}"
+    label = f"{taught}, soft labels {soft:g}" if soft else taught
+    words = ["python -m tests.bench folds --recipe", recipe.name]
+    words += [f"--set {key}={value}" for key, value in recipe.changes.items()]
+    command = " ".join([*words, *([f"--soft-labels {soft:g}"] if soft else [])])
+    teachers = Teachers(recipe, taught, device, precision, kept)
+    parts = folds_of(len(whole.images))
     for seed in seeds:
-        for fold, held_out in enumerate(folds_of(len(whole.images))[:num_folds]):
+        for fold, held_out in enumerate(parts[:num_folds]):
             if (label, seed, fold) in known:
                 continue
-            logits, seconds = train_fold(recipe, whole, held_out, seed, device, precision)
+            labels = whole.labels
+            if soft:
+                labels = teachers.labels_for(whole, parts, fold, soft, seed)
+            train = LabelledImages(whole.images, labels)
+            logits, seconds = train_fold(recipe, train, held_out, seed, device, precision)
             wrong = held_out[logits.argmax(1) != whole.labels[held_out]].tolist()
             path = logits_path(kept, label, seed, fold)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,17 +94,13 @@ def measure(
             own = {"label": label, "seed": seed, "fold": fold, "command": command}
             figures = {"misclassified": wrong, "total": len(held_out), "train_seconds": seconds}
             append(RESULTS_NAME, own | figures | {"machine": machine()})
-            print(
-                f"{label} seed {seed} fold {fold}: {len(wrong)} of {len(held_out):,} misclassified"
-                f" ({seconds:.0f} s)",
-                flush=True,
-            )
+            print(f"{label} seed {seed} fold {fold}: {len(wrong)} of {len(held_out):,}", flush=True)
 
 
 def train_fold(
     recipe: Recipe,
     whole: LabelledImages,
-    held_out: torch.Tensor,
+    held_out: Tensor,
     seed: int,
     device: torch.device,
     precision: str,

@@ -1,0 +1,63 @@
+"""Soft labels for cross-validation: distillation (Hinton et al., arXiv:1503.02531).
+
+A teacher has seen neither the images that it labels nor the fold on which its student is judged:
+one training for every two folds, which serves both.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from mnistctl.data.images import LabelledImages
+from mnistctl.recipes import Recipe
+from tests.bench.ours import predictor_of, train_once
+
+
+@dataclass(frozen=True)
+class Teachers:
+    """Trained as their students are; what they answered is kept in `kept`, and not trained again.
+
+    `label` names their recipe and precision.
+    """
+
+    recipe: Recipe
+    label: str
+    device: torch.device
+    precision: str
+    kept: Path
+
+    def labels_for(
+        self, whole: LabelledImages, parts: list[Tensor], judged: int, share: float, seed: int
+    ) -> Tensor:
+        """Labels of all images, float32 (n, 10), for students judged on the fold `judged`.
+
+        `share` of a label, 0..1, is what the teacher answered, the rest the image's own. `parts`
+        are the folds as indexes. Those of the judged fold are the images' own.
+        """
+        soft = one_hot(whole.labels, 10).float()
+        for fold, part in enumerate(parts):
+            if fold != judged:
+                answers = self._answers(whole, parts, (fold, judged), seed)[fold]
+                soft[part] = share * answers.softmax(1) + (1 - share) * soft[part]
+        return soft
+
+    def _answers(
+        self, whole: LabelledImages, parts: list[Tensor], pair: tuple[int, int], seed: int
+    ) -> dict[int, Tensor]:
+        """Logits, float32 (n, 10), for two folds, of a network that was trained on the others."""
+        low, high = sorted(pair)
+        path = self.kept / f"{self.label}, seed {seed}, without folds {low} and {high}.pt"
+        if not path.exists():
+            kept = torch.ones(len(whole.images), dtype=torch.bool)
+            kept[torch.cat([parts[low], parts[high]])] = False
+            part = LabelledImages(whole.images[kept], whole.labels[kept])
+            state, _ = train_once(self.recipe, part, self.device, self.precision, seed)
+            predictor = predictor_of(state, self.recipe, self.device, self.precision)
+            answers = {fold: predictor.logits(whole.images[parts[fold]]) for fold in (low, high)}
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(answers, path)
+        loaded: dict[int, Tensor] = torch.load(path)
+        return loaded
