@@ -42,13 +42,15 @@ def runs(ctx: typer.Context, args: list[str], incomplete: str) -> list[str]:
 
 
 def checkpoints(ctx: typer.Context, args: list[str], incomplete: str) -> list[str]:
-    """Runs, words for some of them, and the `.pt` files of the directory typed so far."""
+    """Runs, words for some of them, and the checkpoint files of the directory typed so far."""
     folder, _ = os.path.split(incomplete)
     try:
         names = sorted(os.listdir(folder or "."))
     except OSError:
         names = []
-    files = [os.path.join(folder, name) for name in names if name.endswith((".pt", ".pth"))]
+    files = [
+        os.path.join(folder, name) for name in names if name.endswith((".pt", ".pth", ".onnx"))
+    ]
     return [*runs(ctx, args, incomplete), "latest", "best", "shipped", *files]
 
 

@@ -30,7 +30,7 @@ def download_command(
     ctx: typer.Context,
     dataset: Annotated[
         str,
-        typer.Option(
+        options.data_option(
             "--dataset",
             metavar="NAME",
             help=f"{', '.join(NAMES)}, or all. Of all but mnist and fashion only the checksums are"

@@ -18,7 +18,7 @@ def export_command(
     ctx: typer.Context,
     output: Annotated[
         Path,
-        typer.Option(
+        options.output_option(
             "--output",
             "-o",
             metavar="FILE",
@@ -26,7 +26,9 @@ def export_command(
         ),
     ],
     checkpoint: options.CheckpointArgument = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    force: Annotated[
+        bool, options.output_option("--force", help="Replace FILE if it exists.")
+    ] = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     store: options.Store = options.DEFAULT_STORE,
     json: options.Json = False,

@@ -49,7 +49,7 @@ def help_command(
     elif topic in topics():
         _show(output, topic, page(topic), markdown=True)
     else:
-        raise unknown("topic", topic, topics(), "mnistctl help describes them")
+        raise unknown("topic", topic, (*topics(), *commands), "mnistctl help describes them")
 
 
 def topics() -> tuple[str, ...]:

@@ -147,7 +147,13 @@ _CHECKPOINT_HELP = (
 )
 CheckpointArgument = Annotated[
     str | None,
-    typer.Argument(metavar="CHECKPOINT", help=_CHECKPOINT_HELP, show_default=False),
+    typer.Argument(
+        metavar="CHECKPOINT",
+        help="A .pt file, a run's directory or name, latest, best or shipped"
+        " [default: the latest finished run, else shipped].",
+        show_default=False,
+        autocompletion=complete.checkpoints,
+    ),
 ]
 CheckpointOption = Annotated[
     str | None,
@@ -169,6 +175,18 @@ CheckpointsOption = Annotated[
         help=_CHECKPOINT_HELP,
         show_default=False,
         autocompletion=complete.checkpoints,
+    ),
+]
+
+RunsOption = Annotated[
+    list[str] | None,
+    model_option(
+        "--checkpoint",
+        "-c",
+        metavar="RUN",
+        help="A run's name or directory, finished or not, or latest [default: latest].",
+        show_default=False,
+        autocompletion=complete.runs,
     ),
 ]
 

@@ -143,7 +143,7 @@ def _draw(output: Output, prediction: "Prediction", classes: Sequence[str]) -> N
 
 def _csv_writer(classes: Sequence[str]) -> Writer:
     """Writes the head of the table, and a line for each answer."""
-    table = csv.writer(sys.stdout)
+    table = csv.writer(sys.stdout, lineterminator="\n")
     columns = [escaped(f"p{name}") for name in classes]
     table.writerow(["image", "digit", "class_name", "confidence", "verdict", *columns, "warnings"])
 

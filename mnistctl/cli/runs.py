@@ -92,7 +92,7 @@ def summary(run: "RunInfo") -> dict[str, Any]:
         "recipe": config.recipe.name if config else None,
         "dataset": config.dataset if config else None,
         "seed": config.seed if config else None,
-        "members": config.ensemble if config else None,
+        "num_members": config.ensemble if config else None,
         "epochs": config.recipe.epochs if config else None,
         "epochs_done": epochs_done,
         "accuracy": result.test.accuracy if result else None,

@@ -20,7 +20,7 @@ def with_tensorboard(
     reporter: Reporter,
 ) -> "TrainResult | None":
     """What `train` returns, with event files in the run's directory, and of an ensemble in those
-    of its members.
+    of its members, too.
 
     Raises MnistctlError where TensorBoard is not installed, and what `train` raises.
     """
@@ -52,13 +52,16 @@ class TensorBoardReporter:
 
     def training(self, plan: TrainingPlan) -> None:
         """A new event file; what an earlier one holds of later steps no longer counts."""
+        self._steps = plan.steps_per_epoch
+        done = (plan.first_epoch - 1) * self._steps + plan.first_step
+        self._open(self._directory, purge_step=done + 1)
+        self.inner.training(plan)
+
+    def _open(self, directory: Path, purge_step: int | None = None) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.close()
-        self._steps = plan.steps_per_epoch
-        done = (plan.first_epoch - 1) * self._steps + plan.first_step
-        self._writer = SummaryWriter(str(self._directory), purge_step=done + 1)
-        self.inner.training(plan)
+        self._writer = SummaryWriter(str(directory), purge_step=purge_step)
 
     def step(self, report: StepReport) -> None:
         """Loss of a batch, learning rate and speed."""
@@ -89,6 +92,8 @@ class TensorBoardReporter:
 
         if self._writer is None:  # the run was finished before
             return
+        if done.directory != self._directory:  # an ensemble, of whose members these were
+            self._open(done.directory)
         config, steps = done.config, done.result.epochs * self._steps
         model = load_model(
             str(done.checkpoint), done.directory, config.device, config.precision, NullReporter()

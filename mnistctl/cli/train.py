@@ -41,10 +41,11 @@ def train_command(
     skip_unreadable: options.SkipUnreadable = False,
     init: Annotated[
         str | None,
-        typer.Option(
+        options.training_option(
             "--init",
             metavar="CHECKPOINT",
             help="Begin with the weights of a checkpoint, at a lower learning rate.",
+            autocompletion=complete.checkpoints,
         ),
     ] = None,
     device: options.Device = None,

@@ -30,6 +30,7 @@ SHARED: dict[str, tuple[Any, Any]] = {
     "device": (options.Device, None),
     "invert": (options.Invert, "auto"),
     "precision": (options.Precision, None),
+    "runs": (options.RunsOption, None),
     "split": (options.Split, "test"),
     "store": (options.Store, options.DEFAULT_STORE),
 }
@@ -51,6 +52,10 @@ OUTPUT: dict[str, tuple[Any, Any]] = {
 
 class KindGroup(Group):
     """The kinds as commands; without one `prediction` is meant."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What stands behind the command's name in its usage."""
+        return ["[KIND]", "[OPTIONS]"]
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The kinds' names, the default first."""
@@ -91,8 +96,6 @@ visualize_app = typer.Typer(
         "mnistctl visualize errors --output errors.png",
         "mnistctl visualize saliency --image photo.jpg",
     ),
-    subcommand_metavar="[KIND] [OPTIONS]",
-    options_metavar="",
     rich_markup_mode=None,
 )
 

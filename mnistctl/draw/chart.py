@@ -23,8 +23,10 @@ CLASS_COLOURS: tuple[str, ...] = (
     "#56B4E9",
     "#CC79A7",
     "#F0E442",
+    "#B0B0B0",
+    "#8A8A8A",
+    "#C04A80",
 )
-CLASS_COLOURS += ("#B0B0B0", "#8A8A8A", "#C04A80")
 MARKS, ASCII_MARKS = "●○▲△■□", "*o+x#@"
 HEIGHT, LEAST_HEIGHT = 12, 4
 LABEL_WIDTH = 7

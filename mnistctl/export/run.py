@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mnistctl import __version__
@@ -136,17 +135,17 @@ def _metadata(model: LoadedModel, tested: Score | None) -> dict[str, str]:
 
 
 def _images(dataset: str | None, data_dir: Path, reporter: Reporter) -> tuple[Tensor, str]:
-    """Test images of a data set, or synthetic ones where it isn't there or is small."""
+    """Test images of a data set, or synthetic ones where it has too few or isn't there."""
     name = dataset or DEFAULT_DATASET
-    images = torch.empty(0)
     try:
         row = get_dataset(name)
         if state_of(row, data_dir) == "missing":  # loading it would download it
             raise DataError(f"the data set '{name}' is not in {data_dir}")
         images = row.load("test", data_dir, reporter).images
+        if len(images) < MIN_IMAGES:
+            raise DataError(f"the data set '{name}' has {len(images):,} test images")
     except MnistctlError as error:
         reporter.warn(f"{error}; checking on synthetic digits")
-    if len(images) < MIN_IMAGES:
         images, name = synthetic.load("test").images, "synthetic"
     return images[:: max(1, len(images) // MAX_IMAGES)][:MAX_IMAGES], name
 

@@ -21,9 +21,9 @@ from mnistctl.files import open_regular
 from mnistctl.imaging.pixel_modes import as_pixels, plain_mode
 
 MAX_BYTES = 512 * 2**20
-# 50 megapixels and a margin; JPEG decodes at an eighth of its size, so it may be larger.
-MAX_PIXELS = 64 * 2**20
-MAX_JPEG_PIXELS = 128 * 2**20
+# JPEG decodes at an eighth of its size, so it may be larger.
+MAX_PIXELS = 64 * 10**6
+MAX_JPEG_PIXELS = 128 * 10**6
 # Digits fill a few per cent of a photograph or more: beyond this, detail is only work.
 WORK_SIDE = 768
 

@@ -50,14 +50,13 @@ class Ink:
     """How inky each pixel is.
 
     `amount` is float32 (height, width), 0 for paper and about 1 for ink, sharp only as far as
-    the picture was. `scale` is its size over that of the pixels it came from, `contrast` the ink's
-    levels of grey, or of a tint, against the paper, `noise` the paper's own. `rim` marks where the
-    paper ends: the picture's border, or the sheet's edge.
+    the picture was. `contrast` is the ink's levels of grey, or of a tint, against the paper,
+    `noise` the paper's own. `rim` marks where the paper ends: the picture's border, or the
+    sheet's edge.
     """
 
     amount: Grey
     rim: Mask
-    scale: float
     contrast: float
     noise: float
 
@@ -70,19 +69,18 @@ def ink_maps(pixels: NDArray[np.uint8], invert: Invert = "auto") -> Iterator[Ink
     A picture is worked on with its longer side at most WORK_SIDE pixels.
     """
     working = working_size(pixels)
-    scale = max(working.shape) / max(pixels.shape[:2])
     signs: tuple[int, ...] = {"yes": (-1,), "no": (1,), "auto": (-1, 1)}[invert]
     tiny = max(pixels.shape[:2]) <= TINY
     view = _view(to_grey(working))
     first, *others = _readings(view, signs, tiny and has_even_border(view.coarse, 1))
-    yield _ink_of(first, scale)
+    yield _ink_of(first)
     if tiny or not others:
         return
     if invert == "auto" and working.ndim == 3:
         others += [_readings(own, (1,), even=True)[0] for own in _tints(working, view.sheet)]
     for own in others:
         if own.level and own.score >= LIKELY * first.score:
-            yield _ink_of(own, scale)
+            yield _ink_of(own)
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def _tints(pixels: NDArray[np.uint8], sheet: Mask) -> Iterator[_View]:
         yield replace(view, grey=-view.grey, coarse=-view.coarse)
 
 
-def _ink_of(reading: _Reading, scale: float) -> Ink:
+def _ink_of(reading: _Reading) -> Ink:
     view, paper, sign = reading.view, reading.paper, reading.sign
     amount, inside = np.zeros_like(view.grey), _resized_mask(view.sheet, view.grey.shape)
     if reading.level:
@@ -151,7 +149,7 @@ def _ink_of(reading: _Reading, scale: float) -> Ink:
         fine = _smooth(view.grey[box], view.reach * max(view.grey.shape))
         different = _stands_out(fine, own, sign, paper)
         amount[box] = near[box] * different / np.float32(reading.level)
-    return Ink(amount, _rim(inside), scale, reading.level, view.noise)
+    return Ink(amount, _rim(inside), reading.level, view.noise)
 
 
 def _readings(view: _View, signs: Sequence[int], even: bool) -> list[_Reading]:

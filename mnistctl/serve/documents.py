@@ -68,7 +68,7 @@ class CollectQuestion(ExplainQuestion):
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorDocument} for status in (400, 403, 404, 413, 415, 422, 503)
+    status: {"model": ErrorDocument} for status in (400, 401, 403, 404, 408, 413, 415, 422, 503)
 }
 Images = Annotated[list[UploadFile], File(description="A picture in any common format; repeatable")]
 Image = Annotated[UploadFile, File(description="A picture in any common format")]

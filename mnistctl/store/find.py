@@ -1,12 +1,12 @@
 """From what a person types to a run: its name, the beginning of it, its directory, `latest`."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from mnistctl.errors import CheckpointError, did_you_mean
 from mnistctl.store.runs import (
     CHECKPOINT_NAMES,
-    RESERVED_NAMES,
     RunInfo,
     describe,
     is_run,
@@ -35,7 +35,7 @@ def find_run(argument: str, store: Path) -> RunInfo:
             raise CheckpointError(f"no run in the store {store}", "start one: mnistctl train")
         return runs[-1]
     if len(path.parts) == 1 and (is_run(store / path) or not is_run(path)):
-        return match_run(path.name, store)
+        return match_run(path.name, store, ("latest",))
     if os.path.islink(path):
         raise CheckpointError(f"run {path} is a symbolic link: refused", REAL_PATH)
     if not os.path.isdir(path) or not is_run(path):
@@ -43,10 +43,10 @@ def find_run(argument: str, store: Path) -> RunInfo:
     return describe(path)
 
 
-def match_run(name: str, store: Path) -> RunInfo:
+def match_run(name: str, store: Path, words: Sequence[str]) -> RunInfo:
     """The run called `name`, or the only one whose name begins so.
 
-    Raises CheckpointError that lists the candidates.
+    Raises CheckpointError that lists the candidates; `words` might have been meant, too.
     """
     runs = list_runs(store)
     matches = [run for run in runs if run.name == name]
@@ -58,7 +58,7 @@ def match_run(name: str, store: Path) -> RunInfo:
         raise CheckpointError(f"'{name}' is the beginning of several runs: {names}", "name one")
     if os.path.islink(store / name):
         raise CheckpointError(f"run '{name}' is a symbolic link: refused", REAL_PATH)
-    guess = did_you_mean(name, [run.name for run in runs] + list(RESERVED_NAMES))
+    guess = did_you_mean(name, [*(run.name for run in runs), *words])
     known = ", ".join(run.name for run in runs[-8:]) or "none yet"
     raise CheckpointError(
         f"no checkpoint file and no run called '{name}' in the store {store}{guess}",

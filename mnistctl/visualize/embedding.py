@@ -1,6 +1,7 @@
 """A split in two dimensions: the principal components of the last layer's features."""
 
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
@@ -131,7 +132,7 @@ class EmbeddingView:
         """The cloud in characters, and what they mean."""
         classes = self.answers.classes
         single = all(len(name) == 1 for name in classes)
-        marks = "".join(classes) if single else MARKS[: len(classes)]
+        marks = "".join(classes) if single else "".join(islice(cycle(MARKS), len(classes)))
         names = "" if single else f" ({', '.join(map(' '.join, zip(marks, classes, strict=True)))})"
         cross = "×" if has_blocks(console) else "x"
         legend = Text(f"a character: the most frequent label there{names}; {cross}: misclassified")

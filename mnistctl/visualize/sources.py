@@ -266,7 +266,7 @@ class Image(Split):
 class Runs(Source):
     """Runs, finished or not; by default the latest."""
 
-    checkpoint: Sequence[str] | None = None
+    runs: Sequence[str] | None = None
     store: Path
 
     def directories(self) -> list[Path]:
@@ -276,4 +276,4 @@ class Runs(Source):
         """
         from mnistctl.store.find import find_run
 
-        return [find_run(name, self.store).directory for name in self.checkpoint or ("latest",)]
+        return [find_run(name, self.store).directory for name in self.runs or ("latest",)]

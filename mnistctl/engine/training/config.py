@@ -62,7 +62,9 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
     dataset = get_dataset(request.dataset or DEFAULT_DATASET)
     init, base = None, get_recipe(request.recipe or DEFAULT_RECIPE)
     if request.init is not None:
-        init, base = find_init(request.init, request.recipe, request.store, reporter)
+        init, base = find_init(
+            request.init, request.recipe, dataset.classes, request.store, reporter
+        )
     recipe = _asked_recipe(request, _adapted(base, dataset, init))
     if request.name is not None:
         check_name(request.name)

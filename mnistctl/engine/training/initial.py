@@ -24,12 +24,13 @@ RATE = 0.1
 
 
 def find_init(
-    argument: str, recipe: str | None, store: Path, reporter: Reporter
+    argument: str, recipe: str | None, classes: tuple[str, ...], store: Path, reporter: Reporter
 ) -> tuple[Init, Recipe]:
     """The checkpoint that `argument` means, and the recipe to go on with.
 
     That is the one called as the checkpoint's own, or `recipe`, at a lower rate and with the
     pixels scaled as the weights know them. What suited the checkpoint's data set is left behind.
+    A warning says so where `classes`, those to train, are not the checkpoint's.
     Raises CheckpointError, and UsageError for a recipe that trains another network.
     """
     found = resolve(argument, store)
@@ -44,6 +45,12 @@ def find_init(
             f"leave out --recipe to train '{own.name}'",
         )
     reporter.say(f"Beginning with {found.label}, at {RATE:g} of the learning rate")
+    known = _contents(found.checkpoint, 0)[1]
+    if known != classes:
+        reporter.warn(
+            f"{found.label} knows other classes: the last layer is trained from the start,"
+            f" and the result will know only {', '.join(classes)}"
+        )
     gentle = replace(
         chosen,
         learning_rate=RATE * chosen.learning_rate,

@@ -43,7 +43,7 @@ export class Pad {
       this.update();
     });
     for (const end of ["pointerup", "pointercancel"]) {
-      canvas.addEventListener(end, () => { this.current = null; });
+      canvas.addEventListener(end, (event) => { if (event.isPrimary) this.current = null; });
     }
     canvas.addEventListener("keydown", (event) => this.key(event));
     canvas.addEventListener("blur", () => { this.cursor = this.current = null; this.draw(); });

@@ -129,8 +129,8 @@ function showBoxes(predictions, multi) {
 const explainNow = newest(async () => {
   if (pad.empty || !state.last) return;
   const blob = pad.picture();
-  const asked = { number: state.number, class_name: state.about };
-  const found = await Promise.all(chosen().map((name) => post("/api/explain", blob, { ...settings(name), ...asked })));
+  const aboutOf = (name) => (state.classes[name].includes(state.about) ? state.about : null);
+  const found = await Promise.all(chosen().map((name) => post("/api/explain", blob, { ...settings(name), number: state.number, class_name: aboutOf(name) })));
   if (pad.empty) return;
   found.slice(0, cards.length).forEach((own, index) => cards[index].showEvidence(own, pad));
   await showSteps(byId("steps"), found[0]);
@@ -175,10 +175,15 @@ function showExample() {
   const total = strokes.reduce((sum, stroke) => sum + stroke.points.length, 0);
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   let drawn = still ? total : 0;
+  let shown = pad.strokes;
   const timer = setInterval(() => {
+    if (pad.strokes !== shown) { // drawn upon, cleared, undone or replaced meanwhile
+      clearInterval(timer);
+      return;
+    }
     drawn += 1;
     let left = drawn;
-    pad.strokes = strokes.flatMap((stroke) => {
+    shown = pad.strokes = strokes.flatMap((stroke) => {
       const points = stroke.points.slice(0, left);
       left = Math.max(left - stroke.points.length, 0);
       return points.length ? [{ ...stroke, points }] : [];
@@ -186,7 +191,6 @@ function showExample() {
     pad.update();
     if (drawn >= total) clearInterval(timer);
   }, still ? 0 : 60);
-  byId("pad").addEventListener("pointerdown", () => clearInterval(timer), { once: true });
 }
 
 async function openPhoto(blob) {

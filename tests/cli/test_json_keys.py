@@ -1,0 +1,82 @@
+"""Every key of every JSON document that the commands print is on the page about JSON."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageDraw
+from test_docs import code_words, section
+from typer.testing import CliRunner
+
+from mnistctl.cli.app import app
+from mnistctl.cli.help import page
+
+TRAIN = ["train", "--recipe", "mlp", "--epochs", "1", "--device", "cpu", "--name"]
+CHANGING = {"settings", "results", "versions", "recipes"}
+"""Keys whose value has keys of recipes, of a run's results, of packages."""
+KINDS = "confusion errors activations saliency calibration embedding"
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """By command: the documents that it prints, in a directory where all of them work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("commands"))
+        digit = Image.new("L", (60, 60), 255)
+        ImageDraw.Draw(digit).line((30, 10, 30, 50), fill=0, width=5)
+        digit.save("one.png")
+        Path("none.png").write_text("no picture")
+        return {command: list(printed(lines)) for command, lines in COMMANDS.items()}
+
+
+COMMANDS = {
+    "train": [
+        f"{' '.join(TRAIN)} a --dataset synthetic",
+        f"{' '.join(TRAIN)} b --dataset synthetic --ensemble 2",
+        f"{' '.join(TRAIN)} c --dataset synthetic --init a --validation 500",
+    ],
+    "evaluate": ["evaluate a", "evaluate a b"],
+    "predict": ["predict one.png none.png -c a", "predict one.png --multi", "predict -c nobody x"],
+    "visualize": [
+        *(f"visualize {kind} -c a" for kind in KINDS.split()),
+        "visualize samples --dataset synthetic",
+        "visualize --index 3 -c a",
+        "visualize --image one.png -c shipped",
+        "visualize --image one.png --multi -c shipped",
+        "visualize filters -c shipped",
+        "visualize curves -c a -c b",
+        "visualize compare -c a -c b",
+    ],
+    "export": ["export a -o a.safetensors", "export a -o a.pt"],
+    "info": ["info", "info recipes"],
+    "runs": ["runs", "runs show a", "runs show b", "runs diff a b", "runs rm c --yes"],
+    "help": ["help", "help json"],
+}
+
+
+def printed(lines: list[str]) -> Iterator[Any]:
+    """The document of each command."""
+    for line in lines:
+        result = CliRunner().invoke(app, [*line.split(), "--json"])
+        assert result.exit_code in (0, 1), (line, result.output, result.exception)
+        yield json.loads(result.stdout)
+
+
+def keys_of(document: Any) -> set[str]:
+    """All keys of a document, those of documents within it too."""
+    if isinstance(document, list):
+        return set().union(*map(keys_of, document)) if document else set()
+    if not isinstance(document, dict):
+        return set()
+    within = (own for key, own in document.items() if key not in CHANGING)
+    return set(document).union(*map(keys_of, within))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_key_is_undocumented(command: str, documents: dict[str, list[Any]]) -> None:
+    others = {"runs": ["train"], "visualize": ["predict"]}.get(command, [])
+    text = "".join(section(page("json"), title) for title in [command, *others, "errors"])
+    printed_keys = set().union(*map(keys_of, documents[command]))
+    assert printed_keys - code_words(text) == set()
