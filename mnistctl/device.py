@@ -1,5 +1,6 @@
 """Which device and number format a command runs on; torch is imported only when asked."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -105,10 +106,9 @@ def choose_device(requested: str, ranks: "Ranks", why: str = "as requested") -> 
     Processes on one machine share out its GPUs, one each. Raises UsageError for a name of another
     form and for what so many processes can't share, DeviceError for a device that isn't there.
     """
-    kind, _, index = requested.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (index and not index.isdecimal()):
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", requested):
         raise unknown("device", requested, DEVICES)
-    if ranks.world_size > 1 and (index or kind == "mps"):
+    if ranks.world_size > 1 and (":" in requested or requested == "mps"):
         raise UsageError(
             f"--device {requested}: {ranks.world_size} processes can't share one GPU",
             "--device cuda gives each its own, --device cpu needs none",

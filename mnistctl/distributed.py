@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,8 @@ from mnistctl.errors import MnistctlError
 T = TypeVar("T")
 TORCHRUN = ("torchrun", "torch.distributed.run")
 """A script and a module."""
+PATIENCE = timedelta(hours=12)
+"""With another process, which may be downloading or preparing data; one that dies ends all."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
     if ranks.world_size == 1:
         yield
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE)
     try:
         yield
         wait_for_all()
@@ -104,6 +108,16 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
         ) from error
     finally:
         dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def one_first(ranks: Ranks) -> Iterator[None]:
+    """One process of each machine runs the block before the others: it fetches, they find."""
+    if ranks.local_rank != 0:
+        wait_for_all()
+    yield
+    if ranks.local_rank == 0:
+        wait_for_all()
 
 
 def total_over_ranks(value: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ Plain numbers only; the command line reads this file without importing torch.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -81,8 +81,8 @@ class Recipe:
     """Outliers in each batch, besides its digits; the network learns to reject them."""
     documented: bool = False
     """Whether it reproduces a document, and so is not adapted to a data set."""
-    adapted: tuple[str, ...] = ()
-    """Fields that were adapted to a data set."""
+    adapted: dict[str, float | bool] = field(default_factory=dict)
+    """What fields were adapted to for a data set; `changes` are made to that."""
 
     @property
     def rejects(self) -> bool:
@@ -96,7 +96,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` is its inverse."""
-        return asdict(self) | {"betas": list(self.betas), "adapted": list(self.adapted)}
+        return asdict(self) | {"betas": list(self.betas)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Recipe":
@@ -105,7 +105,7 @@ class Recipe:
         Raises TypeError, KeyError or ValueError on anything else.
         """
         betas, augmentation = tuple(data["betas"]), Augmentation(**data["augmentation"])
-        own = {"augmentation": augmentation, "adapted": tuple(data.get("adapted", ()))}
+        own = {"augmentation": augmentation, "adapted": dict(data["adapted"])}
         recipe = cls(**{**data, "betas": betas, **own})
         check_fields(recipe)
         if problem := _problem(recipe):
@@ -124,9 +124,8 @@ class Recipe:
     def changes(self) -> dict[str, str]:
         """What differs from the recipe of its name on its data set, as `--set` takes it."""
         own = self.settings
-        original = RECIPES[self.name].settings if self.name in RECIPES else own
-        changed = [key for key in own if original[key] != own[key] and key not in self.adapted]
-        return {key: as_typed(own[key]) for key in changed}
+        original = RECIPES[self.name].settings | self.adapted if self.name in RECIPES else own
+        return {key: as_typed(value) for key, value in own.items() if value != original[key]}
 
     @property
     def label(self) -> str:
@@ -285,12 +284,11 @@ def with_settings(
         given[key], said[key] = _parsed(key, text), f"--set {setting}"
     changed = recipe
     for key, value in given.items():
-        inner, _, field = key.rpartition(".")
-        part = {field: value}
+        inner, _, name = key.rpartition(".")
+        part = {name: value}
         changed = replace(
             changed, **({inner: replace(changed.augmentation, **part)} if inner else part)
         )
-    changed = replace(changed, adapted=tuple(key for key in changed.adapted if key not in given))
     if problem := _problem(changed):
         key, rule = problem
         raise UsageError(f"{said.get(key, key)}: {rule}")
@@ -377,9 +375,9 @@ def _problem(recipe: Recipe) -> tuple[str, str] | None:
 def check_fields(instance: Any) -> None:
     """Raise TypeError unless every field of a dataclass holds what its annotation says."""
     hints = get_type_hints(type(instance))
-    for field in fields(instance):
-        if not _fits(getattr(instance, field.name), hints[field.name]):
-            raise TypeError(f"{field.name} of the right type")
+    for own in fields(instance):
+        if not _fits(getattr(instance, own.name), hints[own.name]):
+            raise TypeError(f"{own.name} of the right type")
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -165,6 +165,12 @@ def test_gpu_means_cuda() -> None:
         choose_device("gpu", ALONE)
 
 
+@pytest.mark.parametrize("name", ["auto:3", "cpu:", "cpu:0", "mps:0", "cuda:", "cuda:x", "cuda:-1"])
+def test_names_of_no_device(name: str) -> None:
+    with pytest.raises(UsageError, match=f"unknown device '{name}'"):
+        choose_device(name, ALONE)
+
+
 def test_bf16_is_asked_of_the_gpu_in_question(monkeypatch: pytest.MonkeyPatch) -> None:
     see_gpus(monkeypatch, (7, 5), (8, 0))
     no = Choice("fp32", "this GPU has no bfloat16 arithmetic")

@@ -39,7 +39,7 @@ class LineReporter(WarningReporter):
         """A line on stderr."""
         show_line(text, sys.stderr)
 
-    def begin(self, task: str, total: int | None, unit: str) -> None:
+    def begin(self, task: str, total: int, unit: str) -> None:
         """Remember the task; short ones show nothing."""
         self._task, self._unit, self._total = task, unit, total or 0
         self._next_line = time.monotonic() + LINE_SECONDS
@@ -94,7 +94,7 @@ class BarReporter(WarningReporter):
         """A highlighted line above the bars."""
         self._console.print(f"warning: {text}", style="yellow")
 
-    def begin(self, task: str, total: int | None, unit: str) -> None:
+    def begin(self, task: str, total: int, unit: str) -> None:
         """One bar."""
         self._open("count")
         assert self._bars is not None
@@ -108,8 +108,8 @@ class BarReporter(WarningReporter):
             return
         if self._plan is None:
             task = self._bars.tasks[0]
-            of = "" if task.total is None else f"/{task.total:,.0f}"
-            self._bars.update(task.id, completed=done, count=f"{done:,}{of} {self._unit}")
+            count = f"{done:,}/{task.total:,.0f} {self._unit}"
+            self._bars.update(task.id, completed=done, count=count)
         else:
             self._move_training(self._plan, done, now)
         self._draw(now)

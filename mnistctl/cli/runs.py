@@ -353,7 +353,7 @@ def rm_command(
     output = start_output(ctx, json, quiet=False)
     from mnistctl.store.removal import check_removable, remove_run, size_of
 
-    directories = [check_removable(name, store) for name in dict.fromkeys(runs)]
+    directories = list(dict.fromkeys(check_removable(name, store) for name in runs))
     size = sum(map(size_of, directories)) / 1e6
     what = f"{counted(len(directories), 'run')} ({', '.join(map(str, directories))}; {size:.1f} MB)"
     if not yes:

@@ -123,7 +123,7 @@ class TensorBoardReporter:
         """Passed on."""
         self.inner.warn(text)
 
-    def begin(self, task: str, total: int | None, unit: str) -> None:
+    def begin(self, task: str, total: int, unit: str) -> None:
         """Passed on."""
         self.inner.begin(task, total, unit)
 

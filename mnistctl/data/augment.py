@@ -65,7 +65,7 @@ def apply_maps(images: Tensor, maps: Tensor, bends: Tensor | None = None) -> Ten
     (n, 2, 5, 5) displace it smoothly: elastic distortion (Simard et al., ICDAR 2003), with cubic
     interpolation between control points in place of a blurred random field.
     """
-    if not len(images):  # a process's share of a small batch; `affine_grid` refuses it
+    if not len(images):  # a process's shard of a small batch; `affine_grid` refuses it
         return torch.empty(0, 1, SIDE, SIDE, device=images.device)
     grid = affine_grid(maps.to(images.device), [len(images), 1, SIDE, SIDE], align_corners=False)
     if bends is not None:

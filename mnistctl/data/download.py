@@ -87,7 +87,7 @@ class _Download:
         self.row, self.published = row, row.published
         self.data_dir, self.force, self.reporter = data_dir, force, reporter
         self.folder = data_dir / self.published.folder
-        self.locations: list[Location] = [data_dir, *self.published.mirrors]
+        self.locations: list[Location] = [*([] if force else [data_dir]), *self.published.mirrors]
         if source is not None:
             self.locations = [_parse(source)]
         self.known = read_sums(self.folder)
@@ -116,6 +116,8 @@ class _Download:
     def _provide(self, file: IdxFile) -> FileResult:
         gz_path, raw_path = self.folder / file.gz.name, self.folder / file.raw.name
         gz, gz_damaged = self._inspect(gz_path, file.gz)
+        if gz and not self._knows(file.gz) and not file.gz.md5:
+            gz, gz_damaged = None, True  # of unknown origin: only the archive has a known sum
         raw, raw_damaged = self._inspect(raw_path, file.raw)
         if raw and not self._knows(file.raw):
             # Decompressed by another program, which left no sum.

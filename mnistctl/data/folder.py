@@ -70,6 +70,8 @@ def with_options(name: str | None, prepare: str | None, skip_unreadable: bool) -
         raise UsageError("--prepare and --skip-unreadable are for --dataset DIRECTORY")
     path, options = parse(name)
     asked = (("resize", prepare == "resize"), (SKIP, skip_unreadable))
+    if prepare is not None:
+        options -= {"resize"}
     return _name(path, options | {word for word, is_on in asked if is_on})
 
 

@@ -21,6 +21,11 @@ Preparation = Literal["ink", "resize"]
 """From a picture to 28x28 pixels: its ink in MNIST's form, or the whole picture scaled."""
 
 
+def numbered(num_classes: int) -> tuple[str, ...]:
+    """The names of classes that have none: 0, 1, 2 and so on, as those of digits."""
+    return tuple(map(str, range(num_classes)))
+
+
 @dataclass(frozen=True)
 class LabelledImages:
     """uint8 images (n, 28, 28), ink 255 on 0, and int64 labels (n,), on one device."""
@@ -136,5 +141,5 @@ class Dataset:
             outliers_per_batch=recipe.outliers_per_batch if self.has_digits else 0,
         )
         before = recipe.settings
-        adapted = (key for key, value in suited.settings.items() if value != before[key])
-        return replace(suited, adapted=tuple(adapted))
+        adapted = {key: value for key, value in suited.settings.items() if value != before[key]}
+        return replace(suited, adapted=adapted)

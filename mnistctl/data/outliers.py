@@ -137,8 +137,8 @@ def _broken(
         return np.maximum(image, np.roll(other, shift, (0, 1)))
     if kind == "beside":
         left, right = (own[:, np.flatnonzero(own.any(0))] for own in (image, other))
-        return np.hstack([left, np.zeros((SIDE, rng.integers(1)), np.uint8), right])
-    # The upper half of one on another's lower half, which is none of the two, moved sideways.
+        return np.hstack([left, right])
+    # The upper half of one, moved sideways, on that of another upside down: none of the two.
     upper = np.roll(image, int(rng.choice((-1, 1)) * rng.integers(4, 8)), 1)
     joined = np.vstack([upper[: SIDE // 2], other[::-1][SIDE // 2 :]])
     return joined if rng.random() < 0.5 else joined.T

@@ -94,15 +94,17 @@ def _workers(
     search = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     processes: list[subprocess.Popen[bytes]] = []
     try:
-        for share in shares:
+        for _ in shares:  # all begin to import before the first is waited for
             process = subprocess.Popen(
-                [sys.executable, "-m", __name__],
+                # -P: a file in the working directory is not imported in a library's place
+                [sys.executable, "-P", "-m", __name__],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=os.environ | {"PYTHONPATH": search, "OMP_NUM_THREADS": "1"},
             )
             processes.append(process)
+        for process, share in zip(processes, shares, strict=True):
             assert process.stdin is not None
             with suppress(BrokenPipeError), process.stdin as pipe:
                 pipe.write(pickle.dumps((astuple(question), list(share))))

@@ -47,7 +47,7 @@ class Compact(nn.Module):
         """(n, 1, 28, 28) -> logits (n, num_classes)."""
         if self.fold:
             # `pixel_unshuffle` in channels_last layout, and for no images at all: a process whose
-            # share of a small batch is empty takes part all the same.
+            # shard of a small batch is empty takes part all the same.
             x = x.reshape(-1, 14, 2, 14, 2).permute(0, 1, 3, 2, 4).flatten(3).permute(0, 3, 1, 2)
         for number in range(1, self.num_convolutions + 1):
             x = self.get_submodule(f"conv{number}")(x)

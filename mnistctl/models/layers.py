@@ -89,7 +89,7 @@ class BatchNorm(nn.BatchNorm2d):
 def _statistics(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Mean and variance (channels,) of `count` values a channel, spread over processes.
 
-    One exchange: of every process its number, mean and sum of squared deviations, put together as
+    One exchange: of every process its number, mean and sum of squared deviations, combined as
     by Chan, Golub and LeVeque (1979). A sum of plain squares would lose digits in float32.
     """
     own = values.numel() // values.shape[1]

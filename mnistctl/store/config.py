@@ -57,7 +57,7 @@ class RunConfig:
     init: Init | None = None
     """None: the initial weights are drawn from the seed."""
     job: str | None = None
-    """Of torchrun, that began it: started again, it goes on with it."""
+    """Of torchrun, that began it: started again, it resumes it."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` is its inverse."""

@@ -27,7 +27,7 @@ def find_run(argument: str, store: Path) -> RunInfo:
         path = path.parent
     if path == Path():
         path = Path.cwd()
-    if ".." in path.parts:
+    if ".." in path.parts or not path.name:
         raise CheckpointError(f"'{argument}' can't name a run", "give its name, and its --store")
     if argument == "latest":
         runs = list_runs(store)

@@ -20,7 +20,7 @@ class MetricsLog:
     def __init__(self, directory: Path, epoch: int, step: int) -> None:
         """Open the log at `step` of `epoch` (1-based; step 0: nothing of that epoch).
 
-        What came after is dropped: a resumed run goes on from its checkpoint, so that each step
+        What came after is dropped: a resumed run begins at its checkpoint, so that each step
         is recorded once. Raises CheckpointError when the file can't be written.
         """
         self._path = directory / METRICS_NAME

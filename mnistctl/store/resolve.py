@@ -50,12 +50,12 @@ def resolve(argument: str | None, store: Path) -> ResolvedCheckpoint:
         return _of_run(_best(store).directory, " (best validation accuracy)")
     path = typed_path(argument)
     if len(path.parts) == 1 and is_run(store / argument):
-        return _of_run(match_run(argument, store, RESERVED_NAMES).directory)
+        return _of_run(match_run(path.name, store, RESERVED_NAMES).directory)
     if os.path.isdir(path):
         return _of_run(path)
     if os.path.exists(path) or path.suffix in (".pt", ".pth") or len(path.parts) > 1:
         return _of_file(path)
-    return _of_run(match_run(argument, store, RESERVED_NAMES).directory)
+    return _of_run(match_run(path.name, store, RESERVED_NAMES).directory)
 
 
 def _finished(store: Path) -> list[RunInfo]:

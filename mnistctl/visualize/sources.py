@@ -148,16 +148,9 @@ class Split(Source):
 
         Raises UsageError where the models were trained on different ones or have other classes.
         """
-        from mnistctl.engine.inference.evaluate import check_classes
+        from mnistctl.engine.inference.evaluate import check_classes, common_dataset
 
-        trained = {model.dataset or DEFAULT_DATASET: model.label for model in models}
-        if self.dataset is None and len(trained) > 1:
-            each = ", ".join(f"{label} on {name}" for name, label in trained.items())
-            raise UsageError(
-                f"the checkpoints were trained on different data sets: {each}",
-                f"choose one, e.g. --dataset {next(iter(trained))}",
-            )
-        name = self.dataset or next(iter(trained), DEFAULT_DATASET)
+        name = self.dataset or common_dataset(models)
         for model in models:
             check_classes(model, name, self.reporter)
         return name

@@ -128,7 +128,7 @@ class Listener(NullReporter):
     def step(self, report: StepReport) -> None:
         self.reports.append(report)
 
-    def begin(self, task: str, total: int | None, unit: str) -> None:
+    def begin(self, task: str, total: int, unit: str) -> None:
         self.steps = []
 
     def run(self, directory: Path) -> None:

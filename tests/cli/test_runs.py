@@ -129,7 +129,8 @@ def test_diff_is_what_differs() -> None:
 
 def test_rm() -> None:
     assert json.loads(run("rm", "done", "--yes", "--json").stdout) == {"removed": ["runs/done"]}
-    assert run("rm", "runs/stopped", "--yes").stdout.startswith("Removed 1 run (runs/stopped; ")
+    twice = run("rm", "runs/stopped", "stopped/", "--yes")
+    assert twice.stdout.startswith("Removed 1 run (runs/stopped; ")
     assert list(STORE.iterdir()) == []
 
 

@@ -104,7 +104,7 @@ class Listener(NullReporter):
         self.warnings: list[str] = []
         self.ended = 0
 
-    def begin(self, task: str, total: int | None, unit: str) -> None:
+    def begin(self, task: str, total: int, unit: str) -> None:
         self.begun.append((task, total, unit))
 
     def advance(self, done: int) -> None:
@@ -219,6 +219,14 @@ def test_mirrors_in_turn(server: Server, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_force_fetches_again(server: Server, own_data_dir: Path) -> None:
     assert statuses(download(own_data_dir, source=server.url, force=True)) == ["downloaded"] * 2
+    assert len(server.requests) == 2
+
+
+def test_force_passes_over_what_is_in_the_data_dir(
+    server: Server, own_data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_mirrors(monkeypatch, f"{server.url}/")
+    assert statuses(download(own_data_dir, force=True)) == ["downloaded"] * 2
     assert len(server.requests) == 2
 
 

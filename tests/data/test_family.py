@@ -1,5 +1,6 @@
 """Every data set of the IDX family, on made files: layout, orientation, labels, damage, zips."""
 
+import gzip
 import hashlib
 import http.server
 import threading
@@ -317,6 +318,24 @@ def test_an_archive_is_fetched_once_and_kept_for_its_other_parts(
         path.unlink()
     assert download(tmp_path, "emnist-letters").files[0].status == "extracted"
     assert asked == ["/gzip.zip"]
+
+
+@pytest.mark.parametrize("content", [b"no gzip", None], ids=["no gzip", "cut short"])
+def test_a_gz_of_unknown_origin_is_not_trusted(
+    letters: Dataset, tmp_path: Path, content: bytes | None
+) -> None:
+    """The archive alone has a sum of its own, what is in it has none."""
+    lay_out(letters, tmp_path / "from", "zip")
+    folder = folder_of(letters, tmp_path)
+    folder.mkdir(parents=True)
+    name = published("emnist-letters").files["train"][0].raw.name
+    whole = gzip.compress(bytes(47_056), mtime=0)
+    (folder / f"{name}.gz").write_bytes(content or whole[: len(whole) // 2])
+    first = download(tmp_path, "emnist-letters", str(tmp_path / "from")).files[0]
+    assert first.status == "repaired"
+    assert len(get_dataset("emnist-letters").load("train", tmp_path, REPORTER).images) == 60
+    assert not (folder / f"{name}.gz").exists()
+    assert f"{name}.gz" not in mnist.read_sums(folder)
 
 
 def test_an_archive_of_another_sum_is_not_kept(

@@ -308,6 +308,7 @@ def test_options_are_for_directories(tmp_path: Path) -> None:
     assert folder.with_options("d", "ink", False) == "d"
     assert folder.with_options("d", "resize", True) == "d#resize,skip-unreadable"
     assert folder.with_options("d#resize", None, True) == "d#resize,skip-unreadable"
+    assert folder.with_options("d#resize", "ink", False) == "d"
     for name in ("mnist", None):
         with pytest.raises(UsageError, match="--prepare and --skip-unreadable are for"):
             folder.with_options(name, "resize", False)

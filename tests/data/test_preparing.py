@@ -81,6 +81,16 @@ def test_workers_answer_as_this_process_does(
     assert all(process.returncode is not None for process in started)
 
 
+def test_workers_import_nothing_from_the_working_directory(
+    pictures: list[str], started: list[subprocess.Popen[bytes]]
+) -> None:
+    """Among pictures from anywhere there may be a file that is called as a library is."""
+    Path("numpy.py").write_text("from pathlib import Path\nPath('was-run').touch()\n")
+    list(prepare_each(pictures, Question("ink")))
+    assert len(started) == 2
+    assert not Path("was-run").exists()
+
+
 def test_bar_counts_every_picture(
     pictures: list[str], started: list[subprocess.Popen[bytes]]
 ) -> None:

@@ -50,6 +50,8 @@ def test_latest_is_of_any_state() -> None:
         ("fast", "is the beginning of several runs: fast-1, fast-2"),
         ("runs/nothing", "no run's directory"),
         ("../runs/fast-1", "can't name a run"),
+        ("/", "can't name a run"),
+        ("bst", "no run called 'bst' in the store runs"),
     ],
 )
 def test_refused(argument: str, message: str) -> None:

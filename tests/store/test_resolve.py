@@ -41,6 +41,7 @@ def test_every_way_to_say_it(store: Path) -> None:
     assert found("best", store) == "first-2/best.pt"
     assert found("first-1", store) == "first-1/last.pt"
     assert found("sec", store) == "second/last.pt"
+    assert found("first-1/", store) == found("./first-1", store) == "first-1/last.pt"
     assert found(str(store / "first-1"), store) == "first-1/last.pt"
     assert found(str(store / "first-2" / "last.pt"), store) == "first-2/last.pt"
 
@@ -91,7 +92,7 @@ def test_refusals(argument: str, message: str, store: Path) -> None:
 
 def test_candidates_are_named(store: Path) -> None:
     with pytest.raises(CheckpointError) as caught:
-        match_run("third", store)
+        match_run("third", store, ())
     assert caught.value.hint == "runs: first-1, first-2, second"
 
 

@@ -60,7 +60,7 @@ def grad_cam(
     evaluation mode), rectified, are added up, each weighted by the mean gradient of the logit of
     `digit` to it; what is left above 0 is enlarged to the size of `image`, float32 (1, 1, height,
     width). The gradient is the one that passes the rectifier: 0 where a map is not active. Without
-    rectifying, a channel that is off and speaks against the digit would light the background.
+    rectifying, a channel that is off and is evidence against the digit would light the background.
     """
     kept: list[Tensor] = []
 

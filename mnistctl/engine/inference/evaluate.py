@@ -10,7 +10,7 @@ import torch
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import DEFAULT_DATASET, check_split, get_dataset
-from mnistctl.distributed import from_environment, from_first, joined
+from mnistctl.distributed import from_environment, from_first, joined, one_first
 from mnistctl.engine.inference.loading import LoadedModel, load_models
 from mnistctl.engine.inference.scores import Scores
 from mnistctl.errors import UsageError
@@ -70,13 +70,14 @@ def evaluate(
     models = load_models(checkpoints or [None], store, device, precision or "auto", ranks, reporter)
     _check_different(models)
     _warn_of_unlike(models, reporter)
-    name = dataset or _common_dataset(models)
+    name = dataset or common_dataset(models)
     for model in models:
         check_classes(model, name, reporter)
     with joined(ranks, models[0].predictor.device):
         for model in models:
             model.predictor.precision = from_first(model.predictor.precision)
-        data = get_dataset(name).load(split, data_dir, reporter)
+        with one_first(ranks):
+            data = get_dataset(name).load(split, data_dir, reporter)
         evaluations = []
         for model in models:
             start = time.perf_counter()
@@ -146,13 +147,16 @@ def _warn_of_unlike(models: Sequence[LoadedModel], reporter: Reporter) -> None:
         reporter.warn("these are not runs of one recipe: their spread is not that of its seeds")
 
 
-def _common_dataset(models: Sequence[LoadedModel]) -> str:
-    """The data set that all learned from; a bare state dict doesn't say, and counts as MNIST."""
+def common_dataset(models: Sequence[LoadedModel]) -> str:
+    """The data set that all learned from; a bare state dict doesn't say, and counts as MNIST.
+
+    For no models the default. Raises UsageError where they learned from different ones.
+    """
     names = {model.dataset or DEFAULT_DATASET: model.label for model in models}
     if len(names) > 1:
         trained = ", ".join(f"{label} on {name}" for name, label in names.items())
         raise UsageError(
             f"the checkpoints were trained on different data sets: {trained}",
-            "say on which to evaluate all of them: --dataset NAME",
+            f"choose one for all of them, e.g. --dataset {next(iter(names))}",
         )
-    return next(iter(names))
+    return next(iter(names), DEFAULT_DATASET)

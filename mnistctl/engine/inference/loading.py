@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mnistctl.data.images import DIGITS, Preparation
+from mnistctl.data.images import Preparation, numbered
 from mnistctl.data.registry import preparation
 from mnistctl.device import choose_hardware
 from mnistctl.distributed import Ranks
@@ -109,7 +109,7 @@ def _loaded(
     else:
         network, weights, num_classes = recognise(weights)
         recipe, members, dataset = recipe_of_network(network), 1, None
-        classes = DIGITS if num_classes == len(DIGITS) else tuple(map(str, range(num_classes)))
+        classes = numbered(num_classes)
         reporter.say(
             f"{found.path} is a bare state dict: taken as {network},"
             f" pixels (x - {recipe.pixel_mean}) / {recipe.pixel_std}"

@@ -296,7 +296,7 @@ def judge(
     touching: bool = False,
     outlier: float | None = None,
 ) -> Verdict:
-    """The verdict from the probabilities (0..1) and what the image alone speaks against.
+    """The verdict from the probabilities (0..1) and the doubts about the image itself.
 
     `doubt` says why it can't be a digit. A piece `touching` its neighbour takes more confidence:
     half a digit may look like another one. `outlier` is the probability that the image shows none

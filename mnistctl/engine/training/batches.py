@@ -99,7 +99,12 @@ class Feed:
             return self._draw(epoch, step, total)
         if self.ahead[0] != epoch:
             self.ahead = epoch, self._draw_ahead(epoch)
-        return self.ahead[1][step]
+        drawn = self.ahead[1][step]
+        noisy = {Stream.AUGMENTATION: drawn.digits, Stream.OUTLIER_AUGMENTATION: drawn.others}
+        for stream, draws in noisy.items():
+            if draws is not None:  # the same noise whenever this step is asked for
+                draws.noise.manual_seed(derive_seed(self.config.seed, stream, epoch, step))
+        return drawn
 
     def _draw(self, epoch: int, step: int, total: int) -> _Drawn:
         """What is random in a step of `total` digits, on the CPU."""
@@ -122,7 +127,7 @@ class Feed:
     def _draw_ahead(self, epoch: int) -> list[_Drawn]:
         """What is random in each step of `epoch`, on the device, in one copy of each kind.
 
-        Corruptions are drawn there, by generators that have the same seeds.
+        Corruptions are drawn there, by a generator that each step seeds.
         """
         size = self.config.recipe.batch_size
         steps = [
@@ -132,16 +137,14 @@ class Feed:
         return [
             _Drawn(digits, chosen, others)
             for digits, chosen, others in zip(
-                self._there(Stream.AUGMENTATION, epoch, [own.digits for own in steps]),
+                self._there([own.digits for own in steps]),
                 copied([own.outliers for own in steps], self.device),
-                self._there(Stream.OUTLIER_AUGMENTATION, epoch, [own.others for own in steps]),
+                self._there([own.others for own in steps]),
                 strict=True,
             )
         ]
 
-    def _there(
-        self, stream: Stream, epoch: int, steps: Sequence[Draws | None]
-    ) -> Sequence[Draws | None]:
+    def _there(self, steps: Sequence[Draws | None]) -> Sequence[Draws | None]:
         """An epoch's draws on the device."""
         own = [draws for draws in steps if draws is not None]
         if not own:
@@ -150,17 +153,14 @@ class Feed:
             copied([getattr(draws, name) for draws in own], self.device)
             for name in ("maps", "bends", "damaged")
         )
+        noise = noise_on(self.device)
         return [
             replace(draws, maps=maps[step], bends=bends[step], damaged=damaged[step], noise=noise)
             for step, draws in enumerate(own)
-            for noise in [self._generator(stream, epoch, step, self.device)]
         ]
 
-    def _generator(
-        self, stream: Stream, epoch: int, step: int, device: torch.device | str = "cpu"
-    ) -> torch.Generator:
-        seed = derive_seed(self.config.seed, stream, epoch, step)
-        return torch.Generator(device).manual_seed(seed)
+    def _generator(self, stream: Stream, epoch: int, step: int) -> torch.Generator:
+        return torch.Generator().manual_seed(derive_seed(self.config.seed, stream, epoch, step))
 
     def draw_outliers(self, advance: Advance = no_progress) -> None:
         """Draw the outliers to train against, uint8 (n, 28, 28); once, before the first batch.
@@ -216,6 +216,11 @@ def _redrawn(digits: Tensor, advance: Advance) -> Tensor:
             redrawn[index] = torch.from_numpy(fitted(own))
         advance(index + 1)
     return redrawn
+
+
+def noise_on(device: torch.device) -> torch.Generator:
+    """A generator that draws corruptions there; every step gives it a seed."""
+    return torch.Generator(device)
 
 
 def copied(parts: Sequence[Tensor | None], device: torch.device) -> Sequence[Any]:

@@ -1,5 +1,6 @@
 """From what was asked for to the configuration of a run, new or resumed."""
 
+import os
 import platform
 import shlex
 import sys
@@ -105,7 +106,7 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
         checkpoint_every=checkpoint_every,
         test_every_epoch=bool(request.test_every_epoch),
         started=utc_now(),
-        command=shlex.join(["mnistctl", *sys.argv[1:]]),
+        command=shlex.join([*(launch_words() or ["mnistctl"]), *sys.argv[1:]]),
         versions=_versions(),
         ensemble=ensemble,
         init=init,
@@ -120,9 +121,9 @@ def _adapted(recipe: Recipe, dataset: Dataset, init: Init | None) -> Recipe:
         return adapted
     kept = {key: getattr(recipe, key) for key in ("pixel_mean", "pixel_std")}
     usual = RECIPES.get(recipe.name, recipe)
-    changed = [key for key, value in kept.items() if value != getattr(usual, key)]
-    others = [key for key in adapted.adapted if key not in kept]
-    return replace(adapted, **kept, adapted=(*others, *changed))
+    changed = {key: value for key, value in kept.items() if value != getattr(usual, key)}
+    others = {key: value for key, value in adapted.adapted.items() if key not in kept}
+    return replace(adapted, **kept, adapted=others | changed)
 
 
 def _asked_recipe(request: TrainRequest, recipe: Recipe) -> Recipe:
@@ -218,10 +219,12 @@ def resume_command(directory: Path, request: TrainRequest, ranks: Ranks) -> str:
     launch = launch_words() if ranks.world_size > 1 else None
     words = [*(launch or program_words(ranks.world_size)), "train", "--resume", directory.name]
     defaults = TrainRequest()
-    if directory.parent != defaults.store:
-        words += ["--store", str(directory.parent)]
-    if request.data_dir != defaults.data_dir:
-        words += ["--data-dir", str(request.data_dir)]
+    for option, place, variable, default in (
+        ("--store", directory.parent, "MNISTCTL_STORE", defaults.store),
+        ("--data-dir", request.data_dir, "MNISTCTL_DATA", defaults.data_dir),
+    ):
+        if place != Path(os.environ.get(variable) or default):
+            words += [option, str(place)]
     return shlex.join(words)
 
 

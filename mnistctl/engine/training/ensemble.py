@@ -125,6 +125,7 @@ def _train_members(
             store=directory / MEMBERS_NAME,
             data_dir=request.data_dir,
             device=config.device,
+            precision=config.precision,
             epochs=own.recipe.epochs,
             log_every=request.log_every,
             checkpoint_every=request.checkpoint_every,

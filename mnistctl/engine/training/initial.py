@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mnistctl.data.images import DIGITS
+from mnistctl.data.images import numbered
 from mnistctl.engine.training.ema import Average
 from mnistctl.engine.training.state import TrainingState
 from mnistctl.errors import CheckpointError, UsageError
@@ -26,7 +26,7 @@ RATE = 0.1
 def find_init(
     argument: str, recipe: str | None, classes: tuple[str, ...], store: Path, reporter: Reporter
 ) -> tuple[Init, Recipe]:
-    """The checkpoint that `argument` means, and the recipe to go on with.
+    """The checkpoint that `argument` means, and the recipe to train it by.
 
     That is the one called as the checkpoint's own, or `recipe`, at a lower rate and with the
     pixels scaled as the weights know them. What suited the checkpoint's data set is left behind.
@@ -37,7 +37,7 @@ def find_init(
     config = found.checkpoint.config
     own = config.recipe if config else recipe_of_network(recognise(found.checkpoint.weights)[0])
     usual = RECIPES.get(own.name, own)
-    chosen = get_recipe(recipe) if recipe else usual if usual.network == own.network else own
+    chosen = get_recipe(recipe) if recipe else replace(usual, network=own.network)
     if chosen.network != own.network:
         raise UsageError(
             f"--init {argument} is a network '{own.network}',"
@@ -83,10 +83,10 @@ def begin(state: TrainingState, config: RunConfig) -> None:
 
 
 def _contents(checkpoint: Checkpoint, member: int) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Weights of one network and the names of its classes; a bare state dict means digits."""
+    """Weights of one network and the names of its classes; of a bare state dict their numbers."""
     if checkpoint.config is None:
         _, weights, num_classes = recognise(checkpoint.weights)
-        return weights, DIGITS[:num_classes]
+        return weights, numbered(num_classes)
     weights, count = dict(checkpoint.weights), checkpoint.config.ensemble
     if count > 1:
         weights = split_members(weights, count)[member % count]

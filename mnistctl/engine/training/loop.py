@@ -181,7 +181,7 @@ class _Loop:
             logits = self.model(batch.inputs).float()
         loss, mean = batch_loss(logits, batch, config.recipe)
         # DistributedDataParallel averages over processes: scaled so that the average is the
-        # gradient of the global batch's mean loss, whatever the shares' sizes.
+        # gradient of the global batch's mean loss, whatever the shards' sizes.
         (mean * world_size).backward()  # type: ignore[no-untyped-call]
         state.optimizer.step(rate)
         if state.average:

@@ -17,8 +17,8 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult | None:
     """Train what `request` asks for, save it, and test it once at the end.
 
     Under torchrun every process calls this: together they train one network, or each trains
-    members of an ensemble. Rank 0 alone reports, saves and has a result; the others return None.
-    Started again by torchrun, they go on with the run that they had begun.
+    members of an ensemble. Rank 0 alone reports and saves, and its result is the one that counts.
+    Started again by torchrun, they resume the run that they had begun.
     Raises UsageError, DataError, DeviceError, CheckpointError; Interrupted or Terminated when a
     signal stopped the run, after it was saved.
     """

@@ -10,7 +10,14 @@ from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import get_dataset
 from mnistctl.data.sampling import split_validation
 from mnistctl.device import is_out_of_memory
-from mnistctl.distributed import Ranks, from_first, joined, share_weights, wait_for_all
+from mnistctl.distributed import (
+    Ranks,
+    from_first,
+    joined,
+    one_first,
+    share_weights,
+    wait_for_all,
+)
 from mnistctl.engine.inference.scores import Scores
 from mnistctl.engine.training.checkpointing import Saver, restore_newest, saver_for
 from mnistctl.engine.training.config import (
@@ -63,9 +70,10 @@ def train_one(
 ) -> TrainResult | None:
     """Train one network as a new run, or resume `run`, and test it once at the end.
 
-    `ranks` is the process's place among those that train it together. `config` is that of a new
-    run, None: what the request asks for. Returns and raises what `train` does.
+    `ranks` is the process's place among those that train it together. `config` is that of an
+    ensemble's member, None: what the request asks for. Returns and raises what `train` does.
     """
+    is_member = config is not None
     if run is None:
         config = config or new_config(request, ranks, reporter)
     else:
@@ -84,7 +92,10 @@ def train_one(
             _explained_lack_of_memory(job, saver),
         ):
             _fit(job, saver, data, stop)
-            return _test(job, saver, test)
+            result = _test(job, saver, test)
+        if is_member and stop.requested:  # too late to stop this one, not to begin the next
+            raise stop.error("Interrupted at its end; it is complete.", "")
+        return result
 
 
 def final_result(run: RunInfo, config: RunConfig) -> RunResult | None:
@@ -107,14 +118,11 @@ def finished_result(run: RunInfo, config: RunConfig, reporter: Reporter) -> Trai
 
 
 def _load_data(job: _Job) -> tuple[FitData, LabelledImages]:
-    """Training data on the device, and the test set. Missing files are fetched by one process."""
+    """Training data on the device, and the test set."""
     config, dataset = job.config, get_dataset(job.config.dataset)
-    if job.ranks.local_rank != 0:
-        wait_for_all()
-    train_set = dataset.load("train", job.request.data_dir, job.reporter)
-    test = dataset.load("test", job.request.data_dir, job.reporter)
-    if job.ranks.local_rank == 0:
-        wait_for_all()
+    with one_first(job.ranks):
+        train_set = dataset.load("train", job.request.data_dir, job.reporter)
+        test = dataset.load("test", job.request.data_dir, job.reporter)
     images, labels, validation = train_set.images, train_set.labels, None
     if config.validation:
         kept, held_out = split_validation(config.seed, len(images), config.validation)

@@ -96,8 +96,8 @@ def state_to_payload(state: TrainingState, seed: int, ranks: Ranks) -> dict[str,
 def restore(state: TrainingState, payload: Mapping[str, Any], ranks: Ranks) -> None:
     """Bring a new `state` to where `payload` stands.
 
-    Each process goes on with its own sum of losses; with another number of processes than
-    before, rank 0 goes on with the sum of all.
+    Each process resumes with its own sum of losses; with another number of processes than
+    before, rank 0 resumes with the sum of all.
     Raises CheckpointError when the payload doesn't fit the network or optimiser.
     """
     try:

@@ -72,7 +72,7 @@ class Recorder(NullReporter):
     def warn(self, text: str) -> None:
         self.warnings.append(text)
 
-    def begin(self, task: str, total: int | None, unit: str) -> None:
+    def begin(self, task: str, total: int, unit: str) -> None:
         if task == "predicting":
             self.calls.append(f"begin {task} {total}")
 

@@ -197,7 +197,7 @@ def test_progress_is_counted_in_images_and_closed() -> None:
     calls: list[object] = []
 
     class Listener(NullReporter):
-        def begin(self, task: str, total: int | None, unit: str) -> None:
+        def begin(self, task: str, total: int, unit: str) -> None:
             calls.append((task, total, unit))
 
         def advance(self, done: int) -> None:

@@ -20,6 +20,7 @@ from mnistctl.engine.inference.loading import load_model
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.engine.training import ensemble as ensemble_module
 from mnistctl.engine.training import run as run_module
+from mnistctl.engine.training import single as single_module
 from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.run import train
 from mnistctl.engine.training.single import final_result
@@ -146,6 +147,42 @@ def test_a_stopped_ensemble_resumes_to_the_same_bits(
     assert epochs_saved(describe(request_.store / "parted")) == 1
     finished = json.loads((request_.store / "parted" / "result.json").read_text())
     assert trained(again).result == parted.result == RunResult.from_dict(finished)
+
+
+def test_a_stop_at_a_members_end_begins_no_other(
+    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes while the first member is tested, too late to stop that one."""
+    test = single_module._test
+
+    def stopped_while_testing(*own: Any) -> TrainResult | None:
+        signal.raise_signal(signal.SIGINT)
+        return test(*own)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(single_module, "_test", stopped_while_testing)
+        with pytest.raises(Interrupted) as stop:
+            train(replace(request_, name="e"), NullReporter())
+    assert stop.value.message == "member 1: Interrupted at its end; it is complete."
+    assert "Resume with: mnistctl train --resume e" in stop.value.hint
+    members = sorted(path.name for path in (request_.store / "e" / "members").iterdir())
+    assert members == ["seed-3"]
+    again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="e")
+    assert len(trained(again).result.members) == 2
+
+
+def test_another_precision_is_that_of_members_begun_before(
+    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(replace(request_, name="e"))
+    asked: list[str | None] = []
+    monkeypatch.setattr(
+        ensemble_module, "train_one", lambda own, *rest: asked.append(own.precision)
+    )
+    monkeypatch.setattr(ensemble_module, "_assemble", lambda *own: None)
+    again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="e", epochs=2)
+    train(replace(again, precision="bf16"), NullReporter())
+    assert asked == ["bf16", "bf16"]
 
 
 @pytest.mark.parametrize(

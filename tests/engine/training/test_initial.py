@@ -19,6 +19,7 @@ from mnistctl.engine.training.state import new_state
 from mnistctl.errors import CheckpointError, UsageError
 from mnistctl.events import NullReporter
 from mnistctl.models.ensemble import split_members
+from mnistctl.models.registry import build
 from mnistctl.recipes import Recipe, get_recipe, with_settings
 from mnistctl.store.checkpoint import load
 from mnistctl.store.config import Init, RunConfig
@@ -105,7 +106,7 @@ def test_what_suited_another_data_set_is_left_behind() -> None:
 
 
 def test_members_begin_with_members() -> None:
-    init, recipe = find_init("shipped", None, Path("runs"), QUIET)
+    init, recipe = find_init("shipped", None, DIGITS, Path("runs"), QUIET)
     assert init.checkpoint == str(SHIPPED)
     assert (recipe.name, recipe.network) == ("robust", "compact-7-narrow")
     assert recipe.learning_rate == pytest.approx(0.0008)
@@ -133,6 +134,42 @@ def test_a_bare_state_dict(first: TrainResult) -> None:
     assert second.config.recipe.network == "compact-3"
     start, _ = weights_at_start(second.config)
     assert torch.equal(start["fc1.weight"], load(first.checkpoint).weights["fc1.weight"])
+
+
+def test_a_bare_state_dict_of_more_classes_than_ten(tmp_path: Path) -> None:
+    """Its last layer can't be that of ten digits."""
+    weights = build("cnn-small", 47).state_dict()
+    torch.save(weights, "letters.pth")
+    second = trained(init="letters.pth", recipe="cnn-small", epochs=1)
+    start, drawn = weights_at_start(second.config)
+    assert torch.equal(start["conv1.weight"], weights["conv1.weight"])
+    assert torch.equal(start["fc2.weight"], drawn["fc2.weight"])
+    assert second.config.classes == DIGITS
+
+
+def test_other_classes_are_warned_of(first: TrainResult) -> None:
+    class Warned(NullReporter):
+        warnings: tuple[str, ...] = ()
+
+        def warn(self, text: str) -> None:
+            self.warnings += (text,)
+
+    warned = Warned()
+    find_init("first", None, DIGITS, Path("runs"), warned)
+    assert warned.warnings == ()
+    find_init("first", None, ("4", "9"), Path("runs"), warned)
+    assert warned.warnings == (
+        "run first knows other classes: the last layer is trained from the start,"
+        " and the result will know only 4, 9",
+    )
+
+
+def test_a_network_that_was_set_is_adapted_once() -> None:
+    settings = ("network=compact-3", "epochs=2")
+    trained(recipe="standard", dataset="fashion", settings=settings, name="small")
+    _, recipe = find_init("small", None, CLOTHES, Path("runs"), QUIET)
+    assert (recipe.network, recipe.epochs) == ("compact-3", get_recipe("standard").epochs)
+    assert recipe.temperature == get_recipe("standard").temperature
 
 
 def test_a_network_of_another_kind(first: TrainResult) -> None:
@@ -186,6 +223,9 @@ def test_recipes_suit_the_data_set() -> None:
     assert with_settings(clothes, ["augmentation.flip=0.25"]).label == (
         "standard (augmentation.flip=0.25)"
     )
+    for epochs in (standard.epochs, 20):
+        changed = with_settings(clothes, [f"epochs={epochs}"])
+        assert changed.label == replace(clothes, epochs=epochs).label == f"standard ({epochs=})"
     assert Recipe.from_dict(json.loads(json.dumps(clothes.to_dict()))) == clothes
     assert DATASETS["kmnist"].adapt(robust).outliers_per_batch == 0
     assert DATASETS["qmnist"].adapt(robust).outliers_per_batch == 150

@@ -397,7 +397,7 @@ class Impatient(NullReporter):
     def __init__(self, drawn: int) -> None:
         self.drawn, self.begun, self.reached = drawn, "", 0
 
-    def begin(self, task: str, total: int | None, unit: str) -> None:
+    def begin(self, task: str, total: int, unit: str) -> None:
         self.begun = f"{task}: {total} {unit}"
 
     def advance(self, done: int) -> None:

@@ -5,7 +5,7 @@ fails; a copy to or from it is seen as an operation on two devices.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.distributed import Ranks
-from mnistctl.engine.training import loop
+from mnistctl.engine.training import batches, loop
 from mnistctl.engine.training.batches import Feed, copied
 from mnistctl.engine.training.config import TrainRequest, new_config
 from mnistctl.engine.training.loop import FitData, Hooks
@@ -56,11 +56,7 @@ def without_a_card(monkeypatch: pytest.MonkeyPatch, few_outliers: None) -> None:
     """`meta` has neither autocast nor generators."""
     monkeypatch.setattr(loop, "autocast", lambda *own: contextlib.nullcontext())
     monkeypatch.setattr(loop, "default_generator", lambda device: torch.Generator())
-    monkeypatch.setattr(Feed, "_generator", on_cpu(Feed._generator))
-
-
-def on_cpu(method: Callable[..., torch.Generator]) -> Callable[..., torch.Generator]:
-    return lambda self, stream, epoch, step, device="cpu": method(self, stream, epoch, step)
+    monkeypatch.setattr(batches, "noise_on", lambda device: torch.Generator())
 
 
 def loop_of(name: str, device: torch.device, **changes: Any) -> Any:
@@ -143,10 +139,23 @@ def test_what_is_drawn_ahead_is_what_is_drawn_step_by_step() -> None:
             assert torch.equal(there.maps, here.maps)
             assert torch.equal(there.bends, here.bends)
             assert there.damaged.tolist() == here.damaged_numbers == there.damaged_numbers
-    noise = [drawn.digits.noise.initial_seed() for drawn in ahead]
-    assert noise == [feed._draw(2, step, 300).digits.noise.initial_seed() for step in range(7)]
     plain = loop_of("fast", torch.device("cpu")).feed._draw_ahead(1)
     assert [(own.digits, own.outliers, own.others) for own in plain] == [(None, None, None)] * 8
+
+
+@pytest.mark.usefixtures("few_outliers")
+def test_a_step_drawn_ahead_has_the_same_noise_whenever_it_is_asked_for() -> None:
+    feed = loop_of("robust", torch.device("cpu"), batch_size=300).feed
+    step_by_step = [feed._draw(2, step, 300).digits.noise.initial_seed() for step in range(6)]
+    feed.ahead = 2, feed._draw_ahead(2)
+    feed.device = META
+    for step in (0, 3, 0, 5):
+        noise = feed._drawn(2, step, 300).digits.noise
+        assert noise.initial_seed() == step_by_step[step]
+        first = torch.rand(4, generator=noise)
+        assert torch.equal(first, torch.rand(4, generator=noise.manual_seed(step_by_step[step])))
+        drawn_again = torch.rand(4, generator=feed._drawn(2, step, 300).digits.noise)
+        assert torch.equal(first, drawn_again)
 
 
 def test_parts_are_copied_as_they_are() -> None:
