@@ -89,7 +89,7 @@ def recorded(modules: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
 
 @torch.inference_mode()
 def feature_maps(layers: list[ConvLayer], network: nn.Module, inputs: Tensor) -> list[Tensor]:
-    """The activations of each layer for one image, after ReLU: float32 (channels, height, width) each."""
+    """Activations for one image, after ReLU: float32 (channels, height, width) of each layer."""
     with recorded({layer.name: layer.last for layer in layers}) as outputs:
         network(inputs)
     return [relu(outputs[layer.name][0]).float().cpu() for layer in layers]

@@ -315,7 +315,7 @@ async function showCollected() {
   }
   const { counts, directory, pictures } = await ask("/api/collected");
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
-  note.replaceChildren(total ? `${total} ${total === 1 ? "picture" : "pictures"} with your labels. Train on them: ` : "Say under an answer what it should be: the picture is kept with that label. Later, train on all of them: ",
+  note.replaceChildren(total ? `${total} ${total === 1 ? "picture" : "pictures"} with your labels. Train on them, once each class has some: ` : "Say under an answer what it should be: the picture is kept with that label. Later, train on all of them: ",
     element("code", { textContent: `mnistctl train --dataset ${directory} --init shipped` }));
   byId("collected").replaceChildren(...pictures.map((own) => element("li", {}, element("button", {
     type: "button", ariaLabel: `Remove this picture of a ${own.folder}`, title: "Remove", onclick: () => remove(own),
