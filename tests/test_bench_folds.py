@@ -9,9 +9,18 @@ from typer.testing import CliRunner
 
 from mnistctl.data import synthetic
 from mnistctl.data.images import LabelledImages
-from tests.bench import figures, folds
+from mnistctl.recipes import RECIPES
+from tests.bench import distil, figures, folds
 from tests.bench.__main__ import app
-from tests.bench.folds import NUM_FOLDS, Answers, folds_of, table
+from tests.bench.candidates import CANDIDATES
+from tests.bench.folds import (
+    NUM_FOLDS,
+    Answers,
+    ensembles_table,
+    folds_of,
+    logits_path,
+    table,
+)
 
 
 def test_every_image_is_held_out_once_in_the_same_folds() -> None:
@@ -58,17 +67,74 @@ def test_a_candidate_is_trained_once_on_what_is_not_held_out(
     assert again.output.splitlines()[-1] == first.output.splitlines()[-1]
 
 
+def answered(candidate: str, fold: int, seed: int, *wrong: int) -> Answers:
+    """Of 100 images; a candidate "a" is its recipe as it is."""
+    is_plain, commit = candidate == "a", "1234567"
+    recipe = ("fast", "fp32")
+    return Answers(candidate, recipe, is_plain, commit, fold, seed, 100, frozenset(wrong))
+
+
 def test_candidates_are_compared_where_both_were_trained() -> None:
     """By hand: of fold 0, a misses 1 and 2, b misses 2 and 7, 8, 9; fold 1 only a answered."""
     answers = [
-        Answers("a", 0, 0, 100, frozenset({1, 2})),
-        Answers("a", 1, 0, 100, frozenset({101})),
-        Answers("b", 0, 0, 100, frozenset({2, 7, 8, 9})),
-        Answers("c", 1, 5, 100, frozenset()),
+        answered("b", 0, 0, 2, 7, 8, 9),
+        answered("a", 0, 0, 1, 2),
+        answered("a", 1, 0, 101),
+        answered("c", 1, 5),
     ]
-    a, b, c = table(answers).splitlines()[2:]
-    assert a.startswith("| a | 0 | 200 | 98.500 (")
+    b, a, c = table(answers).splitlines()[2:]
+    assert a.startswith("| a | 0 | 1234567 | 200 | 3 | 98.500 (")
     assert a.endswith("| - |")
-    assert b.startswith("| b | 0 | 100 | 96.000 (")
+    assert b.startswith("| b | 0 | 1234567 | 100 | 4 | 96.000 (")
     assert b.endswith("| -2.000 points, p=0.62 (n=100) |")
     assert c.endswith("| - |")
+
+
+def test_an_ensemble_is_the_mean_of_what_its_members_answered(tmp_path: Path) -> None:
+    """Of 12 images the folds are of 2; of fold 0 one member is sure, and right where it is."""
+    labels = torch.arange(12) % 10
+    held_out = folds_of(12)[0]
+    sure = torch.full((2, 10), -20.0).scatter(1, labels[held_out][:, None], 0.0)
+    other = torch.full((2, 10), -3.0).scatter(1, (labels[held_out][:, None] + 1) % 10, 0.0)
+    for name, logits in (("a", sure), ("b", other)):
+        torch.save(logits, logits_path(tmp_path, name, 0, 0))
+    answers = [answered("a", 0, 0), answered("b", 0, 0), answered("b", 1, 0), answered("c", 0, 0)]
+    rows = ensembles_table(answers, 2, tmp_path, labels).splitlines()[2:]
+    assert rows == ["| a + b | 2 | 0 | 100.000 |"]
+
+
+def test_a_teacher_knows_neither_what_it_labels_nor_what_judges_its_student(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = synthetic.load("test")
+    few = LabelledImages(digits.images[:60], digits.labels[:60])
+    parts = folds_of(60)
+    seen: list[set[bytes]] = []
+
+    def trained(recipe: object, data: LabelledImages, *own: object) -> tuple[None, float]:
+        seen.append({image.numpy().tobytes() for image in data.images})
+        return None, 0.0
+
+    logits = torch.eye(10).repeat(6, 1)
+    answering = type("Asked", (), {"logits": lambda self, images: logits[: len(images)]})
+    monkeypatch.setattr(distil, "train_once", trained)
+    monkeypatch.setattr(distil, "predictor_of", lambda *own: answering())
+    teachers = distil.Teachers(RECIPES["mlp"], "mlp", torch.device("cpu"), "fp32", tmp_path)
+    soft = teachers.labels_for(few, parts, judged=2, share=0.25, seed=0)
+    assert len(seen) == 5
+    for images, fold in zip(seen, (0, 1, 3, 4, 5), strict=True):
+        unseen = torch.cat([parts[2], parts[fold]])
+        assert len(images) == 40
+        assert not images & {few.images[i].numpy().tobytes() for i in unseen.tolist()}
+    assert torch.allclose(soft.sum(1), torch.ones(60))
+    hard = torch.nn.functional.one_hot(few.labels, 10).float()
+    assert torch.equal(soft[parts[2]], hard[parts[2]])
+    assert torch.allclose(soft[parts[0]], 0.25 * logits[:10].softmax(1) + 0.75 * hard[parts[0]])
+    teachers.labels_for(few, parts, judged=0, share=1.0, seed=0)
+    assert len(seen) == 9  # that of folds 0 and 2 serves both
+
+
+def test_candidates_compute_logits() -> None:
+    for name, build in CANDIDATES.items():
+        network = build(7).eval()
+        assert network(torch.zeros(3, 1, 28, 28)).shape == (3, 7), name

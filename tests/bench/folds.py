@@ -38,6 +38,11 @@ class Answers:
     """What a candidate answered with one seed on a fold held out."""
 
     candidate: str
+    recipe: tuple[str, str]
+    """Its name, and the precision."""
+    is_plain: bool
+    """Whether it is that recipe as it is."""
+    commit: str
     fold: int
     seed: int
     total: int
@@ -76,6 +81,12 @@ def measure(
     words = ["python -m tests.bench folds --recipe", recipe.name]
     words += [f"--set {key}={value}" for key, value in recipe.changes.items()]
     command = " ".join([*words, *([f"--soft-labels {soft:g}"] if soft else [])])
+    asked = {
+        "recipe": recipe.name,
+        "precision": precision,
+        "changes": recipe.changes,
+        "soft_labels": soft,
+    }
     teachers = Teachers(recipe, taught, device, precision, kept)
     parts = folds_of(len(whole.images))
     for seed in seeds:
@@ -91,7 +102,7 @@ def measure(
             path = logits_path(kept, label, seed, fold)
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.save(logits, path)
-            own = {"label": label, "seed": seed, "fold": fold, "command": command}
+            own = {"label": label, "seed": seed, "fold": fold, "command": command} | asked
             figures = {"misclassified": wrong, "total": len(held_out), "train_seconds": seconds}
             append(RESULTS_NAME, own | figures | {"machine": machine()})
             print(f"{label} seed {seed} fold {fold}: {len(wrong)} of {len(held_out):,}", flush=True)
@@ -128,28 +139,50 @@ def lines() -> list[dict[str, Any]]:
 def answers_of(found: Sequence[dict[str, Any]]) -> Iterator[Answers]:
     """The answers in lines of results."""
     for line in found:
-        wrong = frozenset(line["misclassified"])
-        yield Answers(line["label"], line["fold"], line["seed"], line["total"], wrong)
+        yield Answers(
+            candidate=line["label"],
+            recipe=(line["recipe"], line["precision"]),
+            is_plain=not line["changes"] and not line["soft_labels"],
+            commit=(line["commit"] or "")[:7],
+            fold=line["fold"],
+            seed=line["seed"],
+            total=line["total"],
+            misclassified=frozenset(line["misclassified"]),
+        )
 
 
 def table(answers: Sequence[Answers]) -> str:
-    """Each candidate's accuracy on images held out, and how it differs from the first one, paired.
+    """Each candidate's accuracy on images held out, and how it differs from its recipe, paired.
 
     Paired are the trainings of the same fold and seed.
     """
     candidates: dict[str, dict[tuple[int, int], Answers]] = defaultdict(dict)
+    plain: dict[tuple[str, str], dict[tuple[int, int], Answers]] = defaultdict(dict)
     for own in answers:
         candidates[own.candidate][own.fold, own.seed] = own
+        if own.is_plain:
+            plain[own.recipe][own.fold, own.seed] = own
     rows: list[list[str]] = []
     for name, parts in candidates.items():
         total = sum(own.total for own in parts.values())
         wrong = sum(len(own.misclassified) for own in parts.values())
         low, high = wilson(total - wrong, total)
         accuracy = f"{100 * (1 - wrong / total):.3f} ({100 * low:.3f}-{100 * high:.3f})"
+        one = next(iter(parts.values()))
         seeds = ", ".join(str(seed) for seed in sorted({own.seed for own in parts.values()}))
-        paired = compared(next(iter(candidates.values())), parts) if rows else "-"
-        rows.append([name, seeds, f"{total:,}", accuracy, paired])
-    return markdown(["candidate", "seeds", "answers", "accuracy, %", "against the first"], rows)
+        commits = ", ".join(dict.fromkeys(own.commit for own in parts.values()))
+        paired = "-" if one.is_plain else compared(plain[one.recipe], parts)
+        rows.append([name, seeds, commits, f"{total:,}", str(wrong), accuracy, paired])
+    head = [
+        "candidate",
+        "seeds",
+        "commit",
+        "answers",
+        "errors",
+        "accuracy, %",
+        "against its recipe",
+    ]
+    return markdown(head, rows)
 
 
 def compared(base: dict[tuple[int, int], Answers], own: dict[tuple[int, int], Answers]) -> str:
