@@ -127,7 +127,7 @@ def train(
 
     `settings` replaces fields of the recipe, e.g. {"augmentation.rotate": 15}. `options` are the
     other fields of `engine.training.config.TrainRequest`: epochs, batch_size, learning_rate, seed,
-    validation, ensemble, name, resume, device, precision, log_every, checkpoint_every,
+    validation, ensemble, init, name, resume, device, precision, log_every, checkpoint_every,
     test_every_epoch. The result has `.checkpoint`, `.result.test.accuracy` and `.config`.
     Raises what the command shows as an error, Interrupted after Ctrl-C (the run is saved).
     """

@@ -17,14 +17,13 @@ class TrainingPlan:
     epochs: int
     steps_per_epoch: int
     images_per_epoch: int
-    log_every: int
     first_epoch: int = 1
     first_step: int = 0
 
 
 @dataclass(frozen=True)
 class StepReport:
-    """State of a training run after `step` of `epoch`, sent every `log_every` steps."""
+    """State of a training run after `step` of `epoch`, sent every `--log-every` steps."""
 
     epoch: int
     step: int

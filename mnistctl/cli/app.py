@@ -4,6 +4,7 @@ Nothing here imports torch, torchvision or matplotlib until a command needs it.
 """
 
 import contextlib
+import errno
 import sys
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from mnistctl.cli.runs import runs_app
 from mnistctl.cli.streams import show_line
 from mnistctl.cli.visualize import visualize_app
 from mnistctl.errors import ExitCode, Interrupted, MnistctlError, UsageError
+from mnistctl.text import to_json
 
 
 class ErrorMappingGroup(Group):
@@ -124,6 +126,14 @@ def main() -> None:
     except Exception as error:
         if "--debug" in sys.argv:
             show_traceback(error)
-        show_line(f"error: unexpected {type(error).__name__}: {error}", sys.stderr)
-        show_line("  this is a bug; --debug shows where", sys.stderr)
+        message = f"unexpected {type(error).__name__}: {error}"
+        hint = "this is a bug; --debug shows where"
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            message, hint = "no space is left on the disk", "make room, and try again"
+        show_line(f"error: {message}", sys.stderr)
+        show_line(f"  {hint}", sys.stderr)
+        if "--json" in sys.argv:
+            document = {"error": message, "hint": hint, "exit_code": int(ExitCode.ERROR)}
+            with contextlib.suppress(OSError):
+                print(to_json(document, indent=2))
         sys.exit(ExitCode.ERROR)

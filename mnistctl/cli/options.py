@@ -12,6 +12,8 @@ from mnistctl.cli import complete
 from mnistctl.cli.streams import show_line
 from mnistctl.data.registry import DATASETS
 from mnistctl.errors import UsageError, unknown
+from mnistctl.store.config import DEFAULT_DATA_DIR as DEFAULT_DATA_DIR
+from mnistctl.store.config import DEFAULT_STORE as DEFAULT_STORE
 
 DEBUG_KEY = "mnistctl.debug"
 model_option, training_option, data_option, hardware_option, output_option = (
@@ -189,9 +191,6 @@ RunsOption = Annotated[
         autocompletion=complete.runs,
     ),
 ]
-
-DEFAULT_DATA_DIR = Path("data")
-DEFAULT_STORE = Path("runs")
 
 
 def typed(ctx: typer.Context, name: str | None) -> bool:

@@ -1,6 +1,7 @@
 """`mnistctl predict`: which digit is on a picture."""
 
 import csv
+import glob
 import os
 import sys
 from collections import Counter
@@ -112,7 +113,8 @@ def predict_command(
 
 def _is_one_file(images: Sequence[str]) -> bool:
     """Whether the answer is to one picture, and on a terminal."""
-    return len(images) == 1 and not os.path.isdir(images[0]) and is_terminal(sys.stdout)
+    one = len(images) == 1 and (os.path.isfile(images[0]) or not glob.has_magic(images[0]))
+    return one and not os.path.isdir(images[0]) and is_terminal(sys.stdout)
 
 
 def _line_writer(output: Output, classes: Sequence[str], multi: bool) -> Writer:
@@ -143,11 +145,12 @@ def _draw(output: Output, prediction: "Prediction", classes: Sequence[str]) -> N
 
 def _csv_writer(classes: Sequence[str]) -> Writer:
     """Writes the head of the table, and a line for each answer."""
-    table = csv.writer(sys.stdout, lineterminator="\n")
     columns = [escaped(f"p{name}") for name in classes]
-    table.writerow(["image", "digit", "class_name", "confidence", "verdict", *columns, "warnings"])
+    head = ["image", "digit", "class_name", "confidence", "verdict", *columns, "warnings"]
+    csv.writer(sys.stdout, lineterminator="\n").writerow(head)
 
     def write(found: "list[Prediction]") -> None:
+        table = csv.writer(sys.stdout, lineterminator="\n")  # which the bars have replaced
         for p in found:
             shares = [f"{share:.6f}" for share in p.probabilities]
             name = "" if p.rejected else p.class_name

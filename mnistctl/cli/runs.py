@@ -162,7 +162,8 @@ def show_command(
     from mnistctl.store.result import TrainResult
 
     found = find_run(run, store)
-    config, result = found.config, found.result
+    config, state = found.config, found.state
+    result = found.result if state == "finished" else None  # else that of fewer epochs
     document = summary(found) | {"run_dir": str(found.directory)}
     if config:
         document |= {
@@ -183,7 +184,8 @@ def show_command(
 
 def _show_run(output: Output, run: "RunInfo", document: dict[str, Any]) -> None:
     rows = {"Run": run.name, "State": document["state"], "Directory": str(run.directory)}
-    config, result = run.config, run.result
+    config = run.config
+    result = run.result if document["state"] == "finished" else None
     if config:
         recipe = config.recipe
         members = f", {config.ensemble} members" if config.ensemble > 1 else ""
@@ -300,7 +302,7 @@ def _settings(run: "RunInfo") -> dict[str, Any]:
 
 def _results(run: "RunInfo") -> dict[str, Any]:
     document: dict[str, Any] = {"state": run.state}
-    if run.result is not None:
+    if run.result is not None and run.state == "finished":
         test, validation = run.result.test, run.result.validation
         document |= {
             "accuracy": test.accuracy,
@@ -325,7 +327,8 @@ def _short(value: Any) -> str:
         return "-"
     if isinstance(value, list | tuple):
         return ",".join(map(_short, value))
-    return f"{value:,.6g}" if isinstance(value, float) else str(value)[:40]
+    text = f"{value:,.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 40 else f"...{text[-37:]}"
 
 
 @runs_app.command(

@@ -63,8 +63,8 @@ def serve_command(
     output = start_output(ctx, json, quiet)
     if not 0 <= port <= 65535:
         raise UsageError(f"--port {port} is not between 0 and 65535")
-    if token is not None and not token.strip():
-        raise UsageError("--token is empty")
+    if token is not None and not (token.isascii() and token.isprintable() and token.strip()):
+        raise UsageError("--token must be of printable ASCII characters, and not empty")
     require_extra("serve", "fastapi", "uvicorn", "python_multipart")
     from mnistctl.serve.app import create_app
     from mnistctl.serve.collection import Collection

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rich.cells import cell_len
+
 from mnistctl.cli.output import Output
 from mnistctl.cli.streams import is_terminal
 
@@ -30,7 +32,7 @@ class Column:
     @property
     def width(self) -> int:
         """Characters of the widest cell or the heading."""
-        return max(map(len, [self.heading, *self.cells]))
+        return max(map(cell_len, [self.heading, *self.cells]))
 
     @property
     def least_width(self) -> int:
@@ -39,7 +41,8 @@ class Column:
 
     def padded(self, cell: str) -> str:
         """`cell` as wide as the column."""
-        return cell.rjust(self.width) if self.right else cell.ljust(self.width)
+        space = " " * (self.width - cell_len(cell))
+        return space + cell if self.right else cell + space
 
 
 def show_table(output: Output, columns: Sequence[Column]) -> None:

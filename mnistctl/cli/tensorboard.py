@@ -1,5 +1,6 @@
 """Event files for TensorBoard: a reporter that writes what it hears and passes it on."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,8 @@ def with_tensorboard(
     try:
         done = train(request, board)
         if done is not None:
-            reporter.say(f"TensorBoard: tensorboard --logdir {done.directory.parent}")
+            logs = shlex.quote(str(done.directory.parent))
+            reporter.say(f"TensorBoard: tensorboard --logdir {logs}")
             board.misclassified(done, request.data_dir)
         return done
     finally:

@@ -10,6 +10,7 @@ from mnistctl.cli.command import examples
 from mnistctl.cli.output import Output, start_output
 from mnistctl.cli.process import seconds_since_start
 from mnistctl.recipes import DEFAULT_RECIPE, RECIPES
+from mnistctl.store.config import data_words, store_words
 from mnistctl.text import counted, percent
 
 if TYPE_CHECKING:
@@ -214,10 +215,8 @@ def _show(output: Output, done: "TrainResult") -> None:
 
 def _next_steps(ctx: typer.Context, done: "TrainResult") -> list[str]:
     """The two commands that one would type next, with what was said of places on the way here."""
-    store = ["--store", str(done.directory.parent)]
-    data = ["--data-dir", str(ctx.params["data_dir"])]
-    model = ["-c", done.directory.name, *(store if options.typed(ctx, "store") else [])]
-    data = data if options.typed(ctx, "data_dir") else []
+    model = ["-c", done.directory.name, *store_words(done.directory.parent)]
+    data = data_words(ctx.params["data_dir"])
     return [
         f"Next: {shlex.join(['mnistctl', 'predict', 'photo.jpg', *model])}",
         f"      {shlex.join(['mnistctl', 'visualize', 'errors', *model, *data])}",

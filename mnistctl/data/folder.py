@@ -150,11 +150,10 @@ def _directories(folder: Path) -> list[str]:
 
 def _pictures(folder: Path) -> list[str]:
     """Paths of the files with an image's ending in a class's directory, by name."""
-    from PIL import Image
+    from mnistctl.imaging.files import is_image_name
 
-    endings = Image.registered_extensions()
-    files = (entry.path for entry in _entries(folder) if not entry.is_dir())
-    pictures = [path for path in files if os.path.splitext(path)[1].lower() in endings]
+    files = (entry for entry in _entries(folder) if not entry.is_dir())
+    pictures = [entry.path for entry in files if is_image_name(entry.name)]
     if not pictures:
         raise DataError(f"{folder}: a class without pictures", EXPECTED)
     return pictures

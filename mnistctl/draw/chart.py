@@ -58,7 +58,7 @@ def chart(
     left = min(left, 0.0)
     cells = [[(" ", "")] * columns for _ in range(height)]
     for number, own in enumerate(series):
-        mark, colour = marks[number % len(marks)], COLOURS[number % len(COLOURS)]
+        mark, colour = _look(number, marks)
         for x, y in own.points:
             column = _place(x, left, right, columns)
             cells[height - 1 - _place(y, low, high, height)][column] = (mark, colour)
@@ -77,11 +77,17 @@ def chart(
         axis[start : start + len(written)] = written
     text.append(f"{indent}{''.join(axis)}\n")
     for number, own in enumerate(series):
-        style = Style(color=COLOURS[number % len(COLOURS)])
-        text.append(indent + marks[number % len(marks)], style)
+        mark, colour = _look(number, marks)
+        text.append(indent + mark, Style(color=colour))
         text.append(f" {escaped(own.name)}\n")
     text.rstrip()
     return text
+
+
+def _look(number: int, marks: str) -> tuple[str, str]:
+    """Mark and colour of a series, no pair twice before there are as many as there can be."""
+    turn, place = divmod(number, len(COLOURS))
+    return marks[(place + turn) % len(marks)], COLOURS[place]
 
 
 def round_ticks(low: float, high: float, number: int) -> list[float]:

@@ -11,6 +11,7 @@ from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.imaging.prepare import Prepared
 from mnistctl.store.resolve import SHIPPED
 from mnistctl.store.result import Score
+from mnistctl.text import escaped
 
 NUM_OUTLIERS = 300
 Rows = Sequence[tuple[str, str]]
@@ -103,5 +104,5 @@ def _table(rows: Rows) -> str:
 
 def _code(text: str) -> str:
     """Text of a file in a cell: what could end the cell or the line is shown escaped."""
-    plain = text.encode("unicode_escape").decode().replace("|", "\\|").replace("`", "'")
+    plain = escaped(text).replace("|", "\\|").replace("`", "'")
     return f"`{plain}`"

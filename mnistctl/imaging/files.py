@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
@@ -28,6 +29,7 @@ MAX_JPEG_PIXELS = 128 * 10**6
 WORK_SIDE = 768
 
 STDIN = "-"
+_STDERR = Lock()
 
 _COMMON = ("PNG", "JPEG", "BMP", "GIF", "PPM")
 # These start another program (Ghostscript), draw through the operating system, or need a
@@ -65,8 +67,7 @@ def expand(argument: str) -> list[str]:
             entries = sorted(path.iterdir())
         except OSError as error:
             raise ImageError(f"can't read the directory {argument}: {error.strerror}") from error
-        endings = Image.registered_extensions()
-        files = [str(e) for e in entries if e.suffix.lower() in endings and not e.is_dir()]
+        files = [str(e) for e in entries if is_image_name(e.name) and not e.is_dir()]
         if not files:
             raise ImageError(f"{argument} is a directory without image files")
         return files
@@ -76,6 +77,12 @@ def expand(argument: str) -> list[str]:
             raise ImageError(f"no file matches {argument}")
         return matches
     return [argument]
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of a directory is taken for an image: by its ending, and not hidden."""
+    format_ = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
+    return format_ in Image.OPEN and format_ not in _EXCLUDED and not name.startswith(".")
 
 
 def read_argument(argument: str) -> Picture:
@@ -134,7 +141,7 @@ def _load(file: BinaryIO, name: str) -> Picture:
     image: Image.Image = _identify(file)
     # Read before loading: draft mode changes `size`.
     width, height = image.size
-    limit = MAX_JPEG_PIXELS if image.format == "JPEG" else MAX_PIXELS
+    limit = MAX_JPEG_PIXELS if image.format in ("JPEG", "MPO") else MAX_PIXELS
     if width * height > limit:
         raise ImageError(
             f"can't read {name}: {width}x{height} pixels are more than {limit // 10**6} million",
@@ -149,7 +156,8 @@ def _load(file: BinaryIO, name: str) -> Picture:
 
 
 def picture_of(image: Image.Image, original_size: tuple[int, int] | None = None) -> Picture:
-    """A decoded image of any mode as a Picture; `original_size` is that before it was shrunk."""
+    """An image of any mode as a Picture; `original_size` is that before it was shrunk."""
+    image.load()  # TIFF files are turned then, and their orientation is dropped
     width, height = original_size or image.size
     orientation = _orientation(image)
     if image.mode in ("I", "F"):
@@ -221,15 +229,16 @@ def _silence() -> Iterator[None]:
 @contextmanager
 def _silence_libtiff(image_format: str | None) -> Iterator[None]:
     """libtiff writes its complaints straight to file descriptor 2."""
-    if image_format != "TIFF":
+    if image_format != "TIFF" or sys.stderr is None:
         yield
         return
-    sys.stderr.flush()
-    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)
+    with _STDERR:  # of two threads at once, one would take the other's silence for what was there
+        sys.stderr.flush()
+        saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            os.close(null)

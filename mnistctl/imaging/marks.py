@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mnistctl.imaging.ink import Ink
 from mnistctl.imaging.masks import Mask, connected, depths, width_of
-from mnistctl.imaging.rulings import lines_across
+from mnistctl.imaging.rulings import MAX_THICK, lines_across
 
 # Ink is where the amount passes HIGH, and whatever passes LOW in one piece with it: pencil
 # fades along a stroke, paper doesn't darken next to one.
@@ -180,7 +180,7 @@ def _long_runs(mask: Mask) -> Mask:
         if not line.any():
             continue
         thickness = np.median(line.sum(axis=0)[line.any(axis=0)])
-        if thickness > max(0.04 * len(mask), 2):
+        if thickness > max(MAX_THICK * len(mask), 2):
             continue
         tall = int(2 * thickness) + 2
         crossing = ndimage.minimum_filter1d(mask.view(np.uint8), tall, axis=0)

@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+ONE_AND_OVERSHOOT = 1.5
+"""The most that float images of 0..1 reach, where resampling sharpened an edge."""
 _DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 
 
@@ -25,9 +27,9 @@ def _to_8_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
         low, high = float(real.min()), float(real.max())
         # The usual ranges of float images are 0..1 and 0..255; anything else is stretched.
         if low < 0 or high > 255:
-            real = (real - low) * np.float32(255 / (high - low))
-        elif high <= 1:
-            real = real * np.float32(255)
+            real = (real - low) * np.float32(255 / ((high - low) or 1))
+        elif high <= ONE_AND_OVERSHOOT:
+            real = np.minimum(real, 1) * np.float32(255)
         return real.astype(np.uint8)
     clipped = np.maximum(pixels.astype(np.int64 if pixels.dtype.itemsize > 4 else pixels.dtype), 0)
     spare_bits = max(int(clipped.max(initial=0)).bit_length() - 8, 0)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, floor
 from typing import Literal
 
 import numpy as np
@@ -76,11 +75,11 @@ def prepared_as(
 ) -> Prepared:
     """A picture as networks see it: its ink in MNIST's form, or the whole of it, scaled."""
     if how == "resize":
-        return resize(picture, invert)
+        return resize(picture, invert, keep_steps)
     return prepare(picture, invert, keep_steps)
 
 
-def resize(picture: Picture, invert: Invert = "auto") -> Prepared:
+def resize(picture: Picture, invert: Invert = "auto", keep_steps: bool = False) -> Prepared:
     """The whole picture in grey, scaled to 28x28 with antialiasing, whatever its proportions.
 
     Dark and light stay as they are, unless `invert` is "yes".
@@ -96,7 +95,7 @@ def resize(picture: Picture, invert: Invert = "auto") -> Prepared:
         grey = scaled[0].numpy()
     pixels = 255 - grey if invert == "yes" else grey
     box = (0, 0, picture.width, picture.height)
-    return Prepared(pixels, box, steps=(("image", picture.pixels),))
+    return Prepared(pixels, box, steps=(("image", picture.pixels),) if keep_steps else ())
 
 
 def find_digits(picture: Picture, ask: Ask, invert: Invert = "auto") -> list[Prepared]:
@@ -163,13 +162,12 @@ def _fit(ink: Ink, piece: Piece) -> Pixels:
 
 
 def _box(picture: Picture, ink: Ink, piece: Piece) -> Box:
-    across = picture.width / ink.amount.shape[1]
-    down = picture.height / ink.amount.shape[0]
+    rows, columns = ink.amount.shape  # whole numbers: rounding never leaves the picture
     return (
-        floor(piece.left * across),
-        floor(piece.top * down),
-        ceil(piece.right * across),
-        ceil(piece.bottom * down),
+        piece.left * picture.width // columns,
+        piece.top * picture.height // rows,
+        -(-piece.right * picture.width // columns),
+        -(-piece.bottom * picture.height // rows),
     )
 
 

@@ -214,6 +214,8 @@ def _add_collection(app: FastAPI, service: Service, collection: Collection) -> N
             raise unknown("class", class_name, network.model.predictor.classes)
         picture = await _picture(service, image)
         pixels = picture.pixels
+        if network.model.prepare == "resize" and question.invert == "yes":
+            pixels = 255 - pixels  # as it was asked about; training takes pictures as they are
         if question.multi:
             ask = service.ask(network)
             found = await in_thread(

@@ -7,6 +7,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class Collection:
 
     def __init__(self, directory: Path) -> None:
         """Raises MnistctlError where `directory` can't be made or written to."""
-        self.directory = directory
+        self.directory, self._adding = directory, Lock()
         try:
             directory.mkdir(parents=True, exist_ok=True)
             usable = os.access(directory, os.W_OK)
@@ -55,14 +56,15 @@ class Collection:
         folder = folder_of(class_name)
         path = self.directory / folder / name
         try:
-            path.parent.mkdir(exist_ok=True)
-            write_atomic(path, file.getvalue())
-            for other in self.pictures():
-                if other.name == name and other.folder != folder:
-                    other.path.unlink(missing_ok=True)
+            with self._adding:  # two labels at once would each remove the other's picture
+                path.parent.mkdir(exist_ok=True)
+                write_atomic(path, file.getvalue())
+                for other in self.pictures():
+                    if other.name == name and not other.path.samefile(path):
+                        other.path.unlink(missing_ok=True)
+                return Collected(folder, name, path, path.stat().st_mtime)
         except OSError as error:
             raise MnistctlError(f"can't save to {path}: {reason(error)}") from error
-        return Collected(folder, name, path, path.stat().st_mtime)
 
     def pictures(self) -> list[Collected]:
         """The newest first. Links, and whatever bears another kind of name, are passed over."""

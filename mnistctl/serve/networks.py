@@ -63,6 +63,9 @@ class Networks:
         self.store, self.device, self.precision = store, device, precision
         model = load_model(argument, store, device, precision, reporter)
         name = SHIPPED_NAME if model.path == SHIPPED else model.predictor.name
+        run = self._runs().get(name)
+        if run and not model.path.resolve().is_relative_to(run.directory.resolve()):
+            name = str(model.path)  # that of a run elsewhere
         self.default = Network(name, model)
         self._loaded: OrderedDict[tuple[str, float], Network] = OrderedDict()
 

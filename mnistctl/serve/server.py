@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import torch
 import uvicorn
@@ -41,7 +42,8 @@ class Listener:
         port = self.socket.getsockname()[1]
         own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         name = f"[{own}]" if ":" in own else own
-        return f"http://{name}:{port}/" + (f"?token={self.token}" if self.token else "")
+        token = f"?token={quote(self.token, safe='')}" if self.token else ""
+        return f"http://{name}:{port}/{token}"
 
 
 def listen(host: str, port: int, token: str | None) -> Listener:

@@ -1,10 +1,13 @@
 """The effective configuration of a run: with the data set, all that reproduces it."""
 
+import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from mnistctl.recipes import Recipe, check_fields
 
+DEFAULT_DATA_DIR, DEFAULT_STORE = Path("data"), Path("runs")
 MAX_MEMBERS = 100
 
 
@@ -13,6 +16,21 @@ def program_words(world_size: int) -> list[str]:
     if world_size == 1:
         return ["mnistctl"]
     return ["torchrun", "--standalone", f"--nproc-per-node={world_size}", "-m", "mnistctl"]
+
+
+def store_words(store: Path) -> list[str]:
+    """What names `store` to a command, nothing where it is the one taken without."""
+    return _place_words("--store", store, "MNISTCTL_STORE", DEFAULT_STORE)
+
+
+def data_words(data_dir: Path) -> list[str]:
+    """What names `data_dir` to a command, nothing where it is the one taken without."""
+    return _place_words("--data-dir", data_dir, "MNISTCTL_DATA", DEFAULT_DATA_DIR)
+
+
+def _place_words(option: str, place: Path, variable: str, default: Path) -> list[str]:
+    usual = Path(os.environ.get(variable) or default)
+    return [] if place == usual else [option, str(place)]
 
 
 @dataclass(frozen=True)
@@ -75,6 +93,8 @@ class RunConfig:
         )
         if counts < 1 or min(config.checkpoint_every, config.validation) < 0:
             raise ValueError("numbers out of their ranges")
+        if not all(map(str.isprintable, classes)):
+            raise ValueError("names of classes that can't be shown")
         return config
 
     def identity(self) -> dict[str, Any]:

@@ -65,8 +65,9 @@ class MetricsLog:
 def read_metrics(directory: Path) -> list[dict[str, Any]]:
     """All whole records of a run, in order; a last line cut short by a kill is left out.
 
-    Step records have the keys epoch, step, loss; epoch records have epoch, train_loss and more.
-    Returns an empty list when there is no file. Raises CheckpointError when it can't be read.
+    Step records have the keys epoch, step, steps (of an epoch) and loss; epoch records have epoch,
+    train_loss and more. Returns an empty list when there is no file.
+    Raises CheckpointError when it can't be read.
     """
     try:
         text = read_regular(directory / METRICS_NAME, MAX_METRICS_BYTES)

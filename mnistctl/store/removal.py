@@ -1,5 +1,6 @@
 """Removing runs: whole or not at all, and nothing that is not theirs."""
 
+import contextlib
 import os
 import re
 import secrets
@@ -86,11 +87,12 @@ def remove_run(directory: Path) -> None:
 
 def size_of(directory: Path) -> int:
     """Bytes of all files below `directory`; links are not followed."""
-    return sum(
-        os.lstat(os.path.join(folder, name)).st_size
-        for folder, _, names in os.walk(directory)
-        for name in names
-    )
+    total = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):  # a temporary file of a training, gone since
+                total += os.lstat(os.path.join(folder, name)).st_size
+    return total
 
 
 def _foreign(directory: Path) -> Iterator[Path]:

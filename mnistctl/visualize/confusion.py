@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 NUM_PAIRS = 5
 MISTAKES, DIAGONAL = "OrRd", "#DCE6F0"
 """A sequential colour map, nearly white at zero, and the colour of right predictions."""
+MAX_SIDE = 40.0
+"""Inches of the figure: more classes than that shows are drawn smaller."""
 MAX_NUMBERED = 20
 """Classes up to which every cell of the figure has its number."""
 
@@ -83,7 +85,7 @@ class ConfusionView:
         from matplotlib.ticker import MaxNLocator
 
         counts, classes = np.array(self.answers.scores.confusion), self.answers.classes
-        places, side = range(len(classes)), max(6.6, 0.27 * len(classes))
+        places, side = range(len(classes)), min(max(6.6, 0.27 * len(classes)), MAX_SIDE)
         figure = new_figure(side + 0.8, side, self.title)
         axes = figure.subplots()
         diagonal = np.eye(len(classes), dtype=bool)
@@ -103,7 +105,7 @@ class ConfusionView:
         axes.set_ylabel("label")
         axes.set_xlabel(f"prediction\n\n{self.worst(64)}")
         right = axes.secondary_yaxis("right")
-        shares = [f"{100 * share:.1f} %" for share in self.answers.scores.per_class]
+        shares = [_share(own, 1) for own in self.answers.scores.per_class]
         right.set_yticks(places, shares, fontsize=SMALL)
         right.set_ylabel("accuracy of the class", fontsize=SMALL)
         right.tick_params(length=0)
@@ -114,6 +116,11 @@ class ConfusionView:
         return Group(table, Text(self.worst(console.width)))
 
 
+def _share(accuracy: float | None, digits: int) -> str:
+    """`98.79 %`, or a dash for a class without images."""
+    return "-" if accuracy is None else f"{100 * accuracy:.{digits}f} %"
+
+
 def confusion_table(scores: "Scores", classes: Sequence[str], console: Console) -> RenderableType:
     """The matrix, with each class's accuracy where the console has room for it.
 
@@ -122,7 +129,7 @@ def confusion_table(scores: "Scores", classes: Sequence[str], console: Console) 
     """
     counts = scores.confusion
     cell = 1 + max(len(str(count)) for row in counts for count in row)
-    short = max(map(len, classes)) < cell
+    short = max(map(cell_len, classes)) < cell
     names = list(classes) if short else [f"{k} {name}" for k, name in enumerate(classes)]
     room = console.width - max(map(cell_len, names)) - len(classes) * cell
     if room < 0:
@@ -135,7 +142,7 @@ def confusion_table(scores: "Scores", classes: Sequence[str], console: Console) 
     for heading in headings:
         table.add_column(Text(heading), justify="right", header_style="bold", no_wrap=True)
     for label, row in enumerate(counts):
-        accuracy = Text(f"{100 * scores.per_class[label]:.2f} %")
+        accuracy = Text(_share(scores.per_class[label], 2))
         cells = [Text(str(count), _style(count, k == label)) for k, count in enumerate(row)]
         if room < 0:
             others = {k: count for k, count in enumerate(row) if k != label and count}

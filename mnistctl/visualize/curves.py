@@ -12,7 +12,6 @@ import typer
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from mnistctl.data.registry import DATASETS
 from mnistctl.draw.chart import HEIGHT, LEAST_HEIGHT, Series, chart
 from mnistctl.draw.style import LINES, SMALL, new_figure, open_frame
 from mnistctl.draw.types import Figure
@@ -29,6 +28,8 @@ LEGEND_INCHES = 0.42
 LEGEND_LETTERS = 30
 """Of a run's name."""
 POLL_SECONDS = 0.5
+MARKERS = "s^vx"
+"""Of further runs of the same colours."""
 PATIENCE = 3.0
 """Seconds that a run may be between being made and being trained, or between two trainings."""
 LOOKS: dict[str, dict[str, Any]] = {
@@ -73,7 +74,7 @@ class Curves:
     def progress(self) -> str:
         """How far it is."""
         done = max((x for x, _ in [*self.batch_loss, *self.epoch_loss]), default=0.0)
-        epochs = f"epoch {done:.3g}" + (f" of {self.epochs}" if self.epochs else "")
+        epochs = f"epoch {round(done, 2):g}" + (f" of {self.epochs}" if self.epochs else "")
         return self.state if self.state == "finished" else f"{self.state}, {epochs}"
 
     @property
@@ -121,12 +122,15 @@ class CurvesView:
         number, legend = len(self._charts), LEGEND_INCHES * len(self.runs)
         figure = new_figure(8.0, max(2.4 * number + 1.8, number * legend), self.title)
         panels = figure.subplots(number, 1, sharex=True, squeeze=False)[:, 0]
-        for run, colour in zip(self.runs, cycle(LINES)):
+        for number, (run, colour) in enumerate(zip(self.runs, cycle(LINES))):
+            again = {"marker": MARKERS[number // len(LINES) % len(MARKERS)]}
+            if number < len(LINES):
+                again = {}
             for axes, lines in zip(panels, (run.losses, run.accuracies), strict=False):
                 for name, points in lines:
                     x, y = zip(*sorted(points), strict=True)
                     label = f"{brief(run.name, LEGEND_LETTERS)}: {name}"
-                    axes.plot(x, y, color=colour, label=label, **LOOKS[name])
+                    axes.plot(x, y, color=colour, label=label, **LOOKS[name] | again)
         for axes, name in zip(panels, self._charts, strict=True):
             axes.set_ylabel(name)
             axes.ticklabel_format(axis="y", useOffset=False)
@@ -179,13 +183,13 @@ def followed_curves(directories: list[Path]) -> Iterator[CurvesView]:
     An ensemble is being trained also between two of its members. Raises CheckpointError at the end
     for a run without metrics.
     """
-    printed: dict[str, int] = {}
+    printed: dict[Path, int] = {}
     last_running = time.monotonic()
     while True:
         busy = any(describe(directory).state == "running" for directory in directories)
         runs = _read(directories)
-        news = [line for run in runs for line in run.lines[printed.get(run.name, 0) :]]
-        printed = {run.name: len(run.lines) for run in runs}
+        news = [line for run in runs for line in run.lines[printed.get(run.directory, 0) :]]
+        printed = {run.directory: len(run.lines) for run in runs}
         yield CurvesView(runs, news)
         states = {run.state for run in runs}
         if busy or "running" in states:
@@ -207,7 +211,7 @@ def _read(directories: list[Path]) -> list[Curves]:
 
 def _curves(run: RunInfo) -> Curves:
     records = [r for r in read_metrics(run.directory) if _is_number(r.get("loss", 0.0))]
-    steps = _steps_per_epoch(run, records)
+    steps = _steps_per_epoch(records)
     epochs = [r for r in records if "step" not in r]
 
     def column(key: str) -> list[tuple[float, float]]:
@@ -240,8 +244,5 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) < math.inf
 
 
-def _steps_per_epoch(run: RunInfo, records: list[dict[str, Any]]) -> int:
-    if run.config is not None and run.config.dataset in DATASETS:
-        images = DATASETS[run.config.dataset].sizes["train"] - run.config.validation
-        return math.ceil(images / run.config.recipe.batch_size)
-    return max((r["step"] for r in records if "step" in r), default=1) or 1
+def _steps_per_epoch(records: list[dict[str, Any]]) -> int:
+    return max((r.get("steps", r["step"]) for r in records if "step" in r), default=1) or 1

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
@@ -47,6 +48,7 @@ def principal_components(features: "Tensor") -> "tuple[Tensor, tuple[float, floa
     and each direction's largest coefficient positive, so that a figure comes out the same again.
     """
     import torch
+    from torch.nn.functional import pad
 
     centred = features - features.mean(0)
     directions = min(NUM_DIRECTIONS, *centred.shape)
@@ -55,7 +57,7 @@ def principal_components(features: "Tensor") -> "tuple[Tensor, tuple[float, floa
         _, _, axes = torch.pca_lowrank(centred, directions, center=False, niter=8)
     widest = axes[:, :2]
     widest = widest * widest.gather(0, widest.abs().argmax(0, keepdim=True)).sign()
-    points = centred @ widest
+    points = pad(centred @ widest, (0, 2 - widest.shape[1]))  # one image, or one feature
     total = float(centred.double().square().sum()) or 1.0
     shares = (points.double().square().sum(0) / total).tolist()
     return points, (shares[0], shares[1])
@@ -131,7 +133,7 @@ class EmbeddingView:
     def panel(self, console: Console) -> RenderableType:
         """The cloud in characters, and what they mean."""
         classes = self.answers.classes
-        single = all(len(name) == 1 for name in classes)
+        single = all(cell_len(name) == len(name) == 1 for name in classes)
         marks = "".join(classes) if single else "".join(islice(cycle(MARKS), len(classes)))
         names = "" if single else f" ({', '.join(map(' '.join, zip(marks, classes, strict=True)))})"
         cross = "×" if has_blocks(console) else "x"

@@ -102,7 +102,8 @@ class NumberView:
         draw = ImageDraw.Draw(image)
         for own in self.answers:
             left, top, right, bottom = (round(edge * scale) for edge in own.box)
-            draw.rectangle((left, top, right - 1, bottom - 1), outline=COLOURS[own.standing])
+            corner = max(left, right - 1), max(top, bottom - 1)  # a box may become a line
+            draw.rectangle((left, top, *corner), outline=COLOURS[own.standing])
         return np.asarray(image)
 
 

@@ -12,7 +12,7 @@ from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.run import train
 from mnistctl.events import NullReporter, StepReport, TrainingPlan
 
-PLAN = TrainingPlan(epochs=3, steps_per_epoch=40, images_per_epoch=2_000, log_every=20)
+PLAN = TrainingPlan(epochs=3, steps_per_epoch=40, images_per_epoch=2_000)
 
 
 class Screen:
@@ -59,7 +59,7 @@ def test_bars_move_with_every_step(screen: Screen) -> None:
 
 
 def test_a_resumed_run_starts_where_it_is(screen: Screen) -> None:
-    screen.reporter.training(TrainingPlan(3, 40, 2_000, 20, first_epoch=2, first_step=5))
+    screen.reporter.training(TrainingPlan(3, 40, 2_000, first_epoch=2, first_step=5))
     whole, part = screen.shown()[-2:]
     assert whole.endswith("epoch 2/3")
     assert part.endswith("step 5/40 starting")

@@ -28,6 +28,18 @@ def test_later_series_have_marks_of_their_own() -> None:
     assert "○" in lines[12]
 
 
+def test_no_two_of_many_series_look_alike() -> None:
+    console = console_of(60)
+    many = [Series(f"seed-{k}", [(float(k), 1.0)]) for k in range(14)]
+    text = chart("loss", many, "epochs", console)
+    looks = {
+        (text.plain[span.start : span.end].strip(), str(span.style))
+        for span in text.spans
+        if text.plain[span.end :].startswith(" seed-")
+    }
+    assert len(looks) == 14
+
+
 @pytest.mark.parametrize(
     ("low", "high", "ticks"),
     [

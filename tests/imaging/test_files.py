@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,16 @@ from PIL import Image
 
 from mnistctl.errors import ImageError
 from mnistctl.imaging import files as image_file
-from mnistctl.imaging.files import MAX_PIXELS, WORK_SIDE, Picture, read_bounded, read_image
+from mnistctl.imaging.files import (
+    MAX_PIXELS,
+    WORK_SIDE,
+    Picture,
+    expand,
+    picture_of,
+    read_bounded,
+    read_image,
+)
+from mnistctl.imaging.pixel_modes import as_pixels, plain_mode
 
 
 def is_drawing(picture: Picture) -> bool:
@@ -81,6 +91,34 @@ def test_orientation(orientation: int, image_format: str) -> None:
     assert is_drawing(picture)
     assert (picture.width, picture.height) == (40, 30)
     assert picture.pixels.shape[:2] == (30, 40)
+
+
+def test_an_image_that_is_not_loaded_yet_is_turned_once() -> None:
+    """Pillow turns a TIFF file when it loads it."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = drawing().transpose(Image.Transpose.ROTATE_90)
+    content = encoded(stored, "TIFF", exif=exif.tobytes(), compression="tiff_lzw")
+    picture = picture_of(Image.open(io.BytesIO(content)))
+    assert is_drawing(picture)
+    assert (picture.width, picture.height) == (40, 30)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([-1.0, -1.0], [0, 0]), ([300.0, 300.0], [0, 0]), ([0.0, 0.5, 1.02], [0, 127, 255])],
+)
+def test_float_images_without_a_range_or_slightly_beyond_it(
+    values: list[float], expected: list[int]
+) -> None:
+    image = Image.fromarray(np.array([values], np.float32))
+    assert as_pixels(plain_mode(image)).tolist() == [expected]
+
+
+def test_a_directory_gives_what_can_be_an_image(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a.jpg", "._a.jpg", "notes.pdf", "clip.mpg", "figure.eps", "text.txt"):
+        (tmp_path / name).touch()
+    assert expand(str(tmp_path)) == [str(tmp_path / "a.jpg"), str(tmp_path / "b.PNG")]
 
 
 @pytest.mark.parametrize("shade", [0, 255])
@@ -309,6 +347,19 @@ def test_libtiff_stays_silent(capfd: pytest.CaptureFixture[str]) -> None:
     content[8:300] = bytes(292)
     fails(bytes(content))
     assert capfd.readouterr().err == ""
+
+
+def test_libtiff_in_many_threads_leaves_stderr_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    content = encoded(drawing((40, 40)), "TIFF", compression="tiff_lzw")
+
+    def read_many(_: int) -> None:
+        for _ in range(40):
+            read_image(content)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(read_many, range(4)))
+    os.write(2, b"still heard")
+    assert capfd.readouterr().err == "still heard"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from mnistctl.imaging.files import Picture, read_image
 from mnistctl.imaging.marks import MAX_MARKS
 from mnistctl.imaging.normalize import fit, is_mnist_form
-from mnistctl.imaging.prepare import find_digits, prepare
+from mnistctl.imaging.prepare import find_digits, prepare, prepared_as
 from tests.bench.outlier_pictures import KINDS, outlier_pictures
 
 Pixels = NDArray[np.uint8]
@@ -270,6 +270,19 @@ def test_box_is_in_pixels_of_the_original() -> None:
     assert expected is not None
     for found, true in zip((left, top, right, bottom), expected, strict=True):
         assert abs(found - 3 * true) <= 9
+
+
+def test_no_box_leaves_the_picture() -> None:
+    pixels = np.full((218, 321), 235, np.uint8)
+    pixels[90:, 150:170] = 20
+    assert prepare(Picture(pixels, 321, 218)).box == (149, 89, 171, 218)
+
+
+def test_steps_of_a_whole_picture_are_kept_when_asked_for() -> None:
+    """They are much larger than the input, and a data set has many."""
+    source = picture(on_paper(ink("4")))
+    assert prepared_as("resize", source).steps == ()
+    assert [name for name, _ in prepared_as("resize", source, keep_steps=True).steps] == ["image"]
 
 
 def test_steps_are_kept_when_asked_for() -> None:

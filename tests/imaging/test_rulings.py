@@ -13,7 +13,7 @@ HEIGHT, WIDTH = 200, 300
 
 
 def ink(amount: Amount) -> Ink:
-    return Ink(amount, np.zeros(amount.shape, bool), 1.0, 120.0, 1.0)
+    return Ink(amount, np.zeros(amount.shape, bool), 120.0, 1.0)
 
 
 def lines(level: float, slope: float = 0.0, squared: bool = False) -> Amount:

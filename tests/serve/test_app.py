@@ -427,6 +427,14 @@ def test_collected_pictures_are_saved_moved_listed_and_removed(
     assert unknown.status_code == 422
 
 
+def test_two_labels_at_once_leave_one_picture(tmp_path: Path) -> None:
+    collection, pixels = Collection(tmp_path / "own"), np.zeros((5, 5), np.uint8)
+    for _ in range(20):
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda name: collection.add(pixels, name), "71"))
+        assert len(collection.pictures()) == 1
+
+
 def test_one_of_several_digits_is_saved_as_the_network_saw_it(
     client: Client, tmp_path: Path
 ) -> None:

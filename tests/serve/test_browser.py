@@ -264,6 +264,30 @@ def test_an_answer_is_corrected_and_taken_back(page: Page, site: dict[str, Any])
     playwright.expect(page.tab.locator("#collected button")).to_have_count(0)
 
 
+def test_enter_says_right_and_nothing_else(page: Page, site: dict[str, Any]) -> None:
+    before = sorted(site["own"].rglob("*.png"))
+    page.draw([[(0.1, y), (0.9, y)] for y in (0.2, 0.4, 0.6, 0.8)])
+    page.shows("?", "no digit")
+    page.tab.locator("#pad").press("Enter")
+    page.tab.keyboard.press("c")
+    page.draw(examples()[2])
+    page.shows("2")
+    page.tab.keyboard.press("c")
+    page.shows("?", "empty")
+    page.tab.locator("#pad").press("Enter")
+    page.tab.wait_for_timeout(300)
+    assert sorted(site["own"].rglob("*.png")) == before
+    assert page.tab.locator("#message").inner_text() == ""
+
+
+def test_clear_ends_an_example_that_is_being_drawn(page: Page) -> None:
+    page.tab.keyboard.press("x")
+    page.tab.wait_for_timeout(150)
+    page.tab.keyboard.press("c")
+    page.tab.wait_for_timeout(900)
+    page.shows("?", "empty")
+
+
 def test_a_network_of_other_classes_is_shown_pictures(page: Page) -> None:
     page.tab.select_option("#model", "clothes")
     playwright.expect(page.tab.locator("h1")).to_have_text("Draw a picture")

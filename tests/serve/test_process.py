@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -74,6 +75,14 @@ def test_beyond_the_loopback_it_warns_and_makes_a_token() -> None:
         assert "--host 0.0.0.0: other machines can ask" in process.stderr.read()
 
 
+def test_the_printed_address_works_with_any_token() -> None:
+    token = "q8+Zk/0w==&a#b%41"
+    client = httpx.Client(follow_redirects=True)
+    with serving("--port", "0", "--token", token) as (_, document), client:
+        assert client.get(document["url"]).status_code == 200
+        assert client.get(f"{document['url'].partition('?')[0]}api/health").status_code == 200
+
+
 def test_a_taken_port_names_a_free_one() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -90,7 +99,8 @@ def test_a_taken_port_names_a_free_one() -> None:
     ("words", "code", "error"),
     [
         (["--port", "65536"], 2, "--port 65536 is not between 0 and 65535"),
-        (["--token", " "], 2, "--token is empty"),
+        (["--token", " "], 2, "--token must be of printable ASCII characters, and not empty"),
+        (["--token", "ü"], 2, "--token must be of printable ASCII characters, and not empty"),
         (["--host", "no such host"], 2, "unknown host 'no such host'"),
         (["--port", "0", "--collect", "/dev/null/x"], 1, "can't make /dev/null/x: "),
         (["--port", "0", "--checkpoint", "nothing"], 1, "no checkpoint file and no run called"),

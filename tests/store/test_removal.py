@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,14 @@ def test_size_is_that_of_all_files(run: Path) -> None:
     (run / "link").symlink_to(run / "last.pt")
     link = (run / "link").lstat().st_size
     assert size_of(run) == before + 100 + link
+
+
+def test_a_file_that_goes_meanwhile_has_no_size(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = size_of(run)
+    walk = os.walk
+
+    def walked(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        yield from ((*rest, [*names, "gone.tmp"]) for *rest, names in walk(top))
+
+    monkeypatch.setattr(os, "walk", walked)
+    assert size_of(run) == before

@@ -23,7 +23,7 @@ def test_points_of_a_run_are_where_its_epochs_are(tmp_path: Path) -> None:
     write_json(tmp_path, RESULT_NAME, result.to_dict())
     log = MetricsLog(tmp_path, 1, 0)
     for epoch, validation, test in ((1, 0.95, 0.7), (2, 0.94, 0.8)):
-        log.append({"epoch": epoch, "step": 50, "loss": 2.0 / epoch})
+        log.append({"epoch": epoch, "step": 50, "steps": 100, "loss": 2.0 / epoch})
         measured = {"validation_accuracy": validation, "test_accuracy": test}
         log.append({"epoch": epoch, "train_loss": 1.5 / epoch} | measured)
     log.close()

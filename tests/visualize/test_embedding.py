@@ -52,6 +52,14 @@ def test_components_of_images_that_are_all_alike() -> None:
     assert shares == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("shape", [(1, 50), (5, 1)])
+def test_one_image_or_one_feature_has_a_second_axis_too(shape: tuple[int, int]) -> None:
+    points, shares = principal_components(torch.randn(shape))
+    assert points.shape == (shape[0], 2)
+    assert (points[:, 1] == 0).all()
+    assert shares[1] == 0
+
+
 def test_points_are_those_of_the_images_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also for recipes whose answers are the mean over shifts."""
     torch.manual_seed(0)

@@ -1,5 +1,7 @@
 """`prediction --multi`: every digit in its box, in the figure, in the terminal and in JSON."""
 
+from dataclasses import replace
+
 import numpy as np
 from drawn import console_of, screen_of
 from matplotlib.colors import to_hex
@@ -39,6 +41,13 @@ def test_the_terminal_shows_the_boxes_and_the_inputs() -> None:
     assert "4  91.00 %" in screen
     red, green, blue = (int(RIGHT[at : at + 2], 16) for at in (1, 3, 5))
     assert f"{red};{green};{blue}" in screen
+
+
+def test_a_box_thinner_than_a_pixel_of_the_terminal_is_a_line() -> None:
+    view = number()
+    thin = replace(view.answers[0], box=(6, 20, 7, 21))
+    console = console_of(20)
+    assert screen_of(replace(view, answers=[thin]).panel(console), console)
 
 
 def test_json_is_that_of_predict() -> None:

@@ -54,6 +54,8 @@ class Description:
         classes = tuple(parse_json(data["classes"]))
         found = cls(recipe, classes, data["dataset"] or None, int(data["members"]))
         check_fields(found)
+        if not all(map(str.isprintable, classes)):
+            raise ValueError("names of classes that can't be shown")
         return found
 
 

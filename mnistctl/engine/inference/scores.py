@@ -31,9 +31,9 @@ class Scores:
         return self.correct / self.total
 
     @property
-    def per_class(self) -> list[float]:
-        """Accuracy of each class, 0..1 (0 where there is no image of it)."""
-        return [row[k] / max(1, sum(row)) for k, row in enumerate(self.confusion)]
+    def per_class(self) -> list[float | None]:
+        """Accuracy of each class, 0..1, None where there is no image of it."""
+        return [row[k] / sum(row) if any(row) else None for k, row in enumerate(self.confusion)]
 
     def brief(self) -> dict[str, Any]:
         """The four numbers of a summary, JSON-ready."""

@@ -1,6 +1,5 @@
 """From what was asked for to the configuration of a run, new or resumed."""
 
-import os
 import platform
 import shlex
 import sys
@@ -21,7 +20,16 @@ from mnistctl.errors import CheckpointError, UsageError, unknown
 from mnistctl.events import Reporter
 from mnistctl.models.registry import networks
 from mnistctl.recipes import DEFAULT_RECIPE, RECIPES, Recipe, get_recipe, with_settings
-from mnistctl.store.config import MAX_MEMBERS, Init, RunConfig, program_words
+from mnistctl.store.config import (
+    DEFAULT_DATA_DIR,
+    DEFAULT_STORE,
+    MAX_MEMBERS,
+    Init,
+    RunConfig,
+    data_words,
+    program_words,
+    store_words,
+)
 from mnistctl.store.rotation import saved_config
 from mnistctl.store.runs import RunInfo, check_name, utc_now
 
@@ -34,8 +42,8 @@ T = TypeVar("T")
 class TrainRequest:
     """What the user asks of a run; None = not given: the default, or the resumed run's value."""
 
-    store: Path = Path("runs")
-    data_dir: Path = Path("data")
+    store: Path = DEFAULT_STORE
+    data_dir: Path = DEFAULT_DATA_DIR
     recipe: str | None = None
     dataset: str | None = None
     """A name, or a directory with its options (see `data.folder.parse`)."""
@@ -218,13 +226,7 @@ def resume_command(directory: Path, request: TrainRequest, ranks: Ranks) -> str:
     """The exact command that continues the run in `directory`."""
     launch = launch_words() if ranks.world_size > 1 else None
     words = [*(launch or program_words(ranks.world_size)), "train", "--resume", directory.name]
-    defaults = TrainRequest()
-    for option, place, variable, default in (
-        ("--store", directory.parent, "MNISTCTL_STORE", defaults.store),
-        ("--data-dir", request.data_dir, "MNISTCTL_DATA", defaults.data_dir),
-    ):
-        if place != Path(os.environ.get(variable) or default):
-            words += [option, str(place)]
+    words += [*store_words(directory.parent), *data_words(request.data_dir)]
     return shlex.join(words)
 
 

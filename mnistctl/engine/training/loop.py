@@ -101,7 +101,6 @@ class _Loop:
             epochs=config.recipe.epochs,
             steps_per_epoch=self.steps,
             images_per_epoch=self.feed.num_images,
-            log_every=config.log_every,
             first_epoch=state.epochs_done + 1,
             first_step=state.step,
         )
@@ -222,7 +221,8 @@ class _Loop:
         images, seconds = self.reported
         self.reported = state.images, state.seconds
         speed = (state.images - images) / (state.seconds - seconds)
-        self.hooks.record({"epoch": epoch, "step": state.step, "loss": loss})
+        record = {"epoch": epoch, "step": state.step, "steps": self.steps, "loss": loss}
+        self.hooks.record(record)
         self.hooks.reporter.step(
             StepReport(epoch, state.step, loss, self.rate(state.step - 1), speed)
         )

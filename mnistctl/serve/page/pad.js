@@ -2,6 +2,7 @@
 
 export const SIDE = 280; // units of the pad, whatever its size on the screen
 const SENT = 224; // pixels of the picture that is sent
+const MAX_PAST = 100; // steps that can be undone
 const STEP = 8; // units that an arrow key moves the pen
 
 export class Pad {
@@ -86,6 +87,7 @@ export class Pad {
 
   remember() {
     this.past.push({ strokes: this.strokes, photo: this.photo });
+    if (this.past.length > MAX_PAST) this.past.shift();
   }
 
   set(strokes, photo = null) {

@@ -93,7 +93,7 @@ const answerNow = newest(async () => {
   state.last = documents[0];
   state.number = Math.min(state.number, ...documents.map((own) => own.predictions.length - 1));
   const multi = byId("several").checked;
-  cards.forEach((card, index) => card.show(documents[index], state.number, multi, state.about));
+  documents.slice(0, cards.length).forEach((own, index) => cards[index].show(own, state.number, multi, state.about));
   const input = byId("steps").lastElementChild?.firstElementChild;
   input?.replaceWith(greyCanvas(documents[0].predictions[state.number].input, "The 28 by 28 pixels that the network sees"));
   const answers = documents[0].predictions;
@@ -114,6 +114,7 @@ function showEmpty() {
   for (const card of cards) card.clear();
   byId("boxes").replaceChildren();
   byId("live").textContent = "";
+  byId("collect").replaceChildren();
   byId("collect").hidden = true;
 }
 
@@ -235,7 +236,7 @@ addEventListener("keydown", (event) => {
     event.preventDefault();
     byId(KEYS[event.key]).click();
   } else if (event.key === "Enter" && event.target === byId("pad")) {
-    byId("collect").querySelector("button")?.click();
+    byId("collect").querySelector(".right")?.click();
   } else if (state.collect && state.last?.classes.includes(event.key)) {
     save(event.key);
   }
@@ -275,7 +276,7 @@ function showCollect() {
     }));
     return;
   }
-  const right = button("", one.class_name);
+  const right = button("", one.class_name, "right");
   right.append("Right ", element("kbd", { textContent: "Enter" }));
   const others = classes.filter((name) => name !== one.class_name || answerText(one) === "?");
   place.replaceChildren(...(answerText(one) === "?" ? ["It is a"] : [right, "No, it is a"]),
