@@ -150,6 +150,8 @@ _STANDARD = Recipe(
     label_smoothing=0.05,
     temperature=0.525,
     augmentation=Augmentation(rotate=10, scale=0.1, shear=0.1, shift=1.5),
+    no_augment_epochs=1,
+    ema_decay=0.99,
     epochs=6,
 )
 
@@ -227,8 +229,6 @@ RECIPES: dict[str, Recipe] = {
             network="compact-7",
             temperature=0.55,
             augmentation=replace(_STANDARD.augmentation, stretch=0.1),
-            no_augment_epochs=1,
-            ema_decay=0.99,
             tta_shifts=True,
             epochs=14,
         ),
@@ -241,6 +241,7 @@ RECIPES: dict[str, Recipe] = {
             augmentation=Augmentation(
                 rotate=15, scale=0.15, shear=0.2, shift=2.5, elastic=0.3, corrupt=0.3
             ),
+            no_augment_epochs=0,
             ema_decay=0.998,
             outliers_per_batch=150,
             epochs=12,
