@@ -104,9 +104,11 @@ def _git(directory: Path, *words: str) -> str | None:
 def recipe_hash(settings: dict[str, Any]) -> str:
     """SHA-256 of what a recipe computes in training: its fields as JSON, by name.
 
-    Left out are the summary, and the temperature, which is fitted afterwards.
+    Left out are the summary, the temperature, which is fitted afterwards, and to what values fields
+    were adapted, which the fields have.
     """
     fields = {k: v for k, v in settings.items() if k not in ("summary", "temperature")}
+    fields["adapted"] = list(settings["adapted"])
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
