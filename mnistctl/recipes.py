@@ -148,7 +148,7 @@ _STANDARD = Recipe(
     schedule="one-cycle",
     warmup=0.2,
     label_smoothing=0.05,
-    temperature=0.525,
+    temperature=0.535,
     augmentation=Augmentation(rotate=10, scale=0.1, shear=0.1, shift=1.5),
     no_augment_epochs=1,
     ema_decay=0.99,

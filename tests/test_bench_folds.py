@@ -69,9 +69,7 @@ def test_a_candidate_is_trained_once_on_what_is_not_held_out(
 
 def answered(candidate: str, fold: int, seed: int, *wrong: int) -> Answers:
     """Of 100 images; a candidate "a" is its recipe as it is."""
-    is_plain, commit = candidate == "a", "1234567"
-    recipe = ("fast", "fp32")
-    return Answers(candidate, recipe, is_plain, commit, fold, seed, 100, frozenset(wrong))
+    return Answers(candidate, "a", "1234567", fold, seed, 100, frozenset(wrong))
 
 
 def test_candidates_are_compared_where_both_were_trained() -> None:

@@ -22,7 +22,7 @@ from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.significance import mcnemar
 from mnistctl.events import NullReporter
 from mnistctl.models.layers import mean_of_answers
-from mnistctl.recipes import Recipe
+from mnistctl.recipes import RECIPES, Recipe
 from tests.bench.distil import Teachers
 from tests.bench.figures import RESULTS, append, machine, markdown, recipe_hash, wilson
 from tests.bench.ours import predictor_of, train_once
@@ -38,10 +38,8 @@ class Answers:
     """What a candidate answered with one seed on a fold held out."""
 
     candidate: str
-    recipe: tuple[str, str]
-    """Its name, and the precision."""
-    is_plain: bool
-    """Whether it is that recipe as it is."""
+    base: str
+    """The candidate that is its recipe as it was, perhaps itself."""
     commit: str
     fold: int
     seed: int
@@ -76,17 +74,12 @@ def measure(
     device, precision = choose_hardware(device_name, precision, Ranks(), NullReporter())
     whole = get_dataset("mnist").load("train", data_dir, NullReporter())
     known = {(line["label"], line["seed"], line["fold"]) for line in lines()}
-    taught = f"{recipe.label}, {precision}, {recipe_hash(recipe.to_dict())[:7]}"
+    taught = _label(recipe, precision)
+    base = _label(RECIPES[recipe.name], precision)
     label = f"{taught}, soft labels {soft:g}" if soft else taught
     words = ["python -m tests.bench folds --recipe", recipe.name]
     words += [f"--set {key}={value}" for key, value in recipe.changes.items()]
     command = " ".join([*words, *([f"--soft-labels {soft:g}"] if soft else [])])
-    asked = {
-        "recipe": recipe.name,
-        "precision": precision,
-        "changes": recipe.changes,
-        "soft_labels": soft,
-    }
     teachers = Teachers(recipe, taught, device, precision, kept)
     parts = folds_of(len(whole.images))
     for seed in seeds:
@@ -102,10 +95,14 @@ def measure(
             path = logits_path(kept, label, seed, fold)
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.save(logits, path)
-            own = {"label": label, "seed": seed, "fold": fold, "command": command} | asked
+            own = {"label": label, "base": base, "seed": seed, "fold": fold, "command": command}
             figures = {"misclassified": wrong, "total": len(held_out), "train_seconds": seconds}
             append(RESULTS_NAME, own | figures | {"machine": machine()})
             print(f"{label} seed {seed} fold {fold}: {len(wrong)} of {len(held_out):,}", flush=True)
+
+
+def _label(recipe: Recipe, precision: str) -> str:
+    return f"{recipe.label}, {precision}, {recipe_hash(recipe.to_dict())[:7]}"
 
 
 def train_fold(
@@ -141,8 +138,7 @@ def answers_of(found: Sequence[dict[str, Any]]) -> Iterator[Answers]:
     for line in found:
         yield Answers(
             candidate=line["label"],
-            recipe=(line["recipe"], line["precision"]),
-            is_plain=not line["changes"] and not line["soft_labels"],
+            base=line["base"],
             commit=(line["commit"] or "")[:7],
             fold=line["fold"],
             seed=line["seed"],
@@ -157,21 +153,18 @@ def table(answers: Sequence[Answers]) -> str:
     Paired are the trainings of the same fold and seed.
     """
     candidates: dict[str, dict[tuple[int, int], Answers]] = defaultdict(dict)
-    plain: dict[tuple[str, str], dict[tuple[int, int], Answers]] = defaultdict(dict)
     for own in answers:
         candidates[own.candidate][own.fold, own.seed] = own
-        if own.is_plain:
-            plain[own.recipe][own.fold, own.seed] = own
     rows: list[list[str]] = []
     for name, parts in candidates.items():
         total = sum(own.total for own in parts.values())
         wrong = sum(len(own.misclassified) for own in parts.values())
         low, high = wilson(total - wrong, total)
         accuracy = f"{100 * (1 - wrong / total):.3f} ({100 * low:.3f}-{100 * high:.3f})"
-        one = next(iter(parts.values()))
+        base = next(iter(parts.values())).base
         seeds = ", ".join(str(seed) for seed in sorted({own.seed for own in parts.values()}))
         commits = ", ".join(dict.fromkeys(own.commit for own in parts.values()))
-        paired = "-" if one.is_plain else compared(plain[one.recipe], parts)
+        paired = "-" if name == base else compared(candidates.get(base, {}), parts)
         rows.append([name, seeds, commits, f"{total:,}", str(wrong), accuracy, paired])
     head = [
         "candidate",
