@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rich.cells import cell_len
-
 from mnistctl.cli.output import Output
 from mnistctl.cli.streams import is_terminal
 
@@ -32,7 +30,7 @@ class Column:
     @property
     def width(self) -> int:
         """Characters of the widest cell or the heading."""
-        return max(map(cell_len, [self.heading, *self.cells]))
+        return max(map(_columns_of, [self.heading, *self.cells]))
 
     @property
     def least_width(self) -> int:
@@ -41,8 +39,15 @@ class Column:
 
     def padded(self, cell: str) -> str:
         """`cell` as wide as the column."""
-        space = " " * (self.width - cell_len(cell))
+        space = " " * (self.width - _columns_of(cell))
         return space + cell if self.right else cell + space
+
+
+def _columns_of(text: str) -> int:
+    """Columns of a terminal that `text` takes: wide characters take two."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def show_table(output: Output, columns: Sequence[Column]) -> None:
