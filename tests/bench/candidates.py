@@ -125,6 +125,8 @@ def register_candidates() -> None:
 
 STANDARD = (32, 32), (64, 64, 64)
 """The channels of `standard`."""
+ACCURATE = (48, 48, 48), (96, 96, 96)
+"""Those of `accurate`, but for its first convolution."""
 CANDIDATES: dict[str, Builder] = {
     "unpadded-3x3": lambda n: Unpadded(n, 3, (16, 32, 32, 32, 64, 64, 64, 64, 64, 64)),
     "unpadded-5x5": lambda n: Unpadded(n, 5, (32, 32, 64, 64, 96)),
@@ -135,4 +137,5 @@ CANDIDATES: dict[str, Builder] = {
     "staged-squeeze": partial(Staged, stages=STANDARD, squeeze=True),
     "staged-residual": partial(Staged, stages=STANDARD, residual=True),
     "staged-unfolded": partial(Staged, stages=((16, 16), *STANDARD), fold=False),
+    "staged-full": partial(Staged, stages=((16, 16), *ACCURATE), fold=False),
 }
