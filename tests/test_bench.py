@@ -302,10 +302,10 @@ def test_study_of_another_data_set(
 ) -> None:
     monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
     for _ in range(2):  # the second time it finds the run of a recipe that suits the data set
-        study("fast", range(1), 1, tmp_path, "cpu", tmp_path / "runs", "fashion")
+        study("fast", range(1), 1, tmp_path, "cpu", tmp_path / "runs", "fashion", "fp32")
     (line,) = (tmp_path / "results" / "accuracy.jsonl").read_text().splitlines()
     row = json.loads(line)
-    assert (row["dataset"], row["recipe"]) == ("fashion", "fast")
+    assert (row["dataset"], row["recipe"], row["precision"]) == ("fashion", "fast", "fp32")
     assert " --recipe fast --dataset fashion --first 0 " in row["command"]
     assert capsys.readouterr().out.startswith("fast-fashion-seed-0: ")
 

@@ -68,6 +68,7 @@ def study(
     ensemble: Annotated[int, typer.Option(help="Train ensembles of this many seeds.")] = 1,
     dataset: Annotated[str, typer.Option(help="As for mnistctl train.")] = "mnist",
     device: Annotated[str, typer.Option(help="As for mnistctl train.")] = "auto",
+    precision: Annotated[str | None, typer.Option(help="As for mnistctl train.")] = None,
     data_dir: DataDir = Path("data"),
     store: Annotated[Path, typer.Option(help="Where the runs are kept.")] = Path("runs"),
 ) -> None:
@@ -75,7 +76,7 @@ def study(
     from tests.bench.study import study as run_study
 
     seeds = range(first, first + runs * ensemble, ensemble)
-    run_study(recipe, seeds, ensemble, data_dir, device, store, dataset)
+    run_study(recipe, seeds, ensemble, data_dir, device, store, dataset, precision)
 
 
 @app.command()

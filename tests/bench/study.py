@@ -22,6 +22,7 @@ def study(
     device_name: str,
     store: Path,
     dataset: str = "mnist",
+    precision: str | None = None,
 ) -> None:
     """Train `recipe_name` on all of `dataset` with each seed and test the last epoch once.
 
@@ -42,6 +43,7 @@ def study(
             recipe=recipe_name,
             dataset=dataset,
             device=device_name,
+            precision=None if begun else precision,
             seed=None if begun else seed,
             ensemble=None if begun else ensemble,
             name=name,
