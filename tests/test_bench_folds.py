@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 from mnistctl.data import synthetic
 from mnistctl.data.images import LabelledImages
 from mnistctl.recipes import RECIPES
-from tests.bench import distil, figures, folds
+from tests.bench import distil, figures, folds, ours
 from tests.bench.__main__ import app
 from tests.bench.candidates import CANDIDATES
 from tests.bench.folds import (
@@ -41,13 +42,13 @@ def test_a_candidate_is_trained_once_on_what_is_not_held_out(
     rows = {"mnist": type("Row", (), {"load": staticmethod(lambda *own: few)})}
     monkeypatch.setattr(folds, "get_dataset", rows.__getitem__)
     trained_on: list[int] = []
-    train_once = folds.train_once
+    train_once = ours.train_once
 
     def noted(recipe, data, *own):  # type: ignore[no-untyped-def]
         trained_on.append(len(data.images))
         return train_once(recipe, data, *own)
 
-    monkeypatch.setattr(folds, "train_once", noted)
+    monkeypatch.setattr(ours, "train_once", noted)
     words = ["folds", "--recipe", "mlp", "--set", "epochs=8", "--set", "learning_rate=0.02"]
     words += ["--device", "cpu", "--precision", "fp32", "--first", "3"]
     first = CliRunner().invoke(app, words)
@@ -109,14 +110,16 @@ def test_a_teacher_knows_neither_what_it_labels_nor_what_judges_its_student(
     parts = folds_of(60)
     seen: list[set[bytes]] = []
 
-    def trained(recipe: object, data: LabelledImages, *own: object) -> tuple[None, float]:
+    def trained(
+        recipe: object, data: LabelledImages, *own: object
+    ) -> tuple[SimpleNamespace, float]:
         seen.append({image.numpy().tobytes() for image in data.images})
-        return None, 0.0
+        return SimpleNamespace(seconds=0.0), 0.0
 
     logits = torch.eye(10).repeat(6, 1)
     answering = type("Asked", (), {"logits": lambda self, images: logits[: len(images)]})
-    monkeypatch.setattr(distil, "train_once", trained)
-    monkeypatch.setattr(distil, "predictor_of", lambda *own: answering())
+    monkeypatch.setattr(ours, "train_once", trained)
+    monkeypatch.setattr(ours, "predictor_of", lambda *own: answering())
     teachers = distil.Teachers(RECIPES["mlp"], "mlp", torch.device("cpu"), "fp32", tmp_path)
     soft = teachers.labels_for(few, parts, judged=2, share=0.25, seed=0)
     assert len(seen) == 5

@@ -123,9 +123,8 @@ class CurvesView:
         figure = new_figure(8.0, max(2.4 * number + 1.8, number * legend), self.title)
         panels = figure.subplots(number, 1, sharex=True, squeeze=False)[:, 0]
         for number, (run, colour) in enumerate(zip(self.runs, cycle(LINES))):
-            again = {"marker": MARKERS[number // len(LINES) % len(MARKERS)]}
-            if number < len(LINES):
-                again = {}
+            turn = number // len(LINES)
+            again = {"marker": MARKERS[turn % len(MARKERS)]} if turn else {}
             for axes, lines in zip(panels, (run.losses, run.accuracies), strict=False):
                 for name, points in lines:
                     x, y = zip(*sorted(points), strict=True)

@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.recipes import Recipe
-from tests.bench.ours import predictor_of, train_once
+from tests.bench.ours import train_fold
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,10 @@ class Teachers:
         low, high = sorted(pair)
         path = self.kept / f"{self.label}, seed {seed}, without folds {low} and {high}.pt"
         if not path.exists():
-            kept = torch.ones(len(whole.images), dtype=torch.bool)
-            kept[torch.cat([parts[low], parts[high]])] = False
-            part = LabelledImages(whole.images[kept], whole.labels[kept])
-            state, _ = train_once(self.recipe, part, self.device, self.precision, seed)
-            predictor = predictor_of(state, self.recipe, self.device, self.precision)
-            answers = {fold: predictor.logits(whole.images[parts[fold]]) for fold in (low, high)}
+            both = torch.cat([parts[low], parts[high]])
+            logits, _ = train_fold(self.recipe, whole, both, seed, self.device, self.precision)
+            sizes = [len(parts[low]), len(parts[high])]
+            answers = dict(zip((low, high), logits.split(sizes), strict=True))
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.save(answers, path)
         loaded: dict[int, Tensor] = torch.load(path)

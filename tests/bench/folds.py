@@ -25,7 +25,7 @@ from mnistctl.models.layers import mean_of_answers
 from mnistctl.recipes import RECIPES, Recipe
 from tests.bench.distil import Teachers
 from tests.bench.figures import RESULTS, append, machine, markdown, recipe_hash, wilson
-from tests.bench.ours import predictor_of, train_once
+from tests.bench.ours import train_fold
 
 NUM_FOLDS = 6
 SHUFFLE_SEED = 2026
@@ -103,23 +103,6 @@ def measure(
 
 def _label(recipe: Recipe, precision: str) -> str:
     return f"{recipe.label}, {precision}, {recipe_hash(recipe.to_dict())[:7]}"
-
-
-def train_fold(
-    recipe: Recipe,
-    whole: LabelledImages,
-    held_out: Tensor,
-    seed: int,
-    device: torch.device,
-    precision: str,
-) -> tuple[Tensor, float]:
-    """Train on all but `held_out` (indexes, int64): logits of these, and seconds of training."""
-    kept = torch.ones(len(whole.images), dtype=torch.bool)
-    kept[held_out] = False
-    part = LabelledImages(whole.images[kept], whole.labels[kept])
-    state, _ = train_once(recipe, part, device, precision, seed)
-    predictor = predictor_of(state, recipe, device, precision)
-    return predictor.logits(whole.images[held_out]), round(state.seconds, 1)
 
 
 def logits_path(kept: Path, label: str, seed: int, fold: int) -> Path:

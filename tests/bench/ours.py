@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import get_dataset
@@ -73,6 +74,23 @@ def predictor_of(
 ) -> Predictor:
     """The network of a trained, or new, state."""
     return result_predictor(state, bench_config(recipe, device, precision), device)
+
+
+def train_fold(
+    recipe: Recipe,
+    whole: LabelledImages,
+    held_out: Tensor,
+    seed: int,
+    device: torch.device,
+    precision: str,
+) -> tuple[Tensor, float]:
+    """Train on all but `held_out` (indexes, int64): logits of these, and seconds of training."""
+    kept = torch.ones(len(whole.images), dtype=torch.bool)
+    kept[held_out] = False
+    part = LabelledImages(whole.images[kept], whole.labels[kept])
+    state, _ = train_once(recipe, part, device, precision, seed)
+    predictor = predictor_of(state, recipe, device, precision)
+    return predictor.logits(whole.images[held_out]), round(state.seconds, 1)
 
 
 class Stopwatch(NullReporter):
