@@ -18,10 +18,8 @@ from mnistctl.cli.info import info_app
 from mnistctl.cli.options import DEBUG_KEY
 from mnistctl.cli.output import MistypedError, show_error, show_traceback, start_output
 from mnistctl.cli.runs import runs_app
-from mnistctl.cli.streams import show_line
 from mnistctl.cli.visualize import visualize_app
-from mnistctl.errors import ExitCode, Interrupted, MnistctlError, UsageError
-from mnistctl.text import to_json
+from mnistctl.errors import Interrupted, MnistctlError, UsageError
 
 
 class ErrorMappingGroup(Group):
@@ -55,10 +53,23 @@ def _shown_errors(ctx: Any) -> Iterator[None]:
     except MistypedError as error:
         command = (error.ctx or ctx).command_path
         known, cause = UsageError(_words_of(error), f"see {command} --help"), error
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            raise  # nobody reads any more: click ends the process
+        known, cause = _unforeseen(error), error
     if ctx.meta.get(DEBUG_KEY):
         show_traceback(cause)
     show_error(ctx, known)
     raise typer.Exit(int(known.exit_code))
+
+
+def _unforeseen(error: Exception) -> MnistctlError:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return MnistctlError("no space is left on the disk", "make room, and try again")
+    message = f"unexpected {type(error).__name__}: {error}"
+    return MnistctlError(message, "this is a bug; --debug shows where")
 
 
 def _words_of(error: Any) -> str:
@@ -121,19 +132,4 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    try:
-        app(prog_name="mnistctl")
-    except Exception as error:
-        if "--debug" in sys.argv:
-            show_traceback(error)
-        message = f"unexpected {type(error).__name__}: {error}"
-        hint = "this is a bug; --debug shows where"
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            message, hint = "no space is left on the disk", "make room, and try again"
-        show_line(f"error: {message}", sys.stderr)
-        show_line(f"  {hint}", sys.stderr)
-        if "--json" in sys.argv:
-            document = {"error": message, "hint": hint, "exit_code": int(ExitCode.ERROR)}
-            with contextlib.suppress(OSError):
-                print(to_json(document, indent=2))
-        sys.exit(ExitCode.ERROR)
+    app(prog_name="mnistctl")

@@ -105,6 +105,6 @@ def show_error(ctx: typer.Context, error: MnistctlError) -> None:
         show_line(f"  {error.hint}", sys.stderr)
     output: Output = ctx.meta.get(_META_KEY, Output())
     if not output.document_written:
-        output.document(
-            {"error": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
-        )
+        document = {"error": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
+        with contextlib.suppress(OSError):  # what stdout can't take may be the error
+            output.document(document)

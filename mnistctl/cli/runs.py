@@ -85,7 +85,8 @@ def summary(run: "RunInfo") -> dict[str, Any]:
         state, epochs_done = run.state, epochs_saved(run)
     except CheckpointError:
         state, epochs_done = "damaged", 0
-    config, result = run.config, run.result if state == "finished" else None
+    config = run.config
+    result = run.result if state == "finished" else None  # none of one with a damaged checkpoint
     return {
         "run": run.name,
         "state": state,
@@ -162,8 +163,7 @@ def show_command(
     from mnistctl.store.result import TrainResult
 
     found = find_run(run, store)
-    config, state = found.config, found.state
-    result = found.result if state == "finished" else None  # else that of fewer epochs
+    config, result = found.config, found.result
     document = summary(found) | {"run_dir": str(found.directory)}
     if config:
         document |= {
@@ -302,7 +302,7 @@ def _settings(run: "RunInfo") -> dict[str, Any]:
 
 def _results(run: "RunInfo") -> dict[str, Any]:
     document: dict[str, Any] = {"state": run.state}
-    if run.result is not None and run.state == "finished":
+    if run.result is not None:
         test, validation = run.result.test, run.result.validation
         document |= {
             "accuracy": test.accuracy,

@@ -119,10 +119,8 @@ def _check_place(path: Path, force: bool) -> None:
 
 def _tested(checkpoint: Path) -> Score | None:
     """What the checkpoint scored in the test at the end of its run, where that is known."""
-    run = describe(checkpoint.parent)
-    if run.state != "finished" or run.result is None or run.result.checkpoint != checkpoint.name:
-        return None
-    return run.result.test
+    result = describe(checkpoint.parent).result
+    return result.test if result is not None and result.checkpoint == checkpoint.name else None
 
 
 def _metadata(model: LoadedModel, tested: Score | None) -> dict[str, str]:

@@ -53,6 +53,7 @@ class RunInfo:
     """finished, running, interrupted or damaged."""
     config: RunConfig | None
     result: RunResult | None
+    """Of a finished run; while one is extended, result.json has that of fewer epochs."""
     modified: float
     """Time of the last change, seconds since 1970."""
 
@@ -257,17 +258,15 @@ def describe(directory: Path) -> RunInfo:
     for name in (CONFIG_NAME, LAST_NAME, RESULT_NAME):
         with contextlib.suppress(OSError):
             modified = max(modified, (directory / name).stat().st_mtime)
-    result = _parsed(directory, RESULT_NAME, RunResult.from_dict)
     config = _parsed(directory, CONFIG_NAME, RunConfig.from_dict)
     if config is None:
-        return RunInfo(directory.name, directory, "damaged", None, result, modified)
-    state = "interrupted"
-    # A finished run that is being extended has a result of fewer epochs than its configuration.
-    if result is not None and result.epochs == config.recipe.epochs:
-        state = "finished"
+        return RunInfo(directory.name, directory, "damaged", None, None, modified)
     if is_locked(directory):
-        state = "running"
-    return RunInfo(directory.name, directory, state, config, result, modified)
+        return RunInfo(directory.name, directory, "running", config, None, modified)
+    result = _parsed(directory, RESULT_NAME, RunResult.from_dict)
+    if result is None or result.epochs != config.recipe.epochs:
+        return RunInfo(directory.name, directory, "interrupted", config, None, modified)
+    return RunInfo(directory.name, directory, "finished", config, result, modified)
 
 
 def _parsed(directory: Path, name: str, parse: Callable[[dict[str, Any]], T]) -> T | None:

@@ -193,6 +193,23 @@ def test_errors_hints_and_tracebacks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert document == {"error": EVIL, "hint": EVIL, "exit_code": 1}
 
 
+def test_an_error_that_nobody_foresaw(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(EVIL)
+
+    shown = f"error: unexpected RuntimeError: {SHOWN}\n  this is a bug; --debug shows where\n"
+    with monkeypatch.context() as patch:
+        patch.setattr("mnistctl.store.runs.list_runs", fail)
+        assert run("runs").stderr == shown
+        traceback = run("runs", "--debug").stderr
+        assert "RuntimeError" in traceback.removesuffix(shown) and traceback.endswith(shown)
+        error = json.loads(run("runs", "--json").stdout)
+        assert error["error"] == f"unexpected RuntimeError: {EVIL}"
+    monkeypatch.setattr("mnistctl.cli.output.Output.line", fail)  # after the document is written
+    result = run("runs", "--json")
+    assert json.loads(result.stdout)["runs"] == [] and result.stderr == shown
+
+
 def test_what_was_typed() -> None:
     for words in (["train", "--recipe", EVIL], ["train", f"--{EVIL}"], [EVIL], ["evaluate", EVIL]):
         result = run(*words)

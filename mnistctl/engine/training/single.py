@@ -100,9 +100,8 @@ def train_one(
 
 def final_result(run: RunInfo, config: RunConfig) -> RunResult | None:
     """What a run with all epochs of `config` ended with; None for one that is not finished."""
-    if run.state != "finished" or not run.result:
-        return None
-    return run.result if run.result.epochs == config.recipe.epochs else None
+    enough = run.result is not None and run.result.epochs == config.recipe.epochs
+    return run.result if enough else None
 
 
 def finished_result(run: RunInfo, config: RunConfig, reporter: Reporter) -> TrainResult | None:
