@@ -16,7 +16,6 @@ MAX_UPLOAD = 20 * 2**20
 MAX_WAITING = 64
 """Requests with a body that may be in progress at a time."""
 UPLOAD_SECONDS = 30.0
-COOKIE = "mnistctl-token"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none';"
@@ -49,7 +48,8 @@ class Guard:
     `hosts` are the names under which it may be asked, None: any. Another name in the Host header
     means that a foreign name was pointed at this machine (DNS rebinding). A request that a browser
     sends for another page carries that page's origin, and is refused. With `token`, every request
-    must carry it: as a bearer token, or as the cookie set by the page's first address.
+    must carry it: as a bearer token, or as the cookie set by the page's first address. Browsers
+    send a cookie to every port of a host, so that its name is this port's.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] | None, token: str | None) -> None:
@@ -91,10 +91,11 @@ class Guard:
             return error_response(403, "this name is not the server's", "use the printed address")
         if not self._from_here(scope, headers, host):
             return error_response(403, "requests of pages elsewhere are refused")
-        if self.token is not None and not self._has_token(headers, self.token):
+        cookie = f"mnistctl-token-{(scope.get('server') or ('', 0))[1]}"
+        if self.token is not None and not self._has_token(headers, cookie, self.token):
             if self._token_in_address(scope, self.token):
                 answer = RedirectResponse("/", 303)
-                answer.set_cookie(COOKIE, self.token, httponly=True, samesite="lax")
+                answer.set_cookie(cookie, self.token, httponly=True, samesite="lax")
                 return answer
             return error_response(
                 401, "the token is missing or wrong", "use the printed address, ending in ?token="
@@ -117,12 +118,12 @@ class Guard:
         return scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
 
     @staticmethod
-    def _has_token(headers: Headers, token: str) -> bool:
+    def _has_token(headers: Headers, cookie_name: str, token: str) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and _same(given.strip(), token):
             return True
         try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+            cookie = SimpleCookie(headers.get("cookie", "")).get(cookie_name)
         except CookieError:
             return False
         return cookie is not None and _same(cookie.value, token)

@@ -202,12 +202,14 @@ def test_an_error_that_nobody_foresaw(monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr("mnistctl.store.runs.list_runs", fail)
         assert run("runs").stderr == shown
         traceback = run("runs", "--debug").stderr
-        assert "RuntimeError" in traceback.removesuffix(shown) and traceback.endswith(shown)
+        assert traceback.endswith(shown)
+        assert "RuntimeError" in traceback.removesuffix(shown)
         error = json.loads(run("runs", "--json").stdout)
         assert error["error"] == f"unexpected RuntimeError: {EVIL}"
     monkeypatch.setattr("mnistctl.cli.output.Output.line", fail)  # after the document is written
     result = run("runs", "--json")
-    assert json.loads(result.stdout)["runs"] == [] and result.stderr == shown
+    assert json.loads(result.stdout)["runs"] == []
+    assert result.stderr == shown
 
 
 def test_what_was_typed() -> None:

@@ -303,6 +303,19 @@ def test_a_token_is_needed_where_there_is_one(networks: Networks) -> None:
     assert client.get("/api/models", headers=foreign).status_code == 403
 
 
+def test_servers_on_two_ports_of_a_host_have_cookies_of_their_own(networks: Networks) -> None:
+    cookies = httpx.Cookies()
+    for port in (8000, 8001):
+        app = Guard(create_app(networks, None), None, f"secret{port}")
+        client = Client(app, f"http://192.0.2.1:{port}")
+        client.cookies = cookies
+        client.get(f"/?token=secret{port}", follow_redirects=False)
+        cookies = client.cookies
+    client = Client(Guard(create_app(networks, None), None, "secret8000"), "http://192.0.2.1:8000")
+    client.cookies = cookies
+    assert client.get("/api/models").status_code == 200
+
+
 def test_the_openapi_description_names_the_routes(client: Client) -> None:
     described = client.get("/openapi.json").json()
     assert {"/api/predict", "/api/explain", "/api/models", "/api/health"} <= set(described["paths"])
