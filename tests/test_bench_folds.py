@@ -13,7 +13,7 @@ from mnistctl.data.images import LabelledImages
 from mnistctl.recipes import RECIPES
 from tests.bench import distil, figures, folds, ours
 from tests.bench.__main__ import app
-from tests.bench.candidates import CANDIDATES
+from tests.bench.candidates import CANDIDATES, Erased
 from tests.bench.folds import (
     NUM_FOLDS,
     Answers,
@@ -99,7 +99,28 @@ def test_an_ensemble_is_the_mean_of_what_its_members_answered(tmp_path: Path) ->
         torch.save(logits, logits_path(tmp_path, name, 0, 0))
     answers = [answered("a", 0, 0), answered("b", 0, 0), answered("b", 1, 0), answered("c", 0, 0)]
     rows = ensembles_table(answers, 2, tmp_path, labels).splitlines()[2:]
-    assert rows == ["| a + b | 2 | 0 | 100.000 |"]
+    assert rows == ["| a, seed 0 + b, seed 0 | 2 | 0 | 100.000 |"]
+    torch.save(sure, logits_path(tmp_path, "a", 1, 0))  # another seed is another network
+    rows = ensembles_table([*answers, answered("a", 0, 1)], 2, tmp_path, labels).splitlines()[2:]
+    assert "| a, seed 0 + a, seed 1 | 2 | 0 | 100.000 |" in rows
+    assert len(rows) == 3
+
+
+def test_a_candidate_that_became_the_recipe_stays_itself(tmp_path: Path) -> None:
+    tried, now = "r (epochs=8), bf16, 1234567", "r, bf16, 1234567"
+    former, soft = "r, bf16, 7654321", "r, bf16, 1234567, soft labels 0.5"
+    assert logits_path(tmp_path, tried, 0, 0) == logits_path(tmp_path, now, 0, 0)
+    answers = [
+        Answers(former, former, "c", 0, 0, 100, frozenset({1, 2})),
+        Answers(tried, former, "c", 0, 0, 100, frozenset({1})),
+        Answers(soft, now, "c", 0, 0, 100, frozenset()),
+        Answers(now, now, "c", 1, 0, 100, frozenset()),
+    ]
+    rows = table(answers).splitlines()[2:]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [former, tried, soft]
+    assert "+1.000 points" in rows[1]
+    assert " 200 | 1 |" in rows[1]
+    assert "+1.000 points" in rows[2]
 
 
 def test_a_teacher_knows_neither_what_it_labels_nor_what_judges_its_student(
@@ -133,6 +154,20 @@ def test_a_teacher_knows_neither_what_it_labels_nor_what_judges_its_student(
     assert torch.allclose(soft[parts[0]], 0.25 * logits[:10].softmax(1) + 0.75 * hard[parts[0]])
     teachers.labels_for(few, parts, judged=0, share=1.0, seed=0)
     assert len(seen) == 9  # that of folds 0 and 2 serves both
+
+
+def test_an_erased_network_sees_rectangles_of_a_third_of_its_images_as_black() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(3000, 1, 28, 28) + 1
+    network = Erased(torch.nn.Identity())
+    seen = network(images)
+    hidden = (seen != images)[:, 0]
+    heights, widths = hidden.any(2).sum(1), hidden.any(1).sum(1)
+    assert torch.equal(hidden.sum((1, 2)), heights * widths)
+    assert 0.3 < (heights > 0).float().mean() < 0.37
+    assert {int(own) for own in heights.unique()} == {0, *range(3, 11)}
+    assert (seen[:, 0][hidden] == images.min()).all()
+    assert torch.equal(network.eval()(images), images)
 
 
 def test_candidates_compute_logits() -> None:

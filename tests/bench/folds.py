@@ -5,6 +5,7 @@ none. Differences are paired: the images that only one of two candidates gets ri
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def measure(
     """
     device, precision = choose_hardware(device_name, precision, Ranks(), NullReporter())
     whole = get_dataset("mnist").load("train", data_dir, NullReporter())
-    known = {(line["label"], line["seed"], line["fold"]) for line in lines()}
+    known = {(identity(line["label"]), line["seed"], line["fold"]) for line in lines()}
     taught = _label(recipe, precision)
     base = _label(RECIPES[recipe.name], precision)
     label = f"{taught}, soft labels {soft:g}" if soft else taught
@@ -84,7 +85,7 @@ def measure(
     parts = folds_of(len(whole.images))
     for seed in seeds:
         for fold, held_out in enumerate(parts[:num_folds]):
-            if (label, seed, fold) in known:
+            if (identity(label), seed, fold) in known:
                 continue
             labels = whole.labels
             if soft:
@@ -105,9 +106,17 @@ def _label(recipe: Recipe, precision: str) -> str:
     return f"{recipe.label}, {precision}, {recipe_hash(recipe.to_dict())[:7]}"
 
 
+def identity(label: str) -> str:
+    """What decides a candidate's answers, of its label: precision, the recipe's hash, soft labels.
+
+    The words before change when a recipe takes the settings of a candidate over.
+    """
+    return re.sub(r".*, (?=(fp32|bf16), [0-9a-f]{7})", "", label)
+
+
 def logits_path(kept: Path, label: str, seed: int, fold: int) -> Path:
     """Where the logits, float32 (n, 10), of what a training held out are kept."""
-    return kept / f"{label}, seed {seed}, fold {fold}.pt"
+    return kept / f"{identity(label)}, seed {seed}, fold {fold}.pt"
 
 
 def lines() -> list[dict[str, Any]]:
@@ -133,22 +142,23 @@ def answers_of(found: Sequence[dict[str, Any]]) -> Iterator[Answers]:
 def table(answers: Sequence[Answers]) -> str:
     """Each candidate's accuracy on images held out, and how it differs from its recipe, paired.
 
-    Paired are the trainings of the same fold and seed.
+    Paired are the trainings of the same fold and seed. A candidate goes by its first label.
     """
     candidates: dict[str, dict[tuple[int, int], Answers]] = defaultdict(dict)
     for own in answers:
-        candidates[own.candidate][own.fold, own.seed] = own
+        candidates[identity(own.candidate)][own.fold, own.seed] = own
     rows: list[list[str]] = []
-    for name, parts in candidates.items():
+    for itself, parts in candidates.items():
         total = sum(own.total for own in parts.values())
         wrong = sum(len(own.misclassified) for own in parts.values())
         low, high = wilson(total - wrong, total)
         accuracy = f"{100 * (1 - wrong / total):.3f} ({100 * low:.3f}-{100 * high:.3f})"
-        base = next(iter(parts.values())).base
+        first = next(iter(parts.values()))
+        base = identity(first.base)
         seeds = ", ".join(str(seed) for seed in sorted({own.seed for own in parts.values()}))
         commits = ", ".join(dict.fromkeys(own.commit for own in parts.values()))
-        paired = "-" if name == base else compared(candidates.get(base, {}), parts)
-        rows.append([name, seeds, commits, f"{total:,}", str(wrong), accuracy, paired])
+        paired = "-" if itself == base else compared(candidates.get(base, {}), parts)
+        rows.append([first.candidate, seeds, commits, f"{total:,}", str(wrong), accuracy, paired])
     head = [
         "candidate",
         "seeds",
@@ -174,21 +184,21 @@ def compared(base: dict[tuple[int, int], Answers], own: dict[tuple[int, int], An
 
 
 def ensembles_table(answers: Sequence[Answers], size: int, kept: Path, labels: Tensor) -> str:
-    """The accuracy of every ensemble of `size` candidates on what all of them held out.
+    """The accuracy of every ensemble of `size` networks on the folds that all of them held out.
 
-    Each has one network of each candidate, all of one seed. `labels` (n,) are the training set's.
+    A network is a candidate and a seed. `labels` (n,) are the training set's.
     """
     parts = folds_of(len(labels))
-    trained: dict[str, set[tuple[int, int]]] = defaultdict(set)
+    trained: dict[str, dict[int, Tensor]] = defaultdict(dict)
     for own in answers:
-        if logits_path(kept, own.candidate, own.seed, own.fold).exists():
-            trained[own.candidate].add((own.fold, own.seed))
+        path = logits_path(kept, own.candidate, own.seed, own.fold)
+        if path.exists():
+            trained[f"{own.candidate}, seed {own.seed}"][own.fold] = torch.load(path)
     rows: list[list[str]] = []
     for group in combinations(trained, size):
-        common = sorted(set.intersection(*(trained[name] for name in group)))
         wrong = total = 0
-        for fold, seed in common:
-            members = [torch.load(logits_path(kept, name, seed, fold)) for name in group]
+        for fold in set.intersection(*(set(trained[name]) for name in group)):
+            members = [trained[name][fold] for name in group]
             answer = mean_of_answers(members, rejects=False).argmax(1)
             wrong += int((answer != labels[parts[fold]]).sum())
             total += len(answer)
