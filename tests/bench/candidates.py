@@ -149,6 +149,8 @@ def register_candidates() -> None:
 
 STANDARD = (32, 32), (64, 64, 64)
 """The channels of `standard`."""
+UNFOLDED = (16, 16), *STANDARD
+"""At 28x28 pixels before."""
 ACCURATE = (48, 48, 48), (96, 96, 96)
 """Those of `accurate`, but for its first convolution."""
 CANDIDATES: dict[str, Builder] = {
@@ -157,10 +159,11 @@ CANDIDATES: dict[str, Builder] = {
     "unpadded-7x7": lambda n: Unpadded(n, 7, (16, 32, 64, 128)),
     "staged": partial(Staged, stages=STANDARD),
     "staged-average": partial(Staged, stages=STANDARD, average=True),
-    "staged-everywhere": partial(Staged, stages=STANDARD, everywhere=True),
-    "staged-squeeze": partial(Staged, stages=STANDARD, squeeze=True),
-    "staged-residual": partial(Staged, stages=STANDARD, residual=True),
-    "staged-unfolded": partial(Staged, stages=((16, 16), *STANDARD), fold=False),
+    "staged-unfolded": partial(Staged, stages=UNFOLDED, fold=False),
+    "unfolded-average": partial(Staged, stages=UNFOLDED, fold=False, average=True),
+    "unfolded-everywhere": partial(Staged, stages=UNFOLDED, fold=False, everywhere=True),
+    "unfolded-squeeze": partial(Staged, stages=UNFOLDED, fold=False, squeeze=True),
+    "unfolded-residual": partial(Staged, stages=UNFOLDED, fold=False, residual=True),
     "compact-5-erased": lambda n: Erased(build("compact-5", n)),
     "staged-full": partial(Staged, stages=((16, 16), *ACCURATE), fold=False),
 }
