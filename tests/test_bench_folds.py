@@ -68,6 +68,14 @@ def test_a_candidate_is_trained_once_on_what_is_not_held_out(
     assert again.output.splitlines()[-1] == first.output.splitlines()[-1]
 
 
+def test_two_processes_share_the_folds(tmp_path: Path) -> None:
+    path = logits_path(tmp_path / "new", "a, bf16, 1234567", 0, 0)
+    with folds._claimed(path) as first, folds._claimed(path) as second:
+        assert (first, second) == (True, False)
+    with folds._claimed(path) as again:
+        assert again
+
+
 def answered(candidate: str, fold: int, seed: int, *wrong: int) -> Answers:
     """Of 100 images; a candidate "a" is its recipe as it is."""
     return Answers(candidate, "a", "1234567", fold, seed, 100, frozenset(wrong))

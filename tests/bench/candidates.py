@@ -153,6 +153,8 @@ UNFOLDED = (16, 16), *STANDARD
 """At 28x28 pixels before."""
 ACCURATE = (48, 48, 48), (96, 96, 96)
 """Those of `accurate`, but for its first convolution."""
+FULL = (16, 16), *ACCURATE
+"""At 28x28 pixels before."""
 CANDIDATES: dict[str, Builder] = {
     "unpadded-3x3": lambda n: Unpadded(n, 3, (16, 32, 32, 32, 64, 64, 64, 64, 64, 64)),
     "unpadded-5x5": lambda n: Unpadded(n, 5, (32, 32, 64, 64, 96)),
@@ -165,5 +167,6 @@ CANDIDATES: dict[str, Builder] = {
     "unfolded-squeeze": partial(Staged, stages=UNFOLDED, fold=False, squeeze=True),
     "unfolded-residual": partial(Staged, stages=UNFOLDED, fold=False, residual=True),
     "compact-5-erased": lambda n: Erased(build("compact-5", n)),
-    "staged-full": partial(Staged, stages=((16, 16), *ACCURATE), fold=False),
+    "staged-full": partial(Staged, stages=FULL, fold=False),
+    "full-average": partial(Staged, stages=FULL, fold=False, average=True),
 }

@@ -8,8 +8,9 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from mnistctl.engine.inference.significance import mcnemar
 from mnistctl.events import NullReporter
 from mnistctl.models.layers import mean_of_answers
 from mnistctl.recipes import RECIPES, Recipe
+from mnistctl.store.lock import locked
 from tests.bench.distil import Teachers
 from tests.bench.figures import RESULTS, append, machine, markdown, recipe_hash, wilson
 from tests.bench.ours import train_fold
@@ -70,11 +72,11 @@ def measure(
 
     Held out are the first `num_folds` of the six in turn. A candidate is a recipe in a precision;
     where `soft` is above 0, that share of its labels is a teacher's. What results/folds.jsonl has
-    is not trained again. The logits of what is held out go to `kept`, for ensembles.
+    is not trained again, nor what another process is training: started once for each core, they
+    share the trainings. The logits of what is held out go to `kept`, for ensembles.
     """
     device, precision = choose_hardware(device_name, precision, Ranks(), NullReporter())
     whole = get_dataset("mnist").load("train", data_dir, NullReporter())
-    known = {(identity(line["label"]), line["seed"], line["fold"]) for line in lines()}
     taught = _label(recipe, precision)
     base = _label(RECIPES[recipe.name], precision)
     label = f"{taught}, soft labels {soft:g}" if soft else taught
@@ -83,23 +85,35 @@ def measure(
     command = " ".join([*words, *([f"--soft-labels {soft:g}"] if soft else [])])
     teachers = Teachers(recipe, taught, device, precision, kept)
     parts = folds_of(len(whole.images))
-    for seed in seeds:
-        for fold, held_out in enumerate(parts[:num_folds]):
-            if (identity(label), seed, fold) in known:
+    for seed, fold in product(seeds, range(num_folds)):
+        path, held_out = logits_path(kept, label, seed, fold), parts[fold]
+        with _claimed(path) as free:
+            if not free or (identity(label), seed, fold) in _measured():
                 continue
             labels = whole.labels
             if soft:
                 labels = teachers.labels_for(whole, parts, fold, soft, seed)
             train = LabelledImages(whole.images, labels)
             logits, seconds = train_fold(recipe, train, held_out, seed, device, precision)
-            wrong = held_out[logits.argmax(1) != whole.labels[held_out]].tolist()
-            path = logits_path(kept, label, seed, fold)
-            path.parent.mkdir(parents=True, exist_ok=True)
             torch.save(logits, path)
+            wrong = held_out[logits.argmax(1) != whole.labels[held_out]].tolist()
             own = {"label": label, "base": base, "seed": seed, "fold": fold, "command": command}
             figures = {"misclassified": wrong, "total": len(held_out), "train_seconds": seconds}
             append(RESULTS_NAME, own | figures | {"machine": machine()})
             print(f"{label} seed {seed} fold {fold}: {len(wrong)} of {len(held_out):,}", flush=True)
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[bool]:
+    """Hold what will be `path` as the one process that makes it; False while another does."""
+    claim = path.with_suffix(".claim")
+    claim.mkdir(parents=True, exist_ok=True)
+    with locked(claim) as free:
+        yield free
+
+
+def _measured() -> set[tuple[str, int, int]]:
+    return {(identity(line["label"]), line["seed"], line["fold"]) for line in lines()}
 
 
 def _label(recipe: Recipe, precision: str) -> str:
