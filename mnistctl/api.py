@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -17,7 +18,7 @@ from mnistctl.engine.inference.predict import Prediction, predict_prepared
 from mnistctl.engine.inference.scores import Scores
 from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.run import train as train_run
-from mnistctl.errors import MnistctlError
+from mnistctl.errors import ImageError, MnistctlError
 from mnistctl.events import NullReporter, Reporter
 from mnistctl.imaging.files import Picture, picture_of, read_image
 from mnistctl.imaging.ink import Invert
@@ -99,7 +100,7 @@ def load(
     checkpoint: str | Path | None = None,
     *,
     store: str | Path | None = None,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     precision: str | None = None,
     reporter: Reporter | None = None,
 ) -> Model:
@@ -110,12 +111,13 @@ def load(
     """
     argument = None if checkpoint is None else str(checkpoint)
     precision = precision or _usual_precision()
-    return Model(load_model(argument, _store(store), device, precision, reporter or _Warnings()))
+    place = None if device is None else str(device)
+    return Model(load_model(argument, _store(store), place, precision, reporter or _Warnings()))
 
 
 def train(
     recipe: str | None = None,
-    dataset: str | None = None,
+    dataset: str | Path | None = None,
     *,
     store: str | Path | None = None,
     data_dir: str | Path | None = None,
@@ -131,15 +133,18 @@ def train(
     test_every_epoch. The result has `.checkpoint`, `.result.test.accuracy` and `.config`.
     Raises what the command shows as an error, Interrupted after Ctrl-C (the run is saved).
     """
-    if options.get("resume") is None:
-        options.setdefault("precision", _usual_precision())
+    given = {"recipe": recipe, "dataset": dataset, "settings": settings, **options}
+    named = {key: _plain(value) for key, value in given.items() if value is not None}
+    command = f"mnistctl.train({', '.join(f'{key}={value!r}' for key, value in named.items())})"
+    changes = named.pop("settings", {})
+    if "resume" not in named:
+        named.setdefault("precision", _usual_precision())
     request = TrainRequest(
         store=_store(store),
         data_dir=_data_dir(data_dir),
-        recipe=recipe,
-        dataset=dataset,
-        settings=tuple(f"{key}={as_typed(value)}" for key, value in (settings or {}).items()),
-        **options,
+        settings=tuple(f"{key}={as_typed(value)}" for key, value in changes.items()),
+        command=command,
+        **named,
     )
     result = train_run(request, reporter or _Warnings())
     if result is None:
@@ -147,10 +152,31 @@ def train(
     return result
 
 
+def _plain(value: Any) -> Any:
+    """What a checkpoint can hold: of numpy's numbers Python's, of paths and devices their names."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Path | torch.device):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(own) for key, own in value.items()}
+    return value
+
+
 def _picture(image: ImageLike) -> Picture:
     if isinstance(image, str | Path):
         return read_image(Path(image))
-    return picture_of(Image.fromarray(image) if isinstance(image, np.ndarray) else image)
+    if isinstance(image, Image.Image):
+        return picture_of(image)
+    is_pixels = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size > 0
+    if not is_pixels or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
+        what = f"{image.dtype} of shape {image.shape}" if hasattr(image, "dtype") else type(image)
+        raise ImageError(
+            f"this is no image: {what}",
+            "give a path, a PIL image or uint8 pixels (height, width) or (height, width, 3);"
+            " several as a list",
+        )
+    return picture_of(Image.fromarray(image))
 
 
 def _store(given: str | Path | None) -> Path:

@@ -226,9 +226,8 @@ def choose_hardware(
 ) -> tuple["torch.device", str]:
     """The device and precision to use, made ready; device None means auto.
 
-    Says what was chosen and why; `why` is the reason for what is not auto. For a CPU the process
-    keeps its freed memory from here on; a CUDA card becomes the current one. fp32 is that of IEEE:
-    products are not rounded to TF32.
+    Says what was chosen and why; `why` is the reason for what is not auto. A CUDA card becomes the
+    current one. fp32 is that of IEEE: products are not rounded to TF32.
     Raises UsageError for an unknown name, DeviceError for what isn't there.
     """
     import torch
@@ -244,7 +243,6 @@ def choose_hardware(
             reporter.warn(
                 "this CPU has no bf16 arithmetic: it is emulated, many times slower than fp32"
             )
-        keep_freed_memory()
         # Said once, MKL no longer chooses another number by itself, whatever was measured before.
         torch.set_num_threads(torch.get_num_threads())
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
@@ -291,8 +289,8 @@ def keep_freed_memory() -> None:
     """Let the C library keep what is freed for the next batch, instead of returning it each time.
 
     A training step frees and takes the same hundreds of megabytes again; giving them back to the
-    system between costs page faults, which made trainings 1.1 to 1.8 times as long. glibc only;
-    nothing happens elsewhere.
+    system between costs page faults, which made trainings 1.1 to 1.8 times as long. It holds for
+    the whole process. glibc only; nothing happens elsewhere.
     """
     import ctypes
     import sys

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,8 +75,20 @@ def job() -> str | None:
     """
     run_id = os.environ.get("TORCHELASTIC_RUN_ID")
     if run_id is not None and os.environ.get("GROUP_WORLD_SIZE") == "1":
-        return f"{run_id} {os.getppid()}"
+        return f"{run_id} {platform.node()} {os.getppid()} {_started(os.getppid())}"
     return None if run_id == "none" else run_id
+
+
+def _started(process: int) -> str:
+    """When a process started, in ticks since the system did; nothing where only Linux tells it.
+
+    In a container, torchrun has the same number each time.
+    """
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return ""
+    return status.rpartition(")")[2].split()[19]
 
 
 def is_restarted() -> bool:
@@ -89,11 +102,16 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
 
     A process leaves when all are done: torchrun ends the others when one fails at its exit, as
     torch may while a thread of gloo still holds a tensor, and rank 0 may still be saving.
-    Raises MnistctlError when another process is gone.
+    Raises MnistctlError when another process is gone, and where a group was joined before.
     """
     if ranks.world_size == 1:
         yield
         return
+    if dist.is_initialized():
+        raise MnistctlError(
+            "this process is a member of a process group already",
+            "let mnistctl be the one that joins: call it before torch.distributed",
+        )
     backend = "nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=PATIENCE)
     try:

@@ -29,12 +29,14 @@ def cpu_rates() -> dict[str, float]:
     best = {precision: [float("inf")] * len(tasks) for precision in ("fp32", "bf16")}
     threads, started = torch.get_num_threads(), time.perf_counter()
     torch.set_num_threads(1)  # several wait for each other on a busy machine
-    for number in range(ROUNDS):
-        if number > 1 and time.perf_counter() - started > ENOUGH_SECONDS:
-            break
-        for precision, times in best.items():
-            times[:] = map(min, times, [_seconds(task, precision) for task in tasks])
-    torch.set_num_threads(threads)
+    try:
+        for number in range(ROUNDS):
+            if number > 1 and time.perf_counter() - started > ENOUGH_SECONDS:
+                break
+            for precision, times in best.items():
+                times[:] = map(min, times, [_seconds(task, precision) for task in tasks])
+    finally:
+        torch.set_num_threads(threads)
     return {precision: OPERATIONS / sum(times) for precision, times in best.items()}
 
 

@@ -86,5 +86,5 @@ def finish(directory: Path, validation: float | None = None, test: float = 0.9) 
     document["test"]["accuracy"] = test
     if validation is not None:
         scored = ValidationScore(loss=0.1, accuracy=validation, total=10, epoch=1)
-        document["validation"] = vars(scored)
+        document |= {"validation": vars(scored), "checkpoint": runs.BEST_NAME}
     runs.write_json(directory, runs.RESULT_NAME, document)

@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw
 
 import mnistctl
 from mnistctl.data.registry import DATASETS
-from mnistctl.errors import UsageError
+from mnistctl.errors import ImageError, UsageError
 from mnistctl.events import NullReporter
 
 
@@ -59,6 +61,54 @@ def test_it_is_trained_found_and_measured_as_on_the_command_line(
     )
     with pytest.raises(UsageError, match="unknown split"):
         model.evaluate(split="tset")
+
+
+def test_arguments_as_notebooks_have_them(small_datasets: None) -> None:
+    torch.manual_seed(42)
+    drawn = torch.rand(3)
+    torch.manual_seed(42)
+    done = mnistctl.train(
+        "mlp",
+        epochs=np.int64(1),
+        learning_rate=np.logspace(-3, -2, 2)[0],
+        seed=np.int32(3),
+        device=torch.device("cpu"),
+        precision="fp32",
+    )
+    assert torch.equal(torch.rand(3), drawn)  # the caller's generator is as it was
+    assert done.config.command == (
+        "mnistctl.train(recipe='mlp', epochs=1, learning_rate=0.001, seed=3, device='cpu',"
+        " precision='fp32')"
+    )
+    model = mnistctl.load(done.checkpoint, device=torch.device("cpu"))
+    assert model.recipe.learning_rate == 0.001
+    again = mnistctl.train(resume=done.directory, epochs=2)
+    assert again.result.epochs == 2
+    assert mnistctl.train(init=again.checkpoint, epochs=1, device="cpu").config.init
+
+
+@pytest.mark.parametrize("option", [{"epochs": 3.0}, {"log_every": 20.0}, {"seed": True}])
+def test_what_no_checkpoint_could_hold_is_refused(
+    option: dict[str, Any], small_datasets: None
+) -> None:
+    with pytest.raises(UsageError):
+        mnistctl.train("mlp", device="cpu", **option)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((5, 28, 28), np.uint8),
+        np.zeros((0, 28), np.uint8),
+        np.zeros((28, 28)),
+        torch.zeros(28, 28, dtype=torch.uint8),
+        None,
+    ],
+)
+def test_what_is_no_image(image: Any) -> None:
+    with pytest.raises(ImageError, match="this is no image"):
+        mnistctl.load("shipped").predict([image])
 
 
 def test_a_model_is_measured_on_the_data_set_that_it_was_trained_on(

@@ -1,6 +1,7 @@
 """`mnistctl train`: a recipe, trained, saved and tested."""
 
 import shlex
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -148,6 +149,7 @@ def train_command(
     """
     output = start_output(ctx, json, quiet)
     reporter = output.reporter()
+    from mnistctl.distributed import launch_words
     from mnistctl.engine.training.config import TrainRequest
     from mnistctl.engine.training.run import train
 
@@ -172,6 +174,7 @@ def train_command(
         test_every_epoch=test_every_epoch,
         name=name,
         resume=resume,
+        command=shlex.join([*(launch_words() or ["mnistctl"]), *sys.argv[1:]]),
     )
     if tensorboard:
         from mnistctl.cli.tensorboard import with_tensorboard

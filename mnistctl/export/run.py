@@ -71,8 +71,8 @@ def export(
     """Write the model that `checkpoint` means to `output`, in the format of its suffix, and a card.
 
     An ONNX file is first compared with the Predictor, by onnxruntime. A file that is there is
-    replaced with `force` only. Raises UsageError, CheckpointError, or MnistctlError when the file
-    can't be written, differs, or a package is missing; then nothing is written.
+    replaced with `force` only. Raises UsageError, CheckpointError, or MnistctlError when a package
+    is missing or the model differs, with nothing written, or a file can't be written.
     """
     suffix = output.suffix
     if suffix not in FORMATS:
@@ -100,11 +100,11 @@ def export(
         content = state_dict_bytes(model.predictor)
     made = Exported(output, suffix[1:], model.path, model.label, card_path, len(content), **facts)
     text = card(model, output.name, _rows(made, metadata), tested)
-    try:
-        write_atomic(output, content)
-        write_atomic(card_path, text.encode())
-    except OSError as error:
-        raise MnistctlError(f"can't write {output}: {reason(error)}") from error
+    for path, data in ((output, content), (card_path, text.encode())):
+        try:
+            write_atomic(path, data)
+        except OSError as error:
+            raise MnistctlError(f"can't write {path}: {reason(error)}") from error
     return made
 
 

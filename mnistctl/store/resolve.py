@@ -112,9 +112,11 @@ def _of_run(directory: Path, how: str = "") -> ResolvedCheckpoint:
         found = _of_ensemble(directory)
         members = found.checkpoint.config.ensemble if found.checkpoint.config else 1
         return replace(found, name=name, label=f"{label}, {members} members")
-    config = describe(directory).config
-    if (directory / BEST_NAME).exists():
-        return ResolvedCheckpoint(directory / BEST_NAME, load_best(directory, config), name, label)
+    run = describe(directory)
+    tested = run.result.checkpoint if run.result else BEST_NAME
+    if tested == BEST_NAME and (directory / BEST_NAME).exists():
+        best = load_best(directory, run.config)
+        return ResolvedCheckpoint(directory / BEST_NAME, best, name, label)
     newest = load_newest(directory)
     if newest.checkpoint is None:
         raise CheckpointError(

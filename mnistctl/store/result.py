@@ -51,7 +51,7 @@ class RunResult:
     validation: ValidationScore | None = None
     members: tuple[MemberScore, ...] = ()
     tf32: bool = False
-    """Whether a GPU was allowed to round factors of fp32 to ten bits."""
+    """Whether a GPU was allowed to round factors of fp32 to ten bits: never, see `device`."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` is its inverse."""

@@ -37,12 +37,9 @@ class Answers:
     @cached_property
     def scores(self) -> "Scores":
         """Those of `evaluate`."""
-        import torch
-
         from mnistctl.engine.inference.scores import score
 
-        labels, temperature = self.data.labels, self.model.predictor.recipe.temperature
-        return score(self.logits, labels, temperature, len(labels), torch.device("cpu"))
+        return score(self.logits, self.data.labels, self.model.predictor.recipe.temperature)
 
     @property
     def classes(self) -> tuple[str, ...]:

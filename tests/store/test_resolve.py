@@ -1,5 +1,6 @@
 """What a person may type for a checkpoint or a run, and what each refusal says."""
 
+import json
 import os
 import shlex
 from pathlib import Path
@@ -124,6 +125,15 @@ def test_a_damaged_best_is_never_replaced_by_another_network(store: Path) -> Non
     (store / "first-2" / "best.pt").write_bytes(b"PK\x03\x04")
     with pytest.raises(CheckpointError, match=r"best\.pt is damaged"):
         resolve("first-2", store)
+
+
+def test_the_network_that_was_tested_is_the_runs(store: Path) -> None:
+    """Where best.pt was lost before the test, it is the last one."""
+    run = store / "first-2"
+    result = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text(json.dumps(result | {"checkpoint": "last.pt"}))
+    (run / "best.pt").write_bytes(b"PK\x03\x04")
+    assert resolve("first-2", store).path.name == "last.pt"
 
 
 def test_runs_to_continue(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

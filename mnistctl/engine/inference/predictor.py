@@ -136,7 +136,7 @@ class Predictor:
         first, end = shard_of(len(images), ranks.rank, ranks.world_size)
         logits = self.logits(images[first:end], reporter)
         own = labels[first:end].cpu()
-        return score(logits, own, self.recipe.temperature, len(images), self.device)
+        return score(logits, own, self.recipe.temperature, len(images), self.device, ranks)
 
 
 def scale_pixels(pixels: Tensor, recipe: Recipe) -> Tensor:

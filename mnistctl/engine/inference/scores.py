@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from mnistctl.distributed import total_over_ranks
+from mnistctl.distributed import Ranks, total_over_ranks
 from mnistctl.engine.inference.calibration import calibration_error, reliability
 
 
@@ -54,22 +54,29 @@ class Scores:
 
 
 def score(
-    logits: Tensor, labels: Tensor, temperature: float, total: int, device: torch.device
+    logits: Tensor,
+    labels: Tensor,
+    temperature: float,
+    total: int | None = None,
+    device: torch.device | None = None,
+    ranks: Ranks | None = None,
 ) -> Scores:
     """Scores of logits (n, classes) for labels int64 (n,), both on the CPU.
 
-    With several processes each gives its shard of `total` images and gets the scores of all;
-    `device` is where they exchange messages.
+    Where `ranks` are several each gives its shard of `total` images and gets the scores of all;
+    `device` is where they exchange messages. None: there is one, with all images.
     """
+    total = len(labels) if total is None else total
     classes = logits.shape[1]
     loss_sum = cross_entropy(logits.double(), labels, reduction="sum")
     pairs = labels * classes + logits.argmax(1)
     counts = torch.bincount(pairs, minlength=classes * classes)
     gaps = reliability(logits, labels, temperature).gaps
-    # One float64 message: counts are exact in it. nccl moves no CPU tensors.
-    where = device if device.type == "cuda" else torch.device("cpu")
-    message = torch.cat([loss_sum.view(1), counts.double(), gaps]).to(where)
-    summed = total_over_ranks(message).cpu()
+    # One float64 message: counts are exact in it.
+    summed = torch.cat([loss_sum.view(1), counts.double(), gaps])
+    if ranks is not None and ranks.world_size > 1:
+        where = device if device and device.type == "cuda" else "cpu"  # nccl moves no CPU tensors
+        summed = total_over_ranks(summed.to(where)).cpu()
     confusion = summed[1 : 1 + len(counts)].long().view(classes, classes)
     return Scores(
         loss=float(summed[0]) / total,

@@ -47,7 +47,7 @@ class Saver:
 
         Killed between last.pt and best.pt, the run writes best.pt when it is resumed.
         """
-        training = state_to_payload(self.state, self.config.seed, self.ranks)
+        training = state_to_payload(self.state, self.ranks)
         if self.directory is None or self.log is None:
             return
         self.log.sync()

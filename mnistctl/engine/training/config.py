@@ -2,7 +2,6 @@
 
 import platform
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,14 @@ from mnistctl.engine.training.initial import find_init
 from mnistctl.errors import CheckpointError, UsageError, unknown
 from mnistctl.events import Reporter
 from mnistctl.models.registry import networks
-from mnistctl.recipes import DEFAULT_RECIPE, RECIPES, Recipe, get_recipe, with_settings
+from mnistctl.recipes import (
+    DEFAULT_RECIPE,
+    RECIPES,
+    Recipe,
+    check_fields,
+    get_recipe,
+    with_settings,
+)
 from mnistctl.store.config import (
     DEFAULT_DATA_DIR,
     DEFAULT_STORE,
@@ -64,6 +70,8 @@ class TrainRequest:
     test_every_epoch: bool | None = None
     name: str | None = None
     resume: str | None = None
+    command: str = ""
+    """What was typed, to be recorded."""
 
 
 def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunConfig:
@@ -83,23 +91,14 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
     seed = request.seed or 0
     if not 0 <= seed <= (1 << 63) - ensemble:
         raise UsageError(f"--seed {seed}: must be between 0 and 2**63 - {ensemble}")
-    validation, size = request.validation or 0, dataset.sizes["train"]
-    if not 0 <= validation < size:
-        raise UsageError(
-            f"--validation {validation}: must be between 0 and {size - 1}, as there are {size}"
-            " training images"
-        )
-    if recipe.batch_size > size - validation:
-        raise UsageError(
-            f"--batch-size {recipe.batch_size} is larger than the {size - validation}"
-            " images to train on"
-        )
+    validation = request.validation or 0
+    check_sizes(recipe, validation, dataset.sizes["train"])
     if ensemble > 1 and validation:
         raise UsageError("--ensemble trains on all images: leave out --validation")
     log_every = _positive("--log-every", request.log_every, DEFAULT_LOG_EVERY)
     checkpoint_every = _steps_between(request.checkpoint_every, 0)
     hardware = choose_hardware(request.device, request.precision or "auto", ranks, reporter)
-    return RunConfig(
+    config = RunConfig(
         recipe=recipe,
         dataset=dataset.name,
         dataset_sha256=dataset.fingerprint(),
@@ -114,12 +113,36 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
         checkpoint_every=checkpoint_every,
         test_every_epoch=bool(request.test_every_epoch),
         started=utc_now(),
-        command=shlex.join([*(launch_words() or ["mnistctl"]), *sys.argv[1:]]),
+        command=request.command,
         versions=_versions(),
         ensemble=ensemble,
         init=init,
         job=job(),
     )
+    return _checked(config)
+
+
+def check_sizes(recipe: Recipe, validation: int, size: int) -> None:
+    """Raise UsageError unless `size` images can be divided so, with a batch left to train on."""
+    if not 0 <= validation < size:
+        raise UsageError(
+            f"--validation {validation}: must be between 0 and {size - 1}, as there are {size}"
+            " training images"
+        )
+    if recipe.batch_size > size - validation:
+        raise UsageError(
+            f"--batch-size {recipe.batch_size} is larger than the {size - validation}"
+            " images to train on"
+        )
+
+
+def _checked(config: RunConfig) -> RunConfig:
+    """`config`, if it can be read again; from Python, numbers may be of any type."""
+    try:
+        check_fields(config)
+    except TypeError as error:
+        raise UsageError(f"an option is of the wrong type: {error}") from error
+    return config
 
 
 def _adapted(recipe: Recipe, dataset: Dataset, init: Init | None) -> Recipe:
@@ -178,7 +201,7 @@ def extended_config(run: RunInfo, request: TrainRequest, reporter: Reporter) -> 
             f"the learning rate follows the schedule of {epochs} epochs from here on;"
             " a run of that length from the start would differ"
         )
-    return replace(old, recipe=replace(old.recipe, epochs=epochs))
+    return replace(old, recipe=with_settings(old.recipe, (), {"epochs": epochs}))
 
 
 def resumed_config(
@@ -219,7 +242,7 @@ def resumed_config(
     ]
     if moved:
         reporter.warn(f"the last bits may differ from an uninterrupted run ({'; '.join(moved)})")
-    return new
+    return _checked(new)
 
 
 def resume_command(directory: Path, request: TrainRequest, ranks: Ranks) -> str:

@@ -25,6 +25,7 @@ from mnistctl.engine.training.single import (
     check_unchanged,
     final_result,
     finished_result,
+    is_whole,
     train_one,
 )
 from mnistctl.errors import CheckpointError, Interrupted, Terminated
@@ -34,7 +35,7 @@ from mnistctl.models.registry import num_parameters
 from mnistctl.store.checkpoint import Checkpoint, save
 from mnistctl.store.config import RunConfig
 from mnistctl.store.result import MemberScore, RunResult, Score, TrainResult
-from mnistctl.store.rotation import epochs_saved, is_ensemble, load_newest
+from mnistctl.store.rotation import is_ensemble, load_newest
 from mnistctl.store.runs import (
     CONFIG_NAME,
     LAST_NAME,
@@ -64,7 +65,7 @@ def train_ensemble(
         config = new_config(request, ranks, reporter)
     else:
         config = extended_config(old, request, reporter)
-        if _is_whole(old, config) and (finished := finished_result(old, config, reporter)):
+        if is_whole(old, config) and (finished := finished_result(old, config, reporter)):
             return finished
         config = resumed_config(config, request, ranks, reporter)
     with joined(ranks, torch.device(config.device)):
@@ -88,14 +89,6 @@ def train_ensemble(
 def was_ensemble(run: RunInfo) -> bool:
     """Whether `run`, perhaps damaged, is one of an ensemble."""
     return is_ensemble(run.directory) or bool(run.config and run.config.ensemble > 1)
-
-
-def _is_whole(run: RunInfo, config: RunConfig) -> bool:
-    """Whether an ensemble is assembled with all epochs of `config`; a damaged one is not."""
-    try:
-        return epochs_saved(run) == config.recipe.epochs
-    except CheckpointError:
-        return False
 
 
 def _shared_directory(
@@ -215,7 +208,6 @@ def _assemble(
         parameters=config.ensemble * num_parameters(config.recipe.network, len(classes)),
         train_seconds=seconds,
         images_per_second=images / seconds,
-        tf32=torch.backends.cudnn.allow_tf32,
         test=Score(**scores.brief()),
         members=tuple(
             MemberScore(own.seed, result.test.accuracy)

@@ -44,7 +44,7 @@ def find_init(
             f" the recipe '{recipe}' trains '{chosen.network}'",
             f"leave out --recipe to train '{own.name}'",
         )
-    reporter.say(f"Beginning with {found.label}, at {RATE:g} of the learning rate")
+    reporter.say(f"Beginning with {found.label}, by default at {RATE:g} of the learning rate")
     known = _contents(found.checkpoint, 0)[1]
     if known != classes:
         reporter.warn(

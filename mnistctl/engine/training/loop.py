@@ -155,6 +155,7 @@ class _Loop:
                 break
             stopping = self.stop_agreed()
             if stopping or self.save_due():
+                self.check_finite(total_over_ranks(state.loss_sum).item())
                 self.pause_clock()
                 self.hooks.save()
                 if stopping:
@@ -208,16 +209,12 @@ class _Loop:
         return learning_rate(recipe, done, recipe.epochs * self.steps)
 
     def report_step(self, shard_loss: Tensor, batch_size: int) -> None:
-        """Read the loss back, keep it and show it; the only place where the loop waits for it."""
+        """Read the loss back, keep it and show it: the loop waits here, and where it saves."""
         state = self.state
         loss = total_over_ranks(shard_loss).item() / batch_size
+        self.check_finite(loss)
         self.pause_clock()
         epoch = state.epochs_done + 1
-        if not math.isfinite(loss):
-            raise MnistctlError(
-                f"training diverged: the loss is {loss} in epoch {epoch}, step {state.step}",
-                f"try a lower learning rate than --lr {self.config.recipe.learning_rate:g}",
-            )
         images, seconds = self.reported
         self.reported = state.images, state.seconds
         speed = (state.images - images) / (state.seconds - seconds)
@@ -227,6 +224,16 @@ class _Loop:
             StepReport(epoch, state.step, loss, self.rate(state.step - 1), speed)
         )
         self.started = time.perf_counter()
+
+    def check_finite(self, loss: float) -> None:
+        """Raise MnistctlError for a loss that isn't: no checkpoint of such weights is saved."""
+        if not math.isfinite(loss):
+            state = self.state
+            raise MnistctlError(
+                f"training diverged: the loss is {loss} in epoch {state.epochs_done + 1},"
+                f" step {state.step}",
+                f"try a lower learning rate than --lr {self.config.recipe.learning_rate:g}",
+            )
 
     def save_due(self) -> bool:
         """True in mid-epoch when a checkpoint is due."""

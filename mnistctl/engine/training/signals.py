@@ -40,13 +40,20 @@ def stop_on_signals(debounce: float = 0.0) -> Iterator[StopRequest]:
         if request.requested and time.monotonic() - asked_at < debounce:
             return
         if request.requested:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            _as_usual(number, frame)
         asked_at = time.monotonic()
         request.requested, request.signal = True, number
 
     with _handling((signal.SIGINT, signal.SIGTERM), on_signal):
         yield request
+
+
+def _as_usual(number: int, frame: FrameType | None) -> None:
+    """What the signal does to a Python program: at Ctrl-C KeyboardInterrupt, else its end."""
+    if number == signal.SIGINT:
+        signal.default_int_handler(number, frame)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 @contextlib.contextmanager
@@ -73,4 +80,5 @@ def _handling(
         yield
     finally:
         for kind, old in zip(kinds, before, strict=True):
-            signal.signal(kind, old)
+            if old is not None:  # a handler that Python doesn't know, and can't set again
+                signal.signal(kind, old)

@@ -22,6 +22,7 @@ from mnistctl.engine.inference.scores import Scores
 from mnistctl.engine.training.checkpointing import Saver, restore_newest, saver_for
 from mnistctl.engine.training.config import (
     TrainRequest,
+    check_sizes,
     extended_config,
     new_config,
     resume_command,
@@ -37,7 +38,7 @@ from mnistctl.models.registry import num_parameters
 from mnistctl.store.checkpoint import Checkpoint
 from mnistctl.store.config import RunConfig
 from mnistctl.store.result import RunResult, Score, TrainResult, ValidationScore
-from mnistctl.store.rotation import load_best
+from mnistctl.store.rotation import epochs_saved, load_best
 from mnistctl.store.runs import (
     BEST_NAME,
     LAST_NAME,
@@ -78,7 +79,7 @@ def train_one(
         config = config or new_config(request, ranks, reporter)
     else:
         config = extended_config(run, request, reporter)
-        if finished := finished_result(run, config, reporter):
+        if is_whole(run, config) and (finished := finished_result(run, config, reporter)):
             return finished
         config = resumed_config(config, request, ranks, reporter)
     device, debounce = torch.device(config.device), 1.0 if ranks.world_size > 1 else 0.0
@@ -104,6 +105,14 @@ def final_result(run: RunInfo, config: RunConfig) -> RunResult | None:
     return run.result if enough else None
 
 
+def is_whole(run: RunInfo, config: RunConfig) -> bool:
+    """Whether the newest checkpoint that isn't damaged holds all epochs of `config`."""
+    try:
+        return epochs_saved(run) == config.recipe.epochs
+    except CheckpointError:
+        return False
+
+
 def finished_result(run: RunInfo, config: RunConfig, reporter: Reporter) -> TrainResult | None:
     """The result of a run that has all epochs of `config`; None for one that is not finished."""
     result = final_result(run, config)
@@ -122,6 +131,7 @@ def _load_data(job: _Job) -> tuple[FitData, LabelledImages]:
     with one_first(job.ranks):
         train_set = dataset.load("train", job.request.data_dir, job.reporter)
         test = dataset.load("test", job.request.data_dir, job.reporter)
+    check_sizes(config.recipe, config.validation, len(train_set.images))  # some may be skipped
     images, labels, validation = train_set.images, train_set.labels, None
     if config.validation:
         kept, held_out = split_validation(config.seed, len(images), config.validation)
@@ -244,7 +254,6 @@ def _result(config: RunConfig, saver: Saver, scores: Scores, best: Checkpoint | 
         parameters=num_parameters(config.recipe.network, len(config.classes)),
         train_seconds=state.seconds,
         images_per_second=state.images / state.seconds,
-        tf32=torch.backends.cudnn.allow_tf32,
         test=Score(**scores.brief()),
         validation=validation,
     )

@@ -73,16 +73,15 @@ def result_predictor(state: TrainingState, config: RunConfig, device: torch.devi
     )
 
 
-def state_to_payload(state: TrainingState, seed: int, ranks: Ranks) -> dict[str, Any]:
+def state_to_payload(state: TrainingState, ranks: Ranks) -> dict[str, Any]:
     """Checkpoint form of `state`, tensors on the CPU. Every process must call it together.
 
-    Nothing of a random generator needs keeping but `rng`: what is drawn, and the learning rate,
-    depend on (seed, epoch, step) alone.
+    Nothing of a random generator needs keeping: what is drawn, and the learning rate, depend on
+    (seed, epoch, step) alone.
     """
     return {
         "epochs_done": state.epochs_done,
         "step": state.step,
-        "rng": {"seed": seed, "epoch": state.epochs_done + 1, "step": state.step},
         "model": to_cpu(state.model.state_dict()),
         "optimizer": to_cpu(state.optimizer.state_dict()),
         "average": to_cpu(state.average.values) if state.average else [],

@@ -12,12 +12,16 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from mnistctl import distributed
 from mnistctl.cli.app import app
+from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import DATASETS
-from mnistctl.distributed import Ranks
+from mnistctl.distributed import Ranks, joined
+from mnistctl.engine.inference.scores import score
 from mnistctl.engine.training import loop, single
 from mnistctl.engine.training.config import TrainRequest, resume_command
 from mnistctl.engine.training.run import train as train_run
+from mnistctl.errors import MnistctlError
 from mnistctl.events import NullReporter
 from mnistctl.store import checkpoint, runs
 
@@ -91,6 +95,36 @@ def test_after_a_damaged_checkpoint_the_one_before_the_last_is_kept_again() -> N
         assert training["epochs_done"] == epochs
 
 
+def test_more_epochs_than_there_may_be_leave_the_run_as_it_was() -> None:
+    assert train(*NEW).exit_code == 0
+    before = Path("runs/x/config.json").read_bytes()
+    result = train("--resume", "x", "--epochs", "10001")
+    assert result.exit_code == 2
+    assert "--epochs 10001: must be between 1 and 10000" in result.stderr
+    assert Path("runs/x/config.json").read_bytes() == before
+
+
+def test_a_finished_run_whose_last_checkpoint_is_damaged_is_finished_again() -> None:
+    assert train(*NEW, "--epochs", "2").exit_code == 0
+    last = Path("runs/x/last.pt")
+    weights = checkpoint.load(last).weights
+    last.write_bytes(last.read_bytes()[:-1])
+    result = train("--resume", "x")
+    assert result.exit_code == 0, result.stderr
+    again = checkpoint.load(last).weights
+    assert all(torch.equal(weights[name], again[name]) for name in weights)
+
+
+def test_a_diverging_run_keeps_its_last_good_checkpoint() -> None:
+    kept = ("--checkpoint-every", "1", "--log-every", "1000")
+    result = train(*NEW, *kept, "--lr", "1e30", "--epochs", "3")
+    assert result.exit_code == 1
+    assert "training diverged: the loss is" in result.stderr
+    left = [checkpoint.load(path) for path in Path("runs/x").glob("*.pt")]
+    assert left
+    assert all(value.isfinite().all() for own in left for value in own.weights.values())
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -134,7 +168,7 @@ def test_other_failures_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.M
 
     monkeypatch.setattr(loop, "batch_loss", failing)
     result = train(*NEW)
-    assert str(result.exception) == "shapes differ"
+    assert "unexpected RuntimeError: shapes differ" in result.stderr
 
 
 def test_the_environment_does_not_change_a_runs_precision(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,12 +209,40 @@ def test_a_restarted_job_goes_on_with_its_own_run(monkeypatch: pytest.MonkeyPatc
     assert [name_of_run(), name_of_run()] == ["mlp-1", "mlp-2"]
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     assert name_of_run() == "mlp-2"
-    monkeypatch.setattr(os, "getppid", lambda: 1)  # another torchrun on this machine
+    monkeypatch.setattr(distributed, "_started", lambda number: "1")  # in another container
     assert name_of_run() == "mlp-3"
+    monkeypatch.setattr(os, "getppid", lambda: 1)  # another torchrun on this machine
+    assert name_of_run() == "mlp-4"
     monkeypatch.setenv("GROUP_WORLD_SIZE", "2")  # several machines without an id
-    assert [name_of_run(), name_of_run()] == ["mlp-4", "mlp-5"]
+    assert [name_of_run(), name_of_run()] == ["mlp-5", "mlp-6"]
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "night")
-    assert [name_of_run(), name_of_run()] == ["mlp-6", "mlp-6"]
+    assert [name_of_run(), name_of_run()] == ["mlp-7", "mlp-7"]
+
+
+def test_a_group_that_somebody_else_joined_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a script of the user's under torchrun, where other processes measure the same."""
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    labels = torch.arange(10)
+    scores = score(torch.eye(10), labels, 1.0)
+    assert (scores.correct, scores.total, scores.accuracy) == (10, 10, 1.0)
+    with (
+        pytest.raises(MnistctlError, match="a member of a process group already"),
+        joined(Ranks(0, 2), torch.device("cpu")),
+    ):
+        pass
+
+
+def test_images_that_were_left_out_are_not_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a directory of 300 pictures two thirds can't be read, which shows when they are."""
+    few = LabelledImages(torch.zeros(100, 28, 28, dtype=torch.uint8), torch.arange(100) % 10)
+    counted = {"train": 300, "test": 10}
+    row = replace(DATASETS["mnist"], sizes=counted, load=lambda *own: few)
+    monkeypatch.setitem(DATASETS, "mnist", row)
+    result = train(*NEW, "--validation", "150")
+    assert result.exit_code == 2
+    assert "--validation 150: must be between 0 and 99" in result.stderr
+    assert "64 is larger than the 10 images" in train(*NEW, "--validation", "90").stderr
+    assert not Path("runs").exists()
 
 
 def test_the_printed_command_is_one_for_the_shell() -> None:

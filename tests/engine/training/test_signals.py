@@ -36,6 +36,14 @@ def test_the_first_signal_is_a_request_that_knows_its_exit_code(
     assert int(error.exit_code) == code
 
 
+def test_a_second_ctrl_c_interrupts_the_program_as_ever() -> None:
+    with stop_on_signals() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.requested
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_signals_that_come_together_count_as_one() -> None:
     with stop_on_signals(debounce=60.0) as stop:
         os.kill(os.getpid(), signal.SIGINT)
