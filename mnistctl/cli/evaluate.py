@@ -77,7 +77,7 @@ def evaluate_command(
             raise GateFailed(f"{result.model.label}: its loss is {result.scores.loss}")
     if accuracy < min_accuracy:
         which = "accuracy" if len(results) == 1 else "mean accuracy"
-        raise GateFailed(f"{which} {accuracy:.4f} is below --min-accuracy {min_accuracy}")
+        raise GateFailed(f"{which} {accuracy:.6g} is below --min-accuracy {min_accuracy}")
 
 
 def model_line(label: str, other: str) -> str:

@@ -112,6 +112,7 @@ def _show_list(output: Output, runs: Sequence["RunInfo"], rows: Sequence[dict[st
         f"{recipe} x{run.config.ensemble}" if run.config and run.config.ensemble > 1 else recipe
         for run, recipe in zip(runs, recipes, strict=True)
     ]
+    ages = [duration(time.time() - run.modified) for run in runs]
     show_table(
         output,
         [
@@ -122,9 +123,11 @@ def _show_list(output: Output, runs: Sequence["RunInfo"], rows: Sequence[dict[st
             Column("seed", cells(str, "seed"), right=True, expendable=True),
             Column("epochs", [_epochs(row) for row in rows], right=True),
             Column("accuracy", cells(percent, "accuracy"), right=True),
-            Column("validation", cells(percent, "validation_accuracy"), right=True),
+            Column(
+                "validation", cells(percent, "validation_accuracy"), right=True, expendable=True
+            ),
             Column("time", cells(duration, "train_seconds"), right=True, expendable=True),
-            Column("age", [duration(time.time() - run.modified) for run in runs], right=True),
+            Column("age", ages, right=True, expendable=True),
         ],
     )
 
@@ -284,7 +287,7 @@ def diff_command(
             [
                 Column("", list(rows)),
                 *(
-                    Column(name, [_short(value) for value in column])
+                    Column(name, [_short(value) for value in column], folds=True)
                     for name, column in zip(names, values, strict=True)
                 ),
             ],

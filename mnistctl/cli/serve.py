@@ -87,14 +87,16 @@ def serve_command(
             output.line(f"Model: {default.model.label}")
             if collect is not None:
                 output.line(
-                    f"Collecting in {collect}, to train on: mnistctl train --dataset {collect}"
+                    f"Collecting in {collect}, to train on: {networks.train_command(collect)}"
                 )
             output.line(f"Page: {listener.url} (Ctrl-C ends it)")
             sys.stdout.flush()
             if open_page:
                 import webbrowser
+                from threading import Thread
 
-                webbrowser.open(listener.url)
+                # Some browsers return when they have the page, which waits for this to return.
+                Thread(target=webbrowser.open, args=(listener.url,), daemon=True).start()
 
         serve(create_app(networks, collection), listener, ready)
     # Nothing is left to save, and freeing torch's memory takes the interpreter up to 2 s.

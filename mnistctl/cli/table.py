@@ -71,11 +71,16 @@ def _show_on_terminal(output: Output, columns: list[Column]) -> None:
 
     console = output.console()
     columns = _that_fit(columns, console.width)
+    fits = _least_width(columns) <= console.width
     table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0))
     for column in columns:
         justify: Literal["right", "left"] = "right" if column.right else "left"
         table.add_column(
-            Text(column.heading), justify=justify, no_wrap=not column.folds, overflow="fold"
+            Text(column.heading),
+            justify=justify,
+            min_width=column.least_width if fits else None,
+            no_wrap=fits and not column.folds,
+            overflow="fold",
         )
     for row in _rows(columns):
         table.add_row(
@@ -84,9 +89,16 @@ def _show_on_terminal(output: Output, columns: list[Column]) -> None:
     console.print(table)
 
 
+def _least_width(columns: Sequence[Column]) -> int:
+    return sum(column.least_width + len(GAP) for column in columns)
+
+
 def _that_fit(columns: list[Column], width: int) -> list[Column]:
-    """`columns` without expendable ones, the last first, until they fit in `width` characters."""
-    while sum(column.least_width + len(GAP) for column in columns) > width:
+    """`columns` without expendable ones, the last first, until they fit in `width` characters.
+
+    If they never do, they are all broken into lines: nothing is cut off.
+    """
+    while _least_width(columns) > width:
         expendable = [column for column in columns if column.expendable]
         if not expendable:
             break

@@ -223,10 +223,11 @@ def _load(
     if failures:
         named = _listed(list(failures.values()))
         if not skip_unreadable:
-            others = "; if they show no handwriting: --prepare resize" if prepare == "ink" else ""
+            others = "; if they show no handwriting: #resize" if prepare == "ink" else ""
             raise DataError(
                 f"{len(failures):,} of the pictures can't be used: {named}",
-                f"remove them, or leave them out with --skip-unreadable{others}",
+                "remove them, or leave them out with #skip-unreadable behind the directory's name"
+                f"{others}",
             )
         reporter.warn(f"{len(failures):,} of the pictures are skipped: {named}")
     own = [picture for picture in contents.pictures[split] if picture.digest in prepared]

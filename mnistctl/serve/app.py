@@ -56,12 +56,10 @@ class Service:
 
     async def network(self, question: Question) -> Network:
         """The network that a request names. Raises Refused 404 or 422, CheckpointError."""
-        network, name = self.networks.default, question.checkpoint
-        if name is not None:
-            try:
-                network = await in_thread(self.asking, self.networks.get, name)
-            except UsageError as error:
-                raise Refused(404, error.message, error.hint) from error
+        try:
+            network = await in_thread(self.asking, self.networks.get, question.checkpoint)
+        except UsageError as error:
+            raise Refused(404, error.message, error.hint) from error
         if question.multi and network.model.prepare != "ink":
             raise Refused(422, f"{network.name} sees whole pictures", "don't ask for several")
         return network
@@ -196,7 +194,12 @@ def _add_collection(app: FastAPI, service: Service, collection: Collection) -> N
         for own in sorted(found, key=lambda picture: picture.folder):
             counts[own.folder] = counts.get(own.folder, 0) + 1
         newest = [{"folder": own.folder, "name": own.name} for own in found[:MAX_LISTED]]
-        return {"directory": str(collection.directory), "counts": counts, "pictures": newest}
+        return {
+            "directory": str(collection.directory),
+            "counts": counts,
+            "pictures": newest,
+            "command": service.networks.train_command(collection.root),
+        }
 
     @app.get("/api/collected")
     async def collected() -> dict[str, Any]:

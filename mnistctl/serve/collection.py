@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mnistctl.data.images import SPLITS
 from mnistctl.errors import MnistctlError
 from mnistctl.files import reason, write_atomic
 
@@ -34,15 +35,18 @@ class Collected:
 class Collection:
     """A folder to which labelled pictures are added; only pictures of its own are shown.
 
-    A picture is named by its content, so that it is there once, under its latest label.
+    A picture is named by its content, so that it is there once, under its latest label. Where the
+    folder is divided into train and test, it is added to train.
     """
 
     def __init__(self, directory: Path) -> None:
         """Raises MnistctlError where `directory` can't be made or written to."""
-        self.directory, self._adding = directory, Lock()
+        self.root, self._adding = directory, Lock()
+        divided = all((directory / split).is_dir() for split in SPLITS)
+        self.directory = directory / "train" if divided else directory
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            usable = os.access(directory, os.W_OK)
+            usable = os.access(self.directory, os.W_OK)
         except OSError as error:
             raise MnistctlError(f"can't make {directory}: {reason(error)}") from error
         if not usable:

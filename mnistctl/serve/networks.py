@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import shlex
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.errors import unknown
 from mnistctl.events import NullReporter, Reporter
 from mnistctl.imaging.prepare import Prepared
+from mnistctl.store.config import store_words
 from mnistctl.store.resolve import SHIPPED
 from mnistctl.store.runs import BEST_NAME, LAST_NAME, RunInfo, list_runs
 
@@ -66,8 +68,11 @@ class Networks:
         run = self._runs().get(name)
         if run and not model.path.resolve().is_relative_to(run.directory.resolve()):
             name = str(model.path)  # that of a run elsewhere
-        self.default = Network(name, model)
+            run = None
+        self.default, self._is_run = Network(name, model), run is not None
         self._loaded: OrderedDict[tuple[str, float], Network] = OrderedDict()
+        if run:
+            self._loaded[name, run.modified] = self.default
 
     def listing(self) -> list[dict[str, Any]]:
         """What `GET /api/models` says of each, the default first, then the newest run."""
@@ -94,6 +99,16 @@ class Networks:
             "accuracy": run.result.test.accuracy if run and run.result else None,
         }
 
+    def train_command(self, directory: Path) -> str:
+        """The command that trains the network chosen at the start on pictures in `directory`."""
+        model, init = self.default.model, self.default.name
+        if model.config is None:  # an exported file, which holds no network to begin with
+            init = SHIPPED_NAME
+        words = ["mnistctl", "train", "--dataset", str(directory)]
+        words += [] if model.prepare == "ink" else ["--prepare", model.prepare]
+        words += ["--init", init, *([] if init == SHIPPED_NAME else store_words(self.store))]
+        return shlex.join(words)
+
     def _runs(self) -> dict[str, RunInfo]:
         """Runs with a checkpoint, oldest first."""
         return {
@@ -107,9 +122,12 @@ class Networks:
 
         Raises UsageError for a name that is not in the listing, CheckpointError.
         """
-        if name is None or name == self.default.name:
+        name = self.default.name if name is None else name
+        if name == self.default.name and not self._is_run:
             return self.default
         runs = self._runs()
+        if name == self.default.name and name not in runs:  # removed since
+            return self.default
         if name != SHIPPED_NAME and name not in runs:
             known = [entry["name"] for entry in self.listing()]
             raise unknown("checkpoint", name, tuple(known), "see /api/models")

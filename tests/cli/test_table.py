@@ -1,6 +1,10 @@
 """Tables: what a narrow terminal leaves out first, and where numbers stand."""
 
+import io
+import re
+
 import pytest
+from rich.console import Console
 
 from mnistctl.cli import table
 from mnistctl.cli.output import Output
@@ -23,6 +27,24 @@ def test_the_last_expendable_column_goes_first() -> None:
     assert headings(35) == ["run", "data set", "accuracy"]
     assert headings(25) == ["run", "accuracy"]
     assert headings(5) == ["run", "accuracy"]
+
+
+@pytest.mark.parametrize("width", [12, 20, 30, 40, 60])
+def test_nothing_is_cut_off(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two names that differ at their ends are told apart at any width."""
+    terminal = io.StringIO()
+    console = Console(file=terminal, force_terminal=True, width=width, color_system=None)
+    monkeypatch.setattr(Output, "console", lambda self: console)
+    monkeypatch.setattr(table, "is_terminal", lambda stream: True)
+    names = ["/home/user/pictures/my-digits-v1", "/home/user/pictures/my-digits-v2"]
+    columns = [Column("key", ["dataset"]), *(Column("r", [name], folds=True) for name in names)]
+    show_table(Output(), columns)
+    shown = terminal.getvalue()
+    assert max(map(len, shown.splitlines())) <= width
+    joined = re.sub(r"\s", "", shown)
+    for letter in "dataset" + "".join(names):
+        joined = joined.replace(letter, "", 1)
+    assert sorted(joined) == sorted("keyrr")
 
 
 def test_numbers_end_below_each_other(capsys: pytest.CaptureFixture[str]) -> None:

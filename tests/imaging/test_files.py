@@ -131,6 +131,18 @@ def test_strokes_on_transparency_show(shade: int, mode: str) -> None:
     assert int(picture.pixels[2, 2]) == 255 - shade
 
 
+@pytest.mark.parametrize("alpha", [255, 120, 60, 2])
+def test_strokes_of_low_opacity_show(alpha: int) -> None:
+    for shade in (0, 255):
+        pixels = np.zeros((20, 20, 4), np.uint8)
+        pixels[5:15, 8:12] = (shade, shade, shade, alpha)
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, format="PNG")
+        grey = read_image(file.getvalue()).pixels.astype(int)
+        ink, paper = grey[10, 10].mean(), grey[0, 0].mean()
+        assert abs(ink - paper) >= alpha - 1
+
+
 def test_a_page_with_transparent_margins_keeps_its_paper() -> None:
     page = np.full((40, 40, 2), 255, np.uint8)
     page[:3, :, 1] = 0

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import shutil
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,6 +19,7 @@ from PIL import Image, ImageDraw
 from runs_made import CONFIG, finish, save_run
 from typer.testing import CliRunner
 
+import mnistctl
 from mnistctl.cli.app import app as cli
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.onnx_model import Description
@@ -260,6 +262,7 @@ def test_more_than_64_waiting_are_turned_away(networks: Networks) -> None:
         {"host": ""},
         {"origin": "http://evil.example"},
         {"origin": "null"},
+        {"origin": "http://[x"},
         {"origin": "http://127.0.0.1:9000"},
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},
@@ -299,6 +302,10 @@ def test_a_token_is_needed_where_there_is_one(networks: Networks) -> None:
     assert (first.status_code, first.headers["location"]) == (303, "/")
     assert "HttpOnly" in first.headers["set-cookie"]
     assert client.get("/api/models").status_code == 200  # the cookie is kept
+    cookie = f'prefs={{"a": 1}}; a b=é; {first.headers["set-cookie"].partition(";")[0]}'
+    other = Client(app, "http://192.0.2.1:8000")  # with cookies of other programs on this host
+    odd = {"cookie": cookie.encode()}
+    assert other.get("/api/models", headers=odd).status_code == 200
     foreign = {"origin": "http://evil.example"}
     assert client.get("/api/models", headers=foreign).status_code == 403
 
@@ -438,6 +445,33 @@ def test_collected_pictures_are_saved_moved_listed_and_removed(
     assert sorted(path.name for path in (own / "1").iterdir()) == ["0" * 16 + ".png", "holiday.png"]
     unknown = client.post("/api/collected?class_name=..", files=files(drawing(SEVEN)))
     assert unknown.status_code == 422
+
+
+def test_where_train_and_test_are_apart_pictures_are_added_to_train(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+    saved = Collection(tmp_path).add(np.zeros((5, 5), np.uint8), "7")
+    assert saved.path.parent == tmp_path / "train" / "7"
+
+
+def test_a_default_network_that_was_trained_on_is_loaded_anew(
+    tmp_path: Path, small_datasets: None
+) -> None:
+    store = tmp_path / "my store"
+    options: dict[str, Any] = {"store": store, "device": "cpu", "epochs": 1}
+    done = mnistctl.train("mlp", **options)
+    networks = Networks(str(done.directory), store, "cpu", None, NullReporter())
+    assert networks.get(None) is networks.get("mlp-1") is networks.default
+    mnistctl.train(resume="mlp-1", **options | {"epochs": 2})
+    again = networks.get(None)
+    assert again is networks.get("mlp-1")
+    assert again is not networks.default
+    assert again.model.predictor.recipe.epochs == 2
+    assert networks.train_command(Path("my digits")) == (
+        f"mnistctl train --dataset 'my digits' --init mlp-1 --store '{store}'"
+    )
+    shutil.rmtree(done.directory)
+    assert networks.get(None) is networks.default
 
 
 def test_two_labels_at_once_leave_one_picture(tmp_path: Path) -> None:

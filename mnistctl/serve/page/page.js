@@ -2,7 +2,7 @@
 
 import { EXAMPLES } from "./examples.js";
 import { Pad, SIDE } from "./pad.js";
-import { Card, answerText, areDigits, element, greyCanvas, percent, readingOf, showLayers, showNoSteps, showSteps } from "./show.js";
+import { Card, answerText, areDigits, element, greyCanvas, percent, readingOf, rejected, showLayers, showNoSteps, showSteps } from "./show.js";
 
 const REST = 250; // milliseconds without a stroke until the answer is explained
 const MAX_UPLOAD = 20 * 2 ** 20;
@@ -43,8 +43,15 @@ const settings = (checkpoint) => ({
   checkpoint, multi: byId("several").checked, invert: pad.photo ? "auto" : "yes",
 });
 
+// What went wrong, by who says so: each takes back its own words alone.
+const problems = {};
+function tell(who, text) {
+  problems[who] = text;
+  byId("message").textContent = Object.values(problems).findLast(Boolean) ?? "";
+}
+
 // Runs `work`, one at a time; what is asked for meanwhile is done once, afterwards.
-function newest(work) {
+function newest(who, work) {
   let running = false;
   let again = false;
   return async () => {
@@ -55,9 +62,9 @@ function newest(work) {
       again = false;
       try {
         await work();
-        byId("message").textContent = "";
+        tell(who, "");
       } catch (error) {
-        byId("message").textContent = error.message;
+        tell(who, error.message);
       }
     }
     running = false;
@@ -77,7 +84,7 @@ const makeCard = (root) => new Card(root, (name) => {
   explain();
 }, (number) => {
   state.number = number;
-  state.about = null;
+  state.about = state.saved = null;
   answer();
   explain();
 });
@@ -85,7 +92,7 @@ const cards = [makeCard(document.querySelector(".network"))];
 
 const chosen = () => [byId("model"), byId("other")].slice(0, cards.length).map((select) => select.value);
 
-const answerNow = newest(async () => {
+const answerNow = newest("answer", async () => {
   if (pad.empty) return;
   const blob = pad.picture();
   const documents = await Promise.all(chosen().map((name) => post("/api/predict", blob, { ...settings(name), input: true })));
@@ -127,7 +134,7 @@ function showBoxes(predictions, multi) {
   }));
 }
 
-const explainNow = newest(async () => {
+const explainNow = newest("evidence", async () => {
   if (pad.empty || !state.last) return;
   const blob = pad.picture();
   const aboutOf = (name) => (state.classes[name].includes(state.about) ? state.about : null);
@@ -137,7 +144,9 @@ const explainNow = newest(async () => {
   await showSteps(byId("steps"), found[0]);
   await showLayers(byId("layers"), found[0].layers);
   const { class_name: name, confidence, verdict } = found[0].prediction;
-  byId("announcement").textContent = verdict === "not-a-digit" ? "No digit" : `${name}, ${percent(confidence)}, ${verdict}`;
+  const several = byId("several").checked && state.last ? `Digits ${readingOf(state.last)}. Chosen: ` : "";
+  const one = rejected({ verdict }) ? "No digit" : `${name}, ${percent(confidence)}, ${verdict}`;
+  byId("announcement").textContent = several + one;
 });
 
 let resting;
@@ -148,6 +157,8 @@ function explain() {
 
 const pad = new Pad(byId("pad"), () => {
   state.saved = null;
+  tell("file", "");
+  tell("collection", "");
   answer();
   explain();
 });
@@ -197,7 +208,7 @@ function showExample() {
 async function openPhoto(blob) {
   if (!blob) return;
   if (blob.size > MAX_UPLOAD) {
-    byId("message").textContent = "This file is larger than 20 MB.";
+    tell("file", "This file is larger than 20 MB.");
     return;
   }
   try {
@@ -205,7 +216,7 @@ async function openPhoto(blob) {
     keepInHistory();
     pad.set([], { bitmap, blob, width: bitmap.width, height: bitmap.height });
   } catch {
-    byId("message").textContent = "This browser can't show that file as a picture.";
+    tell("file", "This browser can't show that file as a picture.");
   }
 }
 
@@ -216,7 +227,11 @@ byId("width").oninput = () => { pad.width = Number(byId("width").value); };
 byId("example").onclick = showExample;
 byId("photo").onclick = () => byId("file").click();
 byId("file").onchange = () => { openPhoto(byId("file").files[0]); byId("file").value = ""; };
-byId("several").onchange = () => { state.number = 0; state.about = null; answer(); explain(); };
+byId("several").onchange = () => {
+  Object.assign(state, { number: 0, about: null, saved: null });
+  answer();
+  explain();
+};
 
 addEventListener("paste", (event) => openPhoto(event.clipboardData.files[0]));
 addEventListener("dragover", (event) => { event.preventDefault(); byId("board").classList.add("over"); });
@@ -237,7 +252,7 @@ addEventListener("keydown", (event) => {
     byId(KEYS[event.key]).click();
   } else if (event.key === "Enter" && event.target === byId("pad")) {
     byId("collect").querySelector(".right")?.click();
-  } else if (state.collect && state.last?.classes.includes(event.key)) {
+  } else if (state.collect && event.target === byId("pad") && state.last?.classes.includes(event.key)) {
     save(event.key);
   }
 });
@@ -301,8 +316,9 @@ async function attempt(work) {
   try {
     await work();
     await showCollected();
+    tell("collection", "");
   } catch (error) {
-    byId("message").textContent = error.message;
+    tell("collection", error.message);
   }
   showCollect();
 }
@@ -314,10 +330,10 @@ async function showCollected() {
       " to keep corrected drawings and train on them.");
     return;
   }
-  const { counts, directory, pictures } = await ask("/api/collected");
+  const { command, counts, pictures } = await ask("/api/collected");
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
   note.replaceChildren(total ? `${total} ${total === 1 ? "picture" : "pictures"} with your labels. Train on them, once each class has some: ` : "Say under an answer what it should be: the picture is kept with that label. Later, train on all of them: ",
-    element("code", { textContent: `mnistctl train --dataset ${directory} --init shipped` }));
+    element("code", { textContent: command }));
   byId("collected").replaceChildren(...pictures.map((own) => element("li", {}, element("button", {
     type: "button", ariaLabel: `Remove this picture of a ${own.folder}`, title: "Remove", onclick: () => remove(own),
   }, element("img", { alt: "", src: `/api/collected/${encodeURIComponent(own.folder)}/${own.name}` }),

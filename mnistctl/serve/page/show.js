@@ -71,10 +71,14 @@ export class Card {
     this.headline(multi ? readingOf(document) : answerText(one), VERDICTS[one.verdict], one.verdict, reasonOf(one, classes));
     const digits = this.find(".digits");
     digits.hidden = predictions.length < 2;
-    digits.replaceChildren(...predictions.map((prediction, index) => element("button", {
-      type: "button", textContent: answerText(prediction), ariaPressed: String(index === number),
-      ariaLabel: `Digit ${index + 1}: ${answerText(prediction)}`, onclick: () => this.chosen(index),
-    })));
+    while (digits.children.length > predictions.length) digits.lastChild.remove();
+    predictions.forEach((prediction, index) => { // in place: a button that has the focus keeps it
+      if (!digits.children[index]) digits.append(element("button", { type: "button", onclick: () => this.chosen(index) }));
+      Object.assign(digits.children[index], {
+        textContent: answerText(prediction), ariaPressed: String(index === number),
+        ariaLabel: `Digit ${index + 1}: ${answerText(prediction)}`,
+      });
+    });
     [...this.find(".bars").children].forEach((item, index) => {
       fillBar(item, one.probabilities[index], index === one.class_index && !rejected(one));
       item.firstChild.ariaPressed = String(classes[index] === (about ?? one.class_name));
