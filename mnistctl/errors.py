@@ -92,5 +92,6 @@ def require_extra(extra: str, *modules: str) -> None:
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
         raise MnistctlError(
-            f"this needs {' and '.join(missing)}", f"install with: pip install '.[{extra}]'"
+            f"this needs {' and '.join(missing)}",
+            f"in the clone of mnistctl: pip install '.[{extra}]'",
         )

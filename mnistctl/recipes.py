@@ -136,7 +136,7 @@ class Recipe:
 
 _STANDARD = Recipe(
     name="standard",
-    summary="99.6 % in under a minute: five convolutions, augmentation, 108,810 parameters",
+    summary="99.6 %, the default: five convolutions, augmentation, 108,810 parameters",
     network="compact-5",
     pixel_mean=0.1307,
     pixel_std=0.3081,

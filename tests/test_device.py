@@ -191,7 +191,11 @@ def test_bf16_is_asked_of_the_gpu_in_question(monkeypatch: pytest.MonkeyPatch) -
     ("fp32", "bf16", "chosen"),
     [
         (100, 120, Choice("bf16", "faster here than fp32: 120 against 100 GFLOP/s a thread")),
-        (100, 119, Choice("fp32", "bf16 is hardly faster here: 119 against 100 GFLOP/s a thread")),
+        (
+            100,
+            119,
+            Choice("fp32", "bf16 is hardly faster here: 119 against 100 GFLOP/s a thread"),
+        ),
         (296, 168, Choice("fp32", "faster here than bf16: 296 against 168 GFLOP/s a thread")),
     ],
 )

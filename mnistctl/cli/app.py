@@ -125,7 +125,7 @@ def _top_level(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Handwritten digits: train a classifier, check it, ask it, look inside it."""
+    """Train, evaluate and explain classifiers of handwritten digits."""
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ def download_command(
     ] = None,
     force: Annotated[
         bool,
-        options.data_option("--force", help="Fetch all files anew, even good ones."),
+        options.data_option("--force", help="Download all files again, even intact ones."),
     ] = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,
     json: options.Json = False,

@@ -30,7 +30,7 @@ def info_command(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show versions, devices, data sets and runs: all that a report of a problem needs.
+    """Show versions, devices, data sets and runs, as for a bug report.
 
     A device that can't be used is listed with the reason.
     """
@@ -147,7 +147,7 @@ def _places(data_dir: Path, store: Path) -> dict[str, Any]:
 def recipes_command(
     ctx: typer.Context, json: options.Json = False, debug: options.Debug = False
 ) -> None:
-    """List the recipes; with --json their every number."""
+    """List the recipes; with --json every field of each."""
     output = start_output(ctx, json, quiet=False)
     recipes = RECIPES.values()
     output.document(

@@ -87,7 +87,7 @@ Dataset = Annotated[
     data_option(
         "--dataset",
         metavar="NAME|DIR",
-        help=f"{', '.join(DATASETS)}, or a directory that holds one of pictures for each class.",
+        help=f"{', '.join(DATASETS)}, or a directory with one subdirectory of images per class.",
         autocompletion=complete.datasets,
         callback=_say_which,
     ),
@@ -205,7 +205,7 @@ def refuse_before_subcommand(ctx: typer.Context) -> None:
         if typed(ctx, parameter.name):
             option, name = parameter.opts[0], ctx.invoked_subcommand
             raise UsageError(
-                f"{option} belongs behind '{name}'", f"e.g. {ctx.command_path} {name} ... {option}"
+                f"{option} goes after '{name}'", f"e.g. {ctx.command_path} {name} ... {option}"
             )
 
 

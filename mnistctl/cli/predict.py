@@ -57,7 +57,7 @@ def predict_command(
         ),
     ] = None,
     as_csv: Annotated[
-        bool, options.output_option("--csv", help="One line a prediction, for tables.")
+        bool, options.output_option("--csv", help="CSV, one line per prediction.")
     ] = False,
     device: options.Device = None,
     precision: options.Precision = None,
@@ -202,7 +202,7 @@ def _save_input(answers: "Predictions", path: Path) -> None:
     from mnistctl.files import reason, replacing
 
     if len(answers.predictions) != 1:
-        raise UsageError(f"--save-input saves one digit, here are {len(answers.predictions)}")
+        raise UsageError(f"--save-input saves one digit, but found were {len(answers.predictions)}")
     try:
         with replacing(path) as file:
             Image.fromarray(answers.predictions[0].pixels).save(file, format="PNG")

@@ -160,7 +160,7 @@ def show_command(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show all about a run, with the command that repeats it."""
+    """Show everything about a run, with the command that repeats it."""
     output = start_output(ctx, json, quiet=False)
     from mnistctl.store.find import find_run
     from mnistctl.store.result import TrainResult
@@ -352,7 +352,7 @@ def rm_command(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Remove runs for good.
+    """Remove runs permanently.
 
     Not one that is being trained, and not one whose directory holds files of yours.
     """

@@ -43,8 +43,8 @@ def serve_command(
         typer.Option(
             "--token",
             metavar="TEXT",
-            help="What every request must carry [default: none here, a"
-            " random one beyond this machine].",
+            help="Token that every request must carry [default: none on this machine alone, a"
+            " random one with another --host].",
             show_default=False,
         ),
     ] = None,

@@ -46,7 +46,7 @@ def train_command(
         options.training_option(
             "--init",
             metavar="CHECKPOINT",
-            help="Begin with the weights of a checkpoint, at a lower learning rate.",
+            help="Start from the weights of a checkpoint, at a tenth of the learning rate.",
             autocompletion=complete.checkpoints,
         ),
     ] = None,
@@ -61,7 +61,7 @@ def train_command(
     batch_size: Annotated[
         int | None,
         options.training_option(
-            "--batch-size", metavar="N", help="Images a step [default: recipe's]."
+            "--batch-size", metavar="N", help="Images per step [default: recipe's]."
         ),
     ] = None,
     settings: Annotated[
@@ -80,7 +80,7 @@ def train_command(
     ] = None,
     seed: Annotated[
         int | None,
-        options.training_option("--seed", metavar="N", help="Seed of all randomness [default: 0]."),
+        options.training_option("--seed", metavar="N", help="Random seed [default: 0]."),
     ] = None,
     validation: Annotated[
         int | None,
@@ -95,7 +95,7 @@ def train_command(
         options.training_option(
             "--ensemble",
             metavar="N",
-            help="Train N networks, of this and the next seeds, that answer as one.",
+            help="Train N networks with consecutive seeds, and average their predictions.",
         ),
     ] = None,
     test_every_epoch: Annotated[
@@ -107,13 +107,15 @@ def train_command(
     log_every: Annotated[
         int | None,
         options.output_option(
-            "--log-every", metavar="N", help="Steps between losses [default: 20]."
+            "--log-every", metavar="N", help="Report the loss every N steps [default: 20]."
         ),
     ] = None,
     checkpoint_every: Annotated[
         int | None,
         options.output_option(
-            "--checkpoint-every", metavar="N", help="Save every N steps besides every epoch."
+            "--checkpoint-every",
+            metavar="N",
+            help="Save every N steps, not only after each epoch.",
         ),
     ] = None,
     name: Annotated[

@@ -128,7 +128,7 @@ class _Watched(io.RawIOBase):
         waited = time.monotonic() - self._since
         if waited >= SLOW_SECONDS:
             if self._received < SLOW_RATE * waited:
-                raise FetchError(f"sent {self._received / waited:,.0f} bytes a second")
+                raise FetchError(f"sent {self._received / waited:,.0f} bytes per second")
             self._since, self._received = time.monotonic(), 0
         return count
 

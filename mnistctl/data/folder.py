@@ -97,8 +97,8 @@ def dataset(path: str, options: Set[str]) -> Dataset:
     trained = {own.label for own in found["train"]}
     missing = [name for label, name in enumerate(classes) if label not in trained]
     if not unreadable and (missing or not found["test"]):
-        what = f"train on in {_listed(missing)}" if missing else "test with"
-        raise DataError(f"{root}: no picture to {what}", f"add more; {EXPECTED}")
+        lacking = f"training images of {_listed(missing)}" if missing else "test images"
+        raise DataError(f"{root} has no {lacking}", f"add more; {EXPECTED}")
     prepare: Preparation = "resize" if "resize" in options else "ink"
     contents = Contents(root, classes, found, unreadable)
     return Dataset(
@@ -123,7 +123,7 @@ def _scan(root: Path) -> tuple[tuple[str, ...], dict[str, list[tuple[str, int]]]
     names = _directories(root)
     tops = [split for split in SPLITS if split in names]
     if len(tops) == 1 and _directories(root / tops[0]):
-        raise DataError(f"{root} has {tops[0]} alone", EXPECTED)
+        raise DataError(f"{root} has {tops[0]}, but not the other split", EXPECTED)
     folders = {split: root / split for split in SPLITS} if len(tops) == 2 else {"": root}
     of_split = {split: _directories(folder) for split, folder in folders.items()}
     names = of_split.get("train", names)
@@ -134,7 +134,7 @@ def _scan(root: Path) -> tuple[tuple[str, ...], dict[str, list[tuple[str, int]]]
             rule = f"at most {MAX_NAME} printable characters"
             raise DataError(f"{root}: {name[:MAX_NAME]!r} can't name a class", rule)
     if strange := [name for name in of_split.get("test", ()) if name not in names]:
-        raise DataError(f"{root}: classes in test that train has not: {_listed(strange)}")
+        raise DataError(f"{root}: classes in test that train does not have: {_listed(strange)}")
     files = {
         split: [
             (path, names.index(own)) for own in of_split[split] for path in _pictures(folder / own)
@@ -223,16 +223,16 @@ def _load(
     if failures:
         named = _listed(list(failures.values()))
         if not skip_unreadable:
-            others = "; if they show no handwriting: #resize" if prepare == "ink" else ""
+            name = f"--dataset {contents.root}"
+            others = f"; if they show no handwriting: {name}#resize" if prepare == "ink" else ""
             raise DataError(
                 f"{len(failures):,} of the pictures can't be used: {named}",
-                "remove them, or leave them out with #skip-unreadable behind the directory's name"
-                f"{others}",
+                f"remove them, or leave them out with {name}#skip-unreadable{others}",
             )
         reporter.warn(f"{len(failures):,} of the pictures are skipped: {named}")
     own = [picture for picture in contents.pictures[split] if picture.digest in prepared]
     if not own:
-        raise DataError(f"{contents.root}: no picture to {split} with can be read")
+        raise DataError(f"{contents.root}: none of its {split} images can be read")
     content = bytearray().join(prepared[picture.digest] for picture in own)
     images = torch.frombuffer(content, dtype=torch.uint8).view(-1, 28, 28)
     return LabelledImages(images, torch.tensor([picture.label for picture in own]))
@@ -243,7 +243,7 @@ def _warn_of_doubtful(contents: Contents, reporter: Reporter) -> None:
     tested = {own.label for own in contents.pictures["test"]}
     untested = [name for label, name in enumerate(contents.classes) if label not in tested]
     if untested:
-        reporter.warn(f"no picture to test with in {_listed(untested)}")
+        reporter.warn(f"there are no test images of {_listed(untested)}")
     first: dict[str, tuple[str, Picture]] = {}
     twins = []
     for split, pictures in contents.pictures.items():

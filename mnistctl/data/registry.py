@@ -298,7 +298,7 @@ def get_dataset(name: str) -> Dataset:
         return folder.dataset(path, options)
     if os.sep in name or os.path.exists(path):
         raise UsageError(
-            f"{path} is no directory",
+            f"{path} is not a directory",
             f"a data set is a directory of pictures, or one of: {', '.join(DATASETS)}",
         )
     raise unknown("data set", name, tuple(DATASETS), "or a directory with one for each class")

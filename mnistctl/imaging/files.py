@@ -205,7 +205,7 @@ def _shrink(image: Image.Image) -> Image.Image:
 def _reason(error: BaseException) -> str:
     """One short clause for people, without Pillow's object addresses."""
     if isinstance(error, UnidentifiedImageError):
-        return "it is in no known image format"
+        return "its image format is not known"
     if isinstance(error, Image.DecompressionBombError):
         return "it unpacks to far too many pixels"
     if isinstance(error, MemoryError):

@@ -103,7 +103,7 @@ class Guard:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if scope["method"] == "POST" and kind != "multipart/form-data":
             return error_response(
-                415, "the body is no multipart form", "curl: -F image=@FILE for each image"
+                415, "the body is not multipart/form-data", "curl: -F image=@FILE for each image"
             )
         return None
 

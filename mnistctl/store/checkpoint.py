@@ -155,7 +155,7 @@ def _check_header(path: Path, header: Mapping[str, Any], sealed: bool) -> None:
         raise CheckpointError(
             f"{path} was made by a newer mnistctl (format {version},"
             f" this one reads up to {VERSION})",
-            "upgrade: pip install --upgrade mnistctl",
+            "upgrade mnistctl, or train again",
         )
     if not sealed:
         raise CheckpointError(f"{path} is damaged: its SHA-256 seal is missing", RETRAIN)

@@ -39,7 +39,7 @@ def find_run(argument: str, store: Path) -> RunInfo:
     if os.path.islink(path):
         raise CheckpointError(f"run {path} is a symbolic link: refused", REAL_PATH)
     if not os.path.isdir(path) or not is_run(path):
-        raise CheckpointError(f"{path} is no run's directory", "see mnistctl runs")
+        raise CheckpointError(f"{path} is not a run's directory", "see mnistctl runs")
     return describe(path)
 
 
@@ -55,7 +55,7 @@ def match_run(name: str, store: Path, words: Sequence[str]) -> RunInfo:
         return matches[0]
     if matches:
         names = ", ".join(run.name for run in matches)
-        raise CheckpointError(f"'{name}' is the beginning of several runs: {names}", "name one")
+        raise CheckpointError(f"'{name}' matches several runs: {names}", "name one")
     if os.path.islink(store / name):
         raise CheckpointError(f"run '{name}' is a symbolic link: refused", REAL_PATH)
     guess = did_you_mean(name, [*(run.name for run in runs), *words])

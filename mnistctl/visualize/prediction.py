@@ -35,7 +35,7 @@ def prediction(
     model: sources.Model,
     image: sources.Image,
     multi: Annotated[
-        bool, typer.Option("--multi", help="Of an image file: each digit found, in its box.")
+        bool, typer.Option("--multi", help="With --image: a box around each digit found.")
     ] = False,
 ) -> "PredictionView | NumberView":
     """One image, its prediction, and every class's probability.

@@ -34,8 +34,8 @@ def saliency(
 ) -> "SaliencyView":
     """The evidence of each pixel for and against a class, by default the one predicted.
 
-    Integrated gradients are those of the logit, of an ensemble's logarithm of the mean
-    probability, for the image as it is; Grad-CAM looks into an ensemble's first member.
+    Integrated gradients explain the logit of the class (for an ensemble, the logarithm of its
+    mean probability) on the unshifted image; Grad-CAM looks into an ensemble's first member.
     """
     import torch
 

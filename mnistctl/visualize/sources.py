@@ -40,7 +40,12 @@ def _checked_count(value: int | None) -> int | None:
 
 Count = Annotated[
     int | None,
-    typer.Option("--count", metavar="N", help="How many to show.", callback=_checked_count),
+    typer.Option(
+        "--count",
+        metavar="N",
+        help="How many to show [default: by the kind].",
+        callback=_checked_count,
+    ),
 ]
 ClassName = Annotated[
     str | None, typer.Option("--class", "--digit", metavar="CLASS", help="A class, name or index.")

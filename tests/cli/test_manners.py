@@ -88,7 +88,7 @@ def test_a_folder_ends_with_a_summary(photos: Path) -> None:
         f"photos/{name}.png" for name in ("a", "b", "c", "empty")
     ]
     assert result.stderr.splitlines()[1:] == [
-        "error: can't read photos/note.png as an image: it is in no known image format",
+        "error: can't read photos/note.png as an image: its image format is not known",
         "Predicted: 3 x 1",
         "Not a digit: 1 (empty.png)",
         "Unreadable: 1 (note.png)",
@@ -193,6 +193,6 @@ def test_tensorboard_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> N
     result = run("train", "--tensorboard", code=1)
     assert result.stderr.splitlines() == [
         "error: this needs tensorboard",
-        "  install with: pip install '.[tensorboard]'",
+        "  in the clone of mnistctl: pip install '.[tensorboard]'",
     ]
     assert not Path("runs").exists()

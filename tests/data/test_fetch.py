@@ -128,7 +128,7 @@ def test_a_byte_now_and_then_is_given_up_at_once(
     script: Script, mirror: Callable[..., Mirror]
 ) -> None:
     slow = mirror(script, pause=0.02)
-    assert "bytes a second" in refused(slow)
+    assert "bytes per second" in refused(slow)
     assert slow.requests == 1  # another mirror is a better bet
 
 

@@ -204,9 +204,9 @@ def test_unreadable_pictures_are_named_or_skipped(parted: Path) -> None:
     assert caught.value.message.startswith("13 of the pictures can't be used: ")
     assert "pipe.png: it is a pipe, not a file" in caught.value.message
     assert (
-        "bad-08.png as an image: it is in no known image format and 3 more" in caught.value.message
+        "bad-08.png as an image: its image format is not known and 3 more" in caught.value.message
     )
-    assert caught.value.hint.endswith("leave them out with --skip-unreadable")
+    assert caught.value.hint.endswith(f"leave them out with --dataset {parted}#skip-unreadable")
     listener = Listener()
     found = load(parted, "train", "#resize,skip-unreadable", listener)
     assert found.labels.tolist() == [0] * 8 + [1] * 8
@@ -218,7 +218,7 @@ def test_a_blank_picture_shows_no_ink(parted: Path) -> None:
     problem = "1 of the pictures can't be used: .*blank.png: no ink"
     with pytest.raises(DataError, match=problem) as caught:
         load(parted, "train", options="")
-    assert caught.value.hint.endswith("; if they show no handwriting: --prepare resize")
+    assert caught.value.hint.endswith(f"; if they show no handwriting: --dataset {parted}#resize")
     assert len(load(parted, "train").images) == 17
 
 
@@ -240,7 +240,7 @@ def test_a_class_without_test_pictures_is_named(parted: Path) -> None:
     (parted / "test" / "yes").rmdir()
     listener = Listener()
     assert load(parted, "test", listener=listener).labels.tolist() == [0] * 4
-    assert listener.warnings == ["no picture to test with in yes"]
+    assert listener.warnings == ["there are no test images of yes"]
 
 
 def make(root: Path, *places: str) -> Path:
@@ -258,8 +258,8 @@ def make(root: Path, *places: str) -> Path:
         (("a", "b\n"), r"'b\\n' can't name a class"),
         (("a", "b\x1b[31m"), r"'b\\x1b\[31m' can't name a class"),
         (("a", "b" * 101), "can't name a class"),
-        (("train/a", "train/b"), "has train alone"),
-        (("train/a", "train/b", "test/a", "test/c"), "classes in test that train has not: c"),
+        (("train/a", "train/b"), "has train, but not the other split"),
+        (("train/a", "train/b", "test/a", "test/c"), "classes in test that train does not have: c"),
         (("train/a", "test/a"), "has 1 classes"),
     ],
 )
@@ -288,14 +288,14 @@ def test_nothing_to_test_with(tmp_path: Path) -> None:
         if int(hashlib.sha256(path.read_bytes()).hexdigest(), 16) % 5 == 0:
             path.unlink()
         number += 1
-    with pytest.raises(DataError, match="no picture to test with"):
+    with pytest.raises(DataError, match="has no test images"):
         get_dataset(str(root))
 
 
 def test_no_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name in (str(tmp_path / "file"), str(tmp_path / "nowhere")):
-        with pytest.raises(UsageError, match="is no directory") as caught:
+        with pytest.raises(UsageError, match="is not a directory") as caught:
             get_dataset(name)
         assert "mnist, fashion" in caught.value.hint
     with pytest.raises(UsageError, match="did you mean 'fashion'"):

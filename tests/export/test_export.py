@@ -243,7 +243,7 @@ def test_without_the_extra_a_line_says_how_to_install_it(
     monkeypatch.setattr("mnistctl.errors.find_spec", lambda name: None)
     result = invoke(*words, code=1)
     assert result.stderr == (
-        f"error: this needs {needs}\n  install with: pip install '.[export]'\n"
+        f"error: this needs {needs}\n  in the clone of mnistctl: pip install '.[export]'\n"
     )
 
 

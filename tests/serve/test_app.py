@@ -147,7 +147,7 @@ def test_an_unreadable_picture_is_no_end_of_the_others(client: Client) -> None:
     answer = client.post("/api/predict", files=files(b"no picture", drawing(SEVEN))).json()
     assert answer["predictions"][0]["image"] == "1.png"
     assert answer["errors"] == [
-        {"image": "0.png", "error": "can't read 0.png as an image: it is in no known image format"}
+        {"image": "0.png", "error": "can't read 0.png as an image: its image format is not known"}
     ]
 
 
@@ -198,7 +198,7 @@ def test_a_picture_without_a_digit_that_stands_out_is_collected_whole(
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "error"),
     [
-        ("post", "/api/predict", {"data": {"x": "1"}}, 415, "the body is no multipart form"),
+        ("post", "/api/predict", {"data": {"x": "1"}}, 415, "the body is not multipart/form-data"),
         ("post", "/api/predict", {"files": {"x": b"1"}}, 400, "no image in the form"),
         ("post", "/api/predict", {"files": files(b"")}, 422, "can't read 0.png: it is empty"),
         ("post", "/api/predict?invert=maybe", {"files": files(b"1")}, 422, "invert: "),

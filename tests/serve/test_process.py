@@ -116,4 +116,6 @@ def test_without_the_extra_it_names_the_command(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("mnistctl.errors.find_spec", lambda name: name != "uvicorn" or None)
     done = CliRunner().invoke(app, ["serve"])
     assert done.exit_code == 1
-    assert done.stderr == ("error: this needs uvicorn\n  install with: pip install '.[serve]'\n")
+    assert done.stderr == (
+        "error: this needs uvicorn\n  in the clone of mnistctl: pip install '.[serve]'\n"
+    )

@@ -144,7 +144,7 @@ def _warn_of_unlike(models: Sequence[LoadedModel], reporter: Reporter) -> None:
     predictors = [model.predictor for model in models]
     kinds = {(own.recipe.label, own.recipe.network, own.num_members) for own in predictors}
     if len(kinds) > 1:
-        reporter.warn("these are not runs of one recipe: their spread is not that of its seeds")
+        reporter.warn("these are not runs of one recipe: their spread is not that of seeds alone")
 
 
 def common_dataset(models: Sequence[LoadedModel]) -> str:

@@ -189,7 +189,7 @@ def _explained_lack_of_memory(job: _Job, saver: Saver) -> Iterator[None]:
         if saver.directory:
             hint += f": {resume_command(saver.directory, job.request, job.ranks)}"
         raise MnistctlError(
-            f"{job.device} is out of memory with {size} images a step; for a new run, try"
+            f"{job.device} is out of memory with {size} images per step; for a new run, try"
             f" --batch-size {max(1, size // 2)}",
             hint,
         ) from error

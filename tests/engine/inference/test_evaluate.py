@@ -167,7 +167,7 @@ def test_runs_of_one_recipe_with_other_settings_are_no_repetitions(
     checkpoint.save(paths[1], replace(found, config=other))
     evaluate_all(paths, reporter=(unlike := Warnings()))
     assert unlike.texts == [
-        "these are not runs of one recipe: their spread is not that of its seeds"
+        "these are not runs of one recipe: their spread is not that of seeds alone"
     ]
 
 

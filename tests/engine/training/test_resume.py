@@ -151,7 +151,7 @@ def test_out_of_memory_names_a_batch_size_and_the_run_goes_on(
     result = train(*words, "--name", "x", "--checkpoint-every", "2")
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-2:] == [
-        "error: cpu is out of memory with 301 images a step; for a new run, try --batch-size 150",
+        "error: cpu is out of memory with 301 images per step; for a new run, try --batch-size 150",
         "  the run is saved up to its last checkpoint: mnistctl train --resume x",
     ]
     saved = checkpoint.load(Path("runs/x/last.pt")).training
