@@ -23,6 +23,8 @@ _NOT_REGULAR = (
     (stat.S_ISCHR, "it is a device, not a file"),
     (stat.S_ISBLK, "it is a device, not a file"),
 )
+REPLACE_SECONDS = 1.0 if os.name == "nt" else 0.0
+"""For how long: Windows replaces no file that another process has open, to look at it."""
 _READING: int = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 if os.name == "nt":
@@ -96,12 +98,24 @@ def replacing(path: Path, before: Callable[[], None] | None = None) -> Iterator[
             sync_file(file.fileno())
         if before is not None:
             before()
-        os.replace(temporary, path)
+        _replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
     sync_directory(path.parent)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    give_up = time.monotonic() + REPLACE_SECONDS
+    while True:
+        try:
+            os.replace(temporary, path)
+            return
+        except PermissionError:
+            if time.monotonic() >= give_up:
+                raise
+            time.sleep(0.02)
 
 
 def temporary_beside(path: Path) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mnistctl import files
 from mnistctl.files import (
     read_regular,
     reason,
@@ -59,6 +60,27 @@ def test_bytes_are_durable_before_the_rename_and_the_rename_after(
     monkeypatch.setattr(os, "replace", noting_replace)
     write_atomic(path, b"one", before=lambda: order.append("before"))
     assert order == ["fsync file", "before", "replace", "fsync directory"]
+
+
+def test_a_file_that_is_looked_at_is_replaced_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, which refuses meanwhile."""
+    path, replace, refused = tmp_path / "x", os.replace, iter([True, True, False])
+
+    def busy(source: Path, target: Path) -> None:
+        if next(refused, True):
+            raise PermissionError(13, "used by another process")
+        replace(source, target)
+
+    monkeypatch.setattr(files.os, "replace", busy)
+    monkeypatch.setattr(files, "REPLACE_SECONDS", 60.0)
+    files.write_atomic(path, b"new")
+    assert path.read_bytes() == b"new"
+    monkeypatch.setattr(files, "REPLACE_SECONDS", 0.0)
+    with pytest.raises(PermissionError):
+        files.write_atomic(path, b"newer")
+    assert [(own.name, own.read_bytes()) for own in tmp_path.iterdir()] == [("x", b"new")]
 
 
 def test_file_systems_without_fsync_of_directories(

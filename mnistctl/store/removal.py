@@ -33,6 +33,8 @@ OWN_NAMES = {
 }
 _EVENTS = re.compile(r"events\.out\.tfevents\..*")
 """TensorBoard's files."""
+RENAMES_WHAT_IS_OPEN = os.name != "nt"
+"""Whether a directory can be renamed while a file in it, its lock, is open."""
 _ASIDE = re.compile(r"\.removed-[0-9a-f]{12}")
 
 
@@ -70,12 +72,15 @@ def remove_run(directory: Path) -> None:
     """
     store = directory.parent
     aside = store / f".removed-{secrets.token_hex(6)}"
-    with writing(directory):
-        try:
+    try:
+        with writing(directory):
+            if RENAMES_WHAT_IS_OPEN:
+                directory.rename(aside)
+        if not RENAMES_WHAT_IS_OPEN:
             directory.rename(aside)
-            sync_directory(store)
-        except OSError as error:
-            raise CheckpointError(f"can't remove {directory}: {reason(error)}") from error
+        sync_directory(store)
+    except OSError as error:
+        raise CheckpointError(f"can't remove {directory}: {reason(error)}") from error
     for entry in os.listdir(store):
         left = store / entry
         aside_before = _ASIDE.fullmatch(entry) and left.is_dir() and not left.is_symlink()

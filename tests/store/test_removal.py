@@ -9,6 +9,7 @@ import pytest
 from runs_made import save_run
 
 from mnistctl.errors import CheckpointError
+from mnistctl.store import removal
 from mnistctl.store.lock import locked
 from mnistctl.store.removal import check_removable, remove_run, size_of
 from mnistctl.store.runs import MEMBERS_NAME, list_runs
@@ -21,7 +22,9 @@ def run(tmp_path: Path) -> Path:
     return save_run(store / "x")
 
 
-def test_a_run_is_removed(run: Path) -> None:
+@pytest.mark.parametrize("while_open", [True, False])
+def test_a_run_is_removed(run: Path, while_open: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removal, "RENAMES_WHAT_IS_OPEN", while_open)
     (run / "events.out.tfevents.1.host.2.0").touch()
     save_run(run.parent / "y")
     remove_run(check_removable("x", run.parent))
