@@ -280,6 +280,62 @@ def test_enter_says_right_and_nothing_else(page: Page, site: dict[str, Any]) -> 
     assert page.tab.locator("#message").inner_text() == ""
 
 
+def test_each_of_several_digits_is_labelled(page: Page, site: dict[str, Any]) -> None:
+    page.tab.check("#several")
+    for left, digit in ((0.0, 1), (0.5, 7)):
+        page.draw([[(left + x / 2, y) for x, y in stroke] for stroke in examples()[digit]])
+    page.shows("17")
+    page.tab.get_by_role("button", name="It is a 8").click()
+    page.tab.get_by_text("Saved as 8").wait_for()
+    second = page.tab.get_by_role("button", name="Digit 2: 7")
+    second.focus()
+    page.tab.keyboard.press("Enter")
+    page.explained("7")
+    playwright.expect(second).to_be_focused()
+    page.tab.get_by_role("button", name="It is a 9").click()
+    page.tab.get_by_text("Saved as 9").wait_for()
+    for name in ("8", "9"):
+        (saved_as,) = (site["own"] / name).iterdir()
+        saved_as.unlink()
+
+
+def test_a_digit_key_labels_on_the_drawing_alone(page: Page, site: dict[str, Any]) -> None:
+    page.draw(examples()[2])
+    page.shows("2")
+    before = sorted(site["own"].rglob("*.png"))
+    page.tab.locator("#undo").focus()
+    page.tab.keyboard.press("5")
+    page.tab.wait_for_timeout(300)
+    assert sorted(site["own"].rglob("*.png")) == before
+    page.tab.locator("#pad").press("5")
+    page.tab.get_by_text("Saved as 5").wait_for()
+    page.tab.get_by_role("button", name="Take it back").click()
+    page.tab.get_by_role("button", name="Right").wait_for()
+
+
+def test_what_went_wrong_is_said_until_it_is_mended(page: Page) -> None:
+    message = page.tab.locator("#message")
+    broken = {"name": "x.png", "mimeType": "image/png", "buffer": b"none"}
+    page.tab.locator("#file").set_input_files(broken)
+    playwright.expect(message).to_have_text("This browser can't show that file as a picture.")
+    page.tab.evaluate("dispatchEvent(new Event('focus'))")
+    page.tab.wait_for_timeout(500)
+    assert "can't show that file" in message.inner_text()
+    page.draw(examples()[2])
+    playwright.expect(message).to_have_text("")
+    page.tab.route("**/api/predict*", lambda route: route.abort())
+    page.draw(examples()[3])
+    playwright.expect(message).to_contain_text("The server does not answer")
+    page.explained("3")
+    assert "does not answer" in message.inner_text()
+    page.tab.unroute("**/api/predict*")
+    page.tab.click("#clear")
+    page.draw(examples()[7])
+    page.shows("7")
+    playwright.expect(message).to_have_text("")
+    page.complaints.clear()  # the browser notes the request that was aborted
+
+
 def test_clear_ends_an_example_that_is_being_drawn(page: Page) -> None:
     page.tab.keyboard.press("x")
     page.tab.wait_for_timeout(150)
