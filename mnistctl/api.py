@@ -79,7 +79,7 @@ class Model:
 
     def evaluate(
         self,
-        dataset: str | None = None,
+        dataset: str | Path | None = None,
         *,
         split: str = "test",
         data_dir: str | Path | None = None,
@@ -89,7 +89,7 @@ class Model:
 
         `dataset` None: the one that the model was trained on. Raises UsageError or DataError.
         """
-        name = dataset or self.dataset or DEFAULT_DATASET
+        name = str(dataset or self.dataset or DEFAULT_DATASET)
         reporter = reporter or _Warnings()
         check_classes(self._loaded, name, reporter)
         data = get_dataset(name).load(check_split(split), _data_dir(data_dir), reporter)

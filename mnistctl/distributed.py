@@ -86,7 +86,7 @@ def _started(process: int) -> str:
     """
     try:
         status = Path(f"/proc/{process}/stat").read_text()
-    except OSError:
+    except (OSError, UnicodeError):
         return ""
     return status.rpartition(")")[2].split()[19]
 
@@ -104,14 +104,14 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
     torch may while a thread of gloo still holds a tensor, and rank 0 may still be saving.
     Raises MnistctlError when another process is gone, and where a group was joined before.
     """
-    if ranks.world_size == 1:
-        yield
-        return
     if dist.is_initialized():
         raise MnistctlError(
             "this process is a member of a process group already",
             "let mnistctl be the one that joins: call it before torch.distributed",
         )
+    if ranks.world_size == 1:
+        yield
+        return
     backend = "nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=PATIENCE)
     try:

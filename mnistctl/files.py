@@ -24,7 +24,7 @@ _NOT_REGULAR = (
     (stat.S_ISBLK, "it is a device, not a file"),
 )
 REPLACE_SECONDS = 1.0 if os.name == "nt" else 0.0
-"""For how long: Windows replaces no file that another process has open, to look at it."""
+"""For how long `replace` tries."""
 _READING: int = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 if os.name == "nt":
@@ -98,7 +98,7 @@ def replacing(path: Path, before: Callable[[], None] | None = None) -> Iterator[
             sync_file(file.fileno())
         if before is not None:
             before()
-        _replace(temporary, path)
+        replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -106,7 +106,8 @@ def replacing(path: Path, before: Callable[[], None] | None = None) -> Iterator[
     sync_directory(path.parent)
 
 
-def _replace(temporary: Path, path: Path) -> None:
+def replace(temporary: Path, path: Path) -> None:
+    """`os.replace`, which Windows refuses while another process looks at `path`."""
     give_up = time.monotonic() + REPLACE_SECONDS
     while True:
         try:

@@ -70,9 +70,9 @@ def test_a_candidate_is_trained_once_on_what_is_not_held_out(
 
 def test_two_processes_share_the_folds(tmp_path: Path) -> None:
     path = logits_path(tmp_path / "new", "a, bf16, 1234567", 0, 0)
-    with folds._claimed(path) as first, folds._claimed(path) as second:
+    with figures.claimed(path) as first, figures.claimed(path) as second:
         assert (first, second) == (True, False)
-    with folds._claimed(path) as again:
+    with figures.claimed(path) as again:
         assert again
 
 

@@ -123,9 +123,7 @@ def _show_list(output: Output, runs: Sequence["RunInfo"], rows: Sequence[dict[st
             Column("seed", cells(str, "seed"), right=True, expendable=True),
             Column("epochs", [_epochs(row) for row in rows], right=True),
             Column("accuracy", cells(percent, "accuracy"), right=True),
-            Column(
-                "validation", cells(percent, "validation_accuracy"), right=True, expendable=True
-            ),
+            Column("validation", cells(percent, "validation_accuracy"), right=True),
             Column("time", cells(duration, "train_seconds"), right=True, expendable=True),
             Column("age", ages, right=True, expendable=True),
         ],

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
@@ -223,11 +224,13 @@ def _load(
     if failures:
         named = _listed(list(failures.values()))
         if not skip_unreadable:
-            name = f"--dataset {contents.root}"
-            others = f"; if they show no handwriting: {name}#resize" if prepare == "ink" else ""
+            without = shlex.quote(str(with_options(str(contents.root), prepare, True)))
+            whole = shlex.quote(_name(str(contents.root), frozenset({"resize"})))
+            others = f"; if they show no handwriting: --dataset {whole}"
             raise DataError(
                 f"{len(failures):,} of the pictures can't be used: {named}",
-                f"remove them, or leave them out with {name}#skip-unreadable{others}",
+                f"remove them, or leave them out with --dataset {without}"
+                + (others if prepare == "ink" else ""),
             )
         reporter.warn(f"{len(failures):,} of the pictures are skipped: {named}")
     own = [picture for picture in contents.pictures[split] if picture.digest in prepared]

@@ -57,7 +57,7 @@ def _without_alpha(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if (pixels[..., -1] == 255).all():
         return pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :-1]
     colour, alpha = pixels[..., :-1].astype(np.float32), pixels[..., -1:].astype(np.float32) / 255
-    solid = pixels[..., -1] >= min(128, max(int(pixels[..., -1].max()) // 2, 1))
+    solid = pixels[..., -1] >= min(128, max((int(pixels[..., -1].max()) + 1) // 2, 1))
     if solid.all() or not solid.any():
         background = np.full(colour.shape[-1], 255, np.float32)
     else:

@@ -168,7 +168,7 @@ def bounded(receive: Receive) -> Receive:
             raise Refused(408, f"no complete request after {UPLOAD_SECONDS:.0f} s") from None
         if received > MAX_UPLOAD:
             limit = MAX_UPLOAD >> 20
-            raise Refused(413, f"more than {limit} MB", "send fewer images, or smaller ones")
+            raise Refused(413, f"more than {limit} MiB", "send fewer images, or smaller ones")
         complete = not message.get("more_body", False)
         return message
 

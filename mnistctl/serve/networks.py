@@ -1,6 +1,7 @@
 """The networks that can be asked: their names, loaded once, and pictures asked in batches."""
 
 import asyncio
+import contextlib
 import copy
 import shlex
 from collections import OrderedDict, defaultdict
@@ -14,14 +15,15 @@ from typing import Any
 
 from mnistctl.data.images import DIGITS
 from mnistctl.engine.inference.loading import LoadedModel, load_model
+from mnistctl.engine.inference.onnx_model import SUFFIX
 from mnistctl.engine.inference.predict import Prediction, predict_prepared
 from mnistctl.engine.inference.predictor import Predictor
-from mnistctl.errors import unknown
+from mnistctl.errors import CheckpointError, unknown
 from mnistctl.events import NullReporter, Reporter
 from mnistctl.imaging.prepare import Prepared
 from mnistctl.store.config import store_words
 from mnistctl.store.resolve import SHIPPED
-from mnistctl.store.runs import BEST_NAME, LAST_NAME, RunInfo, list_runs
+from mnistctl.store.runs import BEST_NAME, LAST_NAME, RESULT_NAME, RunInfo, list_runs
 
 MAX_LOADED = 4
 SHIPPED_NAME = "shipped"
@@ -69,10 +71,10 @@ class Networks:
         if run and not model.path.resolve().is_relative_to(run.directory.resolve()):
             name = str(model.path)  # that of a run elsewhere
             run = None
-        self.default, self._is_run = Network(name, model), run is not None
+        self.default = Network(name, model)
+        self._run = run.directory if run else None
+        self._finished = self._time_of_result()
         self._loaded: OrderedDict[tuple[str, float], Network] = OrderedDict()
-        if run:
-            self._loaded[name, run.modified] = self.default
 
     def listing(self) -> list[dict[str, Any]]:
         """What `GET /api/models` says of each, the default first, then the newest run."""
@@ -99,15 +101,35 @@ class Networks:
             "accuracy": run.result.test.accuracy if run and run.result else None,
         }
 
+    def _latest_default(self) -> Network:
+        """The one chosen at the start; of a run that was extended since, as it ended."""
+        finished = self._time_of_result()
+        if finished not in (None, self._finished):
+            self._finished = finished
+            with contextlib.suppress(CheckpointError):  # else what is loaded answers on
+                model = load_model(
+                    str(self._run), self.store, self.device, self.precision, NullReporter()
+                )
+                self.default = Network(self.default.name, model)
+        return self.default
+
+    def _time_of_result(self) -> float | None:
+        try:
+            return None if self._run is None else (self._run / RESULT_NAME).stat().st_mtime
+        except OSError:  # being extended, or removed
+            return None
+
     def train_command(self, directory: Path) -> str:
         """The command that trains the network chosen at the start on pictures in `directory`."""
-        model, init = self.default.model, self.default.name
-        if model.config is None:  # an exported file, which holds no network to begin with
-            init = SHIPPED_NAME
-        words = ["mnistctl", "train", "--dataset", str(directory)]
-        words += [] if model.prepare == "ink" else ["--prepare", model.prepare]
-        words += ["--init", init, *([] if init == SHIPPED_NAME else store_words(self.store))]
-        return shlex.join(words)
+        model, init = self.default.model, [str(self.default.model.path)]
+        if model.path == SHIPPED or model.path.suffix == SUFFIX:  # no network to begin with
+            init = [SHIPPED_NAME]
+        elif self._run:
+            init = [self._run.name, *store_words(self.store)]
+        prepare = [] if model.prepare == "ink" else ["--prepare", model.prepare]
+        return shlex.join(
+            ["mnistctl", "train", "--dataset", str(directory), *prepare, "--init", *init]
+        )
 
     def _runs(self) -> dict[str, RunInfo]:
         """Runs with a checkpoint, oldest first."""
@@ -122,12 +144,9 @@ class Networks:
 
         Raises UsageError for a name that is not in the listing, CheckpointError.
         """
-        name = self.default.name if name is None else name
-        if name == self.default.name and not self._is_run:
-            return self.default
+        if name is None or name == self.default.name:
+            return self._latest_default()
         runs = self._runs()
-        if name == self.default.name and name not in runs:  # removed since
-            return self.default
         if name != SHIPPED_NAME and name not in runs:
             known = [entry["name"] for entry in self.listing()]
             raise unknown("checkpoint", name, tuple(known), "see /api/models")

@@ -103,7 +103,7 @@ def _of_file(path: Path) -> ResolvedCheckpoint:
 
 
 def _of_run(directory: Path, how: str = "") -> ResolvedCheckpoint:
-    """A run's model: best.pt where validation images were held out, else last.pt."""
+    """A run's model: the one that was tested, until then best.pt where there is one, or last.pt."""
     if directory.is_symlink():
         raise CheckpointError(f"run {directory} is a symbolic link: refused", REAL_PATH)
     name = directory.resolve().name

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mnistctl.errors import CheckpointError
-from mnistctl.files import sync_file, temporary_beside
+from mnistctl.files import replace, sync_file, temporary_beside
 from mnistctl.store.checkpoint import Checkpoint, inspect, load, save
 from mnistctl.store.config import RunConfig
 from mnistctl.store.runs import BEST_NAME, LAST_NAME, MEMBERS_NAME, PREVIOUS_NAME, RunInfo
@@ -43,7 +43,7 @@ def _keep_as_previous(last: Path) -> None:
         shutil.copyfile(last, spare)
         with open(spare, "rb+") as file:
             sync_file(file.fileno())
-    os.replace(spare, last.with_name(PREVIOUS_NAME))
+    replace(spare, last.with_name(PREVIOUS_NAME))
     # Two links to one file: POSIX renames nothing and leaves both. A kill after this line and
     # before the new last.pt makes the next save come here so.
     spare.unlink(missing_ok=True)
@@ -90,6 +90,19 @@ def epochs_saved(run: RunInfo) -> int:
         return 0
     config = inspect(run.directory / LAST_NAME).config
     return config.recipe.epochs if config else 0
+
+
+def is_intact(run: RunInfo) -> bool:
+    """Whether a finished run still has the network that its result is of."""
+    if run.result is None:
+        return False
+    try:
+        if run.result.checkpoint == BEST_NAME:
+            load_best(run.directory, run.config)
+            return True
+        return epochs_saved(run) == run.result.epochs
+    except CheckpointError:
+        return False
 
 
 def is_ensemble(directory: Path) -> bool:

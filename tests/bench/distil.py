@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from mnistctl.data.images import LabelledImages
+from mnistctl.files import replacing
 from mnistctl.recipes import Recipe
+from tests.bench.figures import claimed
 from tests.bench.ours import train_fold
 
 
@@ -50,12 +52,16 @@ class Teachers:
         """Logits, float32 (n, 10), for two folds, of a network that was trained on the others."""
         low, high = sorted(pair)
         path = self.kept / f"{self.label}, seed {seed}, without folds {low} and {high}.pt"
-        if not path.exists():
-            both = torch.cat([parts[low], parts[high]])
-            logits, _ = train_fold(self.recipe, whole, both, seed, self.device, self.precision)
-            sizes = [len(parts[low]), len(parts[high])]
-            answers = dict(zip((low, high), logits.split(sizes), strict=True))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(answers, path)
+        while not path.exists():
+            with claimed(path) as free:
+                if free and not path.exists():
+                    both = torch.cat([parts[low], parts[high]])
+                    logits, _ = train_fold(
+                        self.recipe, whole, both, seed, self.device, self.precision
+                    )
+                    sizes = [len(parts[low]), len(parts[high])]
+                    answers = dict(zip((low, high), logits.split(sizes), strict=True))
+                    with replacing(path) as file:
+                        torch.save(answers, file)
         loaded: dict[int, Tensor] = torch.load(path)
         return loaded

@@ -8,7 +8,7 @@ import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 
 import mnistctl
 from mnistctl.engine.inference.predictor import Predictor
+from mnistctl.store.lock import locked
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGE = Path(mnistctl.__file__).parent
@@ -99,6 +100,15 @@ def _git(directory: Path, *words: str) -> str | None:
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     return None
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Hold what will be `path` as the one process that makes it; False while another does."""
+    claim = path.with_suffix(".claim")
+    claim.mkdir(parents=True, exist_ok=True)
+    with locked(claim) as free:
+        yield free
 
 
 def recipe_hash(settings: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
@@ -19,15 +18,14 @@ from torch import Tensor
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import get_dataset
-from mnistctl.device import choose_hardware
+from mnistctl.device import choose_hardware, keep_freed_memory
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.significance import mcnemar
 from mnistctl.events import NullReporter
 from mnistctl.models.layers import mean_of_answers
 from mnistctl.recipes import RECIPES, Recipe
-from mnistctl.store.lock import locked
 from tests.bench.distil import Teachers
-from tests.bench.figures import RESULTS, append, machine, markdown, recipe_hash, wilson
+from tests.bench.figures import RESULTS, append, claimed, machine, markdown, recipe_hash, wilson
 from tests.bench.ours import train_fold
 
 NUM_FOLDS = 6
@@ -75,6 +73,7 @@ def measure(
     is not trained again, nor what another process is training: started once for each core, they
     share the trainings. The logits of what is held out go to `kept`, for ensembles.
     """
+    keep_freed_memory()
     device, precision = choose_hardware(device_name, precision, Ranks(), NullReporter())
     whole = get_dataset("mnist").load("train", data_dir, NullReporter())
     taught = _label(recipe, precision)
@@ -87,7 +86,7 @@ def measure(
     parts = folds_of(len(whole.images))
     for seed, fold in product(seeds, range(num_folds)):
         path, held_out = logits_path(kept, label, seed, fold), parts[fold]
-        with _claimed(path) as free:
+        with claimed(path) as free:
             if not free or (identity(label), seed, fold) in _measured():
                 continue
             labels = whole.labels
@@ -101,15 +100,6 @@ def measure(
             figures = {"misclassified": wrong, "total": len(held_out), "train_seconds": seconds}
             append(RESULTS_NAME, own | figures | {"machine": machine()})
             print(f"{label} seed {seed} fold {fold}: {len(wrong)} of {len(held_out):,}", flush=True)
-
-
-@contextmanager
-def _claimed(path: Path) -> Iterator[bool]:
-    """Hold what will be `path` as the one process that makes it; False while another does."""
-    claim = path.with_suffix(".claim")
-    claim.mkdir(parents=True, exist_ok=True)
-    with locked(claim) as free:
-        yield free
 
 
 def _measured() -> set[tuple[str, int, int]]:

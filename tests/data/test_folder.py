@@ -206,7 +206,8 @@ def test_unreadable_pictures_are_named_or_skipped(parted: Path) -> None:
     assert (
         "bad-08.png as an image: its image format is not known and 3 more" in caught.value.message
     )
-    assert caught.value.hint.endswith(f"leave them out with --dataset {parted}#skip-unreadable")
+    left_out = f"{parted}#resize,skip-unreadable"
+    assert caught.value.hint == f"remove them, or leave them out with --dataset '{left_out}'"
     listener = Listener()
     found = load(parted, "train", "#resize,skip-unreadable", listener)
     assert found.labels.tolist() == [0] * 8 + [1] * 8
@@ -218,7 +219,7 @@ def test_a_blank_picture_shows_no_ink(parted: Path) -> None:
     problem = "1 of the pictures can't be used: .*blank.png: no ink"
     with pytest.raises(DataError, match=problem) as caught:
         load(parted, "train", options="")
-    assert caught.value.hint.endswith(f"; if they show no handwriting: --dataset {parted}#resize")
+    assert caught.value.hint.endswith(f"; if they show no handwriting: --dataset '{parted}#resize'")
     assert len(load(parted, "train").images) == 17
 
 

@@ -306,8 +306,10 @@ def test_bombs_take_little_time_and_memory(tmp_path: Path) -> None:
 
 def test_empty_and_foreign_content() -> None:
     assert "empty" in fails(b"")
-    assert "no known image format" in fails(b"MZ" + bytes(500))
-    assert "no known image format" in fails(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    assert "its image format is not known" in fails(b"MZ" + bytes(500))
+    assert "its image format is not known" in fails(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"
+    )
 
 
 def test_truncated_files() -> None:

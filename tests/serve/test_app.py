@@ -235,7 +235,7 @@ def test_uploads_are_counted_as_they_arrive(client: Client, chunked: bool) -> No
     headers = {"content-type": "multipart/form-data; boundary=x"}
     answer = client.post("/api/predict", content=content, headers=headers)
     assert answer.status_code == 413
-    assert answer.json()["error"] == "more than 20 MB"
+    assert answer.json()["error"] == "more than 20 MiB"
 
 
 def test_more_than_64_waiting_are_turned_away(networks: Networks) -> None:
@@ -461,17 +461,24 @@ def test_a_default_network_that_was_trained_on_is_loaded_anew(
     options: dict[str, Any] = {"store": store, "device": "cpu", "epochs": 1}
     done = mnistctl.train("mlp", **options)
     networks = Networks(str(done.directory), store, "cpu", None, NullReporter())
-    assert networks.get(None) is networks.get("mlp-1") is networks.default
+    first = networks.get(None)
+    assert first is networks.get("mlp-1") is networks.default
     mnistctl.train(resume="mlp-1", **options | {"epochs": 2})
     again = networks.get(None)
-    assert again is networks.get("mlp-1")
-    assert again is not networks.default
+    assert again is networks.get("mlp-1") is networks.default
+    assert again is not first
     assert again.model.predictor.recipe.epochs == 2
     assert networks.train_command(Path("my digits")) == (
         f"mnistctl train --dataset 'my digits' --init mlp-1 --store '{store}'"
     )
+    copy = tmp_path / "copy.pt"
+    shutil.copy(done.checkpoint, copy)
+    elsewhere = Networks(str(copy), store, "cpu", None, NullReporter())
+    assert elsewhere.train_command(Path("d")) == f"mnistctl train --dataset d --init {copy}"
+    shipped = Networks("shipped", store, "cpu", None, NullReporter())
+    assert shipped.train_command(Path("d")) == "mnistctl train --dataset d --init shipped"
     shutil.rmtree(done.directory)
-    assert networks.get(None) is networks.default
+    assert networks.get(None) is again
 
 
 def test_two_labels_at_once_leave_one_picture(tmp_path: Path) -> None:

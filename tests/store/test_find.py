@@ -48,7 +48,7 @@ def test_latest_is_of_any_state() -> None:
         ("fats-1", "did you mean 'fast-1'?"),
         ("lates", "did you mean 'latest'?"),
         ("fast", "matches several runs: fast-1, fast-2"),
-        ("runs/nothing", "no run's directory"),
+        ("runs/nothing", "not a run's directory"),
         ("../runs/fast-1", "can't name a run"),
         ("/", "can't name a run"),
         ("bst", "no run called 'bst' in the store runs"),

@@ -78,7 +78,8 @@ def load_models(
     if exported and ({device, precision} - {None, "auto", "cpu", "fp32"}):
         raise UsageError(
             f"{exported[0].label} does not accept --device or --precision",
-            "an ONNX file is run on the CPU in fp32; is MNISTCTL_PRECISION set?",
+            "an ONNX file is run on the CPU in fp32"
+            + ("" if device else "; is MNISTCTL_PRECISION set?"),
         )
     if len(exported) == len(found):
         hardware_reporter.say("Device: cpu, precision fp32 (onnxruntime)")

@@ -25,7 +25,6 @@ from mnistctl.engine.training.single import (
     check_unchanged,
     final_result,
     finished_result,
-    is_whole,
     train_one,
 )
 from mnistctl.errors import CheckpointError, Interrupted, Terminated
@@ -65,7 +64,7 @@ def train_ensemble(
         config = new_config(request, ranks, reporter)
     else:
         config = extended_config(old, request, reporter)
-        if is_whole(old, config) and (finished := finished_result(old, config, reporter)):
+        if finished := finished_result(old, config, reporter):
             return finished
         config = resumed_config(config, request, ranks, reporter)
     with joined(ranks, torch.device(config.device)):

@@ -155,14 +155,13 @@ class _Loop:
                 break
             stopping = self.stop_agreed()
             if stopping or self.save_due():
-                self.check_finite(total_over_ranks(state.loss_sum).item())
                 self.pause_clock()
-                self.hooks.save()
+                self.save()
                 if stopping:
                     return False
                 self.started = time.perf_counter()
         self.end_epoch()
-        self.hooks.save()
+        self.save()
         # A stop that came during the last epoch changes nothing: the run is complete.
         complete = state.epochs_done == self.config.recipe.epochs
         return complete or not self.stop_agreed()
@@ -212,9 +211,10 @@ class _Loop:
         """Read the loss back, keep it and show it: the loop waits here, and where it saves."""
         state = self.state
         loss = total_over_ranks(shard_loss).item() / batch_size
-        self.check_finite(loss)
         self.pause_clock()
         epoch = state.epochs_done + 1
+        if not math.isfinite(loss):
+            raise self.diverged(f"the loss is {loss}")
         images, seconds = self.reported
         self.reported = state.images, state.seconds
         speed = (state.images - images) / (state.seconds - seconds)
@@ -225,15 +225,25 @@ class _Loop:
         )
         self.started = time.perf_counter()
 
-    def check_finite(self, loss: float) -> None:
-        """Raise MnistctlError for a loss that isn't: no checkpoint of such weights is saved."""
-        if not math.isfinite(loss):
-            state = self.state
-            raise MnistctlError(
-                f"training diverged: the loss is {loss} in epoch {state.epochs_done + 1},"
-                f" step {state.step}",
-                f"try a lower learning rate than --lr {self.config.recipe.learning_rate:g}",
-            )
+    def save(self) -> None:
+        """Save the state. Raises MnistctlError if weights are not finite: they replace no others.
+
+        Every process has the same.
+        """
+        if not all(bool(own.isfinite().all()) for own in self.state.model.state_dict().values()):
+            raise self.diverged("weights are not finite")
+        self.hooks.save()
+
+    def diverged(self, how: str) -> MnistctlError:
+        """The error that ends the run here."""
+        state = self.state
+        place = f"epoch {state.epochs_done + 1}, step {state.step}"
+        if state.step == 0:
+            place = f"epoch {state.epochs_done}"
+        return MnistctlError(
+            f"training diverged: {how} in {place}",
+            f"try a lower learning rate than --lr {self.config.recipe.learning_rate:g}",
+        )
 
     def save_due(self) -> bool:
         """True in mid-epoch when a checkpoint is due."""

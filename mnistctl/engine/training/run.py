@@ -16,7 +16,7 @@ from mnistctl.store.find import find_run
 from mnistctl.store.result import TrainResult
 from mnistctl.store.runs import RunInfo, list_runs
 
-_ONE_AT_A_TIME = threading.Lock()
+_ONE_AT_A_TIME = threading.RLock()
 """Of several threads: initial weights and dropout come from torch's global generator."""
 
 

@@ -75,10 +75,11 @@ def _handling(
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = [signal.signal(kind, handler) for kind in kinds]
+    # What Python doesn't know it couldn't set again.
+    known = [kind for kind in kinds if signal.getsignal(kind) is not None]
+    before = [signal.signal(kind, handler) for kind in known]
     try:
         yield
     finally:
-        for kind, old in zip(kinds, before, strict=True):
-            if old is not None:  # a handler that Python doesn't know, and can't set again
-                signal.signal(kind, old)
+        for kind, old in zip(known, before, strict=True):
+            signal.signal(kind, old)

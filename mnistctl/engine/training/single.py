@@ -38,7 +38,7 @@ from mnistctl.models.registry import num_parameters
 from mnistctl.store.checkpoint import Checkpoint
 from mnistctl.store.config import RunConfig
 from mnistctl.store.result import RunResult, Score, TrainResult, ValidationScore
-from mnistctl.store.rotation import epochs_saved, load_best
+from mnistctl.store.rotation import is_intact, load_best
 from mnistctl.store.runs import (
     BEST_NAME,
     LAST_NAME,
@@ -79,7 +79,7 @@ def train_one(
         config = config or new_config(request, ranks, reporter)
     else:
         config = extended_config(run, request, reporter)
-        if is_whole(run, config) and (finished := finished_result(run, config, reporter)):
+        if finished := finished_result(run, config, reporter):
             return finished
         config = resumed_config(config, request, ranks, reporter)
     device, debounce = torch.device(config.device), 1.0 if ranks.world_size > 1 else 0.0
@@ -105,18 +105,13 @@ def final_result(run: RunInfo, config: RunConfig) -> RunResult | None:
     return run.result if enough else None
 
 
-def is_whole(run: RunInfo, config: RunConfig) -> bool:
-    """Whether the newest checkpoint that isn't damaged holds all epochs of `config`."""
-    try:
-        return epochs_saved(run) == config.recipe.epochs
-    except CheckpointError:
-        return False
-
-
 def finished_result(run: RunInfo, config: RunConfig, reporter: Reporter) -> TrainResult | None:
-    """The result of a run that has all epochs of `config`; None for one that is not finished."""
+    """The result of a run that has all epochs of `config`; None for one that is not finished.
+
+    Nor is one whose network is damaged: what is left to do of it is done again.
+    """
     result = final_result(run, config)
-    if result is None:
+    if result is None or not is_intact(run):
         return None
     reporter.say(
         f"Run '{run.name}' is finished after epoch {config.recipe.epochs}."
@@ -161,6 +156,8 @@ def _opened(job: _Job, run: RunInfo | None) -> Iterator[Saver]:
             if own:
                 check_unchanged(run)
             newest = restore_newest(run.directory, config, state, ranks, reporter)
+            if own and final_result(run, config):  # of a network that is lost
+                (own / RESULT_NAME).unlink(missing_ok=True)
             wait_for_all()  # rank 0 begins to write only when all have read
         if not (state.epochs_done or state.step):
             begin(state, config)

@@ -46,6 +46,7 @@ const settings = (checkpoint) => ({
 // What went wrong, by who says so: each takes back its own words alone.
 const problems = {};
 function tell(who, text) {
+  delete problems[who]; // so that the newest is the last
   problems[who] = text;
   byId("message").textContent = Object.values(problems).findLast(Boolean) ?? "";
 }
@@ -208,7 +209,7 @@ function showExample() {
 async function openPhoto(blob) {
   if (!blob) return;
   if (blob.size > MAX_UPLOAD) {
-    tell("file", "This file is larger than 20 MB.");
+    tell("file", "This file is larger than 20 MiB.");
     return;
   }
   try {

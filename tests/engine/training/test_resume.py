@@ -115,13 +115,39 @@ def test_a_finished_run_whose_last_checkpoint_is_damaged_is_finished_again() -> 
     assert all(torch.equal(weights[name], again[name]) for name in weights)
 
 
-def test_a_diverging_run_keeps_its_last_good_checkpoint() -> None:
-    kept = ("--checkpoint-every", "1", "--log-every", "1000")
-    result = train(*NEW, *kept, "--lr", "1e30", "--epochs", "3")
+def test_a_finished_run_that_is_represented_by_best_needs_no_other_checkpoint() -> None:
+    assert train(*NEW, "--validation", "500").exit_code == 0
+    best = Path("runs/x/best.pt").read_bytes()
+    for name in ("last.pt", "previous.pt"):
+        Path("runs/x", name).unlink(missing_ok=True)
+    result = CliRunner().invoke(app, ["train", "--resume", "x"])
+    assert result.exit_code == 0, result.stderr
+    assert "Run 'x' is finished" in result.stderr
+    assert Path("runs/x/best.pt").read_bytes() == best
+
+
+def test_a_repair_that_is_stopped_leaves_no_result_of_what_was_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert train(*NEW, "--epochs", "2").exit_code == 0
+    last = Path("runs/x/last.pt")
+    last.write_bytes(last.read_bytes()[:-1])
+
+    def stopped(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "batch_loss", stopped)
+    assert train("--resume", "x").exit_code == 130
+    assert runs.describe(Path("runs/x")).state == "interrupted"
+
+
+@pytest.mark.parametrize("rate", ["1e30", "1e39"])
+def test_a_diverging_run_keeps_its_last_good_checkpoint(rate: str) -> None:
+    kept = ("--checkpoint-every", "1", "--log-every", "1000", "--epochs", "3")
+    result = train(*NEW, *kept, "--lr", rate)
     assert result.exit_code == 1
-    assert "training diverged: the loss is" in result.stderr
+    assert "training diverged: weights are not finite in epoch 1" in result.stderr
     left = [checkpoint.load(path) for path in Path("runs/x").glob("*.pt")]
-    assert left
     assert all(value.isfinite().all() for own in left for value in own.weights.values())
 
 
@@ -219,7 +245,10 @@ def test_a_restarted_job_goes_on_with_its_own_run(monkeypatch: pytest.MonkeyPatc
     assert [name_of_run(), name_of_run()] == ["mlp-7", "mlp-7"]
 
 
-def test_a_group_that_somebody_else_joined_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ranks", [Ranks(), Ranks(0, 2)])
+def test_a_group_that_somebody_else_joined_is_left_alone(
+    ranks: Ranks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As in a script of the user's under torchrun, where other processes measure the same."""
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     labels = torch.arange(10)
@@ -227,7 +256,7 @@ def test_a_group_that_somebody_else_joined_is_left_alone(monkeypatch: pytest.Mon
     assert (scores.correct, scores.total, scores.accuracy) == (10, 10, 1.0)
     with (
         pytest.raises(MnistctlError, match="a member of a process group already"),
-        joined(Ranks(0, 2), torch.device("cpu")),
+        joined(ranks, torch.device("cpu")),
     ):
         pass
 
