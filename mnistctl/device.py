@@ -1,6 +1,7 @@
 """Which device and number format a command runs on; torch is imported only when asked."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -245,7 +246,9 @@ def choose_hardware(
             )
         # Said once, MKL no longer chooses another number by itself, whatever was measured before.
         torch.set_num_threads(torch.get_num_threads())
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    with warnings.catch_warnings():  # some versions warn of an interface to come
+        warnings.filterwarnings("ignore", message=".*TF32")
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     ready = torch.device(chosen.value)
     if ready.type == "cuda":
         torch.cuda.set_device(ready)
@@ -271,8 +274,8 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     import torch
 
     said = str(error).lower()
-    lacking = "out of memory" in said or "can't allocate memory" in said
-    return lacking or isinstance(error, torch.OutOfMemoryError)
+    lacking = ("out of memory", "can't allocate memory", "status_alloc_failed")
+    return any(words in said for words in lacking) or isinstance(error, torch.OutOfMemoryError)
 
 
 def synchronize(device: "torch.device") -> None:

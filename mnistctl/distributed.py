@@ -113,12 +113,14 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
         yield
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=PATIENCE)
+    card = device if backend == "nccl" else None
+    dist.init_process_group(backend, timeout=PATIENCE, device_id=card)
     try:
         yield
         wait_for_all()
     except (RuntimeError, dist.DistBackendError) as error:
-        if "Connection" not in str(error) and "peer" not in str(error).lower():
+        lost = "Connection" in str(error) or "peer" in str(error).lower()
+        if not lost and not isinstance(error, dist.DistBackendError):
             raise
         raise MnistctlError(
             "another process of this job has died: stopped",

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +22,7 @@ from typer.testing import CliRunner
 
 from mnistctl import __version__
 from mnistctl.data import synthetic
-from mnistctl.data.images import DIGITS
+from mnistctl.data.images import DIGITS, LabelledImages
 from mnistctl.data.registry import get_dataset
 from mnistctl.engine.inference.loading import load_model
 from mnistctl.engine.inference.predictor import Predictor
@@ -627,17 +628,54 @@ def test_the_gpu_benchmark_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_gpu_benchmark_keeps_what_fails(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And goes on; two processes on one card are to be refused."""
+    """And goes on; two processes on one card are to be refused, in these words."""
     program = [sys.executable, "-c", "import sys; sys.exit('no' if 'bad' in sys.argv else None)"]
-    asked = [("one", [*program, "good"], 0), ("two", [*program, "bad"], 0)]
-    monkeypatch.setattr(gpu, "commands_on", lambda device, program: iter(asked))
-    found = dict(gpu.commands(Path("data"), "cuda:0", program))
-    assert [(row["code"], row["said"]) for row in found.values()] == [(0, []), (1, ["no"])]
+    asked = {
+        "one": gpu.Command([*program, "good"]),
+        "two": gpu.Command([*program, "bad"]),
+        "three": gpu.Command([*program, "bad"], 1, "no"),
+        "four": gpu.Command([*program, "bad"], 1, "yes"),
+        "five": gpu.Command([sys.executable, "-c", "import time; time.sleep(60)"]),
+    }
+    monkeypatch.setattr(gpu, "COMMAND_SECONDS", 5.0)
+    found = {name: gpu.run(name, own, str(tmp_path), {}) for name, own in asked.items()}
+    assert [name for name, row in found.items() if row["wrong"]] == ["two", "four", "five"]
+    assert found["two"]["said"] == ["no"]
     assert "ended with 1, not 0: ['no']" in capsys.readouterr().out
-    monkeypatch.undo()
-    rows = {name: (words, code) for name, words, code in gpu.commands_on("cuda:1", ["m"])}
-    assert rows["train mlp bf16"][0][-4:] == ["--name", "mlp-bf16", "--device", "cuda:1"]
-    assert [name for name, (_, code) in rows.items() if code] == ["torchrun, two on one card"]
+    rows = gpu.commands_on("cuda:1", ["m"]) | gpu.trainings_on("cuda:1", ["m"])
+    assert rows["train mlp bf16"].words[-4:] == ["--name", "mlp-bf16", "--device", "cuda:1"]
+    assert [name for name, row in rows.items() if row.code] == ["torchrun, two on one card"]
     assert {f"visualize {kind}" for kind in all_kinds()} < rows.keys()
+
+
+def test_a_step_of_the_gpu_benchmark_that_fails_ends_no_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken() -> dict[str, Any]:
+        raise RuntimeError("no kernel")
+
+    later = time.perf_counter() + 60
+    assert gpu.figures_of("a", broken, later) == ({"error": "RuntimeError: no kernel"}, True)
+    assert gpu.figures_of("b", lambda: {"x": 1}, later) == ({"x": 1}, False)
+    assert gpu.figures_of("c", lambda: {"wrong": True}, later)[1]
+    assert gpu.figures_of("d", broken, 0.0) == ({"skipped": True}, True)
+    assert "a: RuntimeError: no kernel" in capsys.readouterr().out
+
+
+def test_steps_of_the_gpu_benchmark_on_a_cpu(small_datasets: None) -> None:
+    cpu = torch.device("cpu")
+    few = LabelledImages(torch.zeros(300, 28, 28, dtype=torch.uint8), torch.arange(300) % 10)
+    assert gpu.alone_in_a_group(cpu) == {"backend": "gloo", "wrong": False}
+    steps = dict(gpu.without_waiting(few, cpu))
+    assert "steps robust bf16" in steps
+    assert not steps["steps standard fp32"]()["wrong"]
+
+
+def test_commands_of_the_gpu_benchmark_find_the_package(tmp_path: Path) -> None:
+    """Begun elsewhere, with nothing installed."""
+    words = [sys.executable, "-c", "import mnistctl; print(mnistctl.__version__)"]
+    steps = gpu.commands(tmp_path, "cpu", words)
+    _, step = next(steps)
+    assert not step()["wrong"]

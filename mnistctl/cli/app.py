@@ -19,7 +19,7 @@ from mnistctl.cli.options import DEBUG_KEY
 from mnistctl.cli.output import MistypedError, show_error, show_traceback, start_output
 from mnistctl.cli.runs import runs_app
 from mnistctl.cli.visualize import visualize_app
-from mnistctl.device import keep_freed_memory
+from mnistctl.device import is_out_of_memory, keep_freed_memory
 from mnistctl.errors import Interrupted, MnistctlError, UsageError
 
 
@@ -70,6 +70,10 @@ def _shown_errors(ctx: Any) -> Iterator[None]:
 def _unforeseen(error: Exception) -> MnistctlError:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return MnistctlError("no space is left on the disk", "make room, and try again")
+    if isinstance(error, RuntimeError) and is_out_of_memory(error):
+        return MnistctlError(
+            "there is not enough memory", "end other programs, or use --device cpu"
+        )
     message = f"unexpected {type(error).__name__}: {error}"
     return MnistctlError(message, "this is a bug; --debug shows where")
 

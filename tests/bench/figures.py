@@ -19,7 +19,7 @@ import mnistctl
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.store.lock import locked
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("MNISTCTL_RESULTS") or Path(__file__).parent / "results")
 PACKAGE = Path(mnistctl.__file__).parent
 CPU = torch.device("cpu")
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
@@ -140,10 +141,10 @@ class _Loop:
     def run_epoch(self) -> bool:
         """Train to the end of the current epoch; False when a stop was asked for on the way."""
         state = self.state
+        self.started = time.perf_counter()
         batches = self.feed.order(state.epochs_done + 1)
         state.averaged = None
         self.model.train()
-        self.started = time.perf_counter()
         while state.step < self.steps:
             loss = self.train_step(batches[state.step])
             state.step += 1
@@ -230,7 +231,9 @@ class _Loop:
 
         Every process has the same.
         """
-        if not all(bool(own.isfinite().all()) for own in self.state.model.state_dict().values()):
+        # Asked about all at once: a GPU is waited for at each answer.
+        own = [value.isfinite().all() for value in self.state.model.state_dict().values()]
+        if not torch.stack(own).all():
             raise self.diverged("weights are not finite")
         self.hooks.save()
 
