@@ -1,5 +1,6 @@
 """The Python API: the same models, answers and places as on the command line."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from test_readme import README
 
 import mnistctl
+from mnistctl.cli.help import page
 from mnistctl.data.registry import DATASETS
 from mnistctl.errors import ImageError, UsageError
 from mnistctl.events import NullReporter
@@ -61,6 +64,20 @@ def test_it_is_trained_found_and_measured_as_on_the_command_line(
     )
     with pytest.raises(UsageError, match="unknown split"):
         model.evaluate(split="tset")
+
+
+def test_its_types_are_for_others_too() -> None:
+    assert Path(mnistctl.__file__).with_name("py.typed").is_file()
+
+
+@pytest.mark.parametrize("text", [README, page("python")], ids=["README", "help"])
+def test_python_on_the_pages_runs_as_it_stands(text: str, small_datasets: None) -> None:
+    seven().save("photo.png")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    names: dict[str, Any] = {}
+    exec(compile(block, "page", "exec"), names)
+    assert names["model"].predict("photo.png").digit == 7
+    assert Path("runs/fast-1/last.pt").is_file()
 
 
 def test_arguments_as_notebooks_have_them(small_datasets: None) -> None:

@@ -139,6 +139,7 @@ def test_kills_of_whole_processes(server: Server) -> None:
                 seen += os.read(process.stderr.fileno(), 4096) or pytest.fail(seen.decode())
             time.sleep(delay)
             process.kill()
+            assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
         words = "train --resume killed"
     subprocess.run(plain(words), env=environment, check=True, capture_output=True)
     assert server.run(*SMALL, *options.split(), "--name", "straight").code == 0

@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mnistctl.models.registry import num_parameters
+from mnistctl.recipes import RECIPES
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHORTER = ("--epochs", "1", "--set", "network=compact-3")
@@ -36,5 +39,8 @@ def test_quick_start_trains_without_a_network(offline_processes: None) -> None:
     assert Path(re.search(r"Checkpoint: (.*)", done.stdout)[1]).is_file()  # type: ignore[index]
 
 
-def test_no_figure_is_missing() -> None:
-    assert re.findall(r"@\w+@|<!-- \w+ -->", README) == []
+def test_parameters_in_the_table_are_those_of_the_networks() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| [\d.]+ ± .*? \| \d+ \| ([\d,]+) \|", README, re.M)
+    assert [name for name, _ in rows] == ["fast", "standard", "robust", "accurate"]
+    for name, count in rows:
+        assert count == f"{num_parameters(RECIPES[name].network, 10):,}"

@@ -54,6 +54,17 @@ def imported_modules(module: str, sources: Mapping[str, str]) -> set[str]:
     return {name for name in names if name.split(".")[0] == ROOT}
 
 
+def callers(*names: str) -> set[str]:
+    """Modules that call a function or method of one of these names."""
+    return {
+        module.removeprefix(f"{ROOT}.")
+        for module, source in read_package().items()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "attr", getattr(node.func, "id", "")) in names
+    }
+
+
 def part_and_level(module: str) -> tuple[str, int]:
     """`mnistctl.store.resolve` -> (`store`, its level); the package itself is of the lowest."""
     inner = module.removeprefix(ROOT).removeprefix(".")
@@ -179,3 +190,16 @@ def test_a_listing_needs_no_heavy_import(words: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_nothing_but_the_command_line_prints() -> None:
+    assert {part_and_level(f"{ROOT}.{module}")[0] for module in callers("print")} == {"cli"}
+
+
+def test_a_network_is_loaded_and_its_answers_are_scaled_in_one_place() -> None:
+    """Training aside."""
+    loading = callers("load_state_dict", "choose_hardware")
+    assert {own for own in loading if not own.startswith("engine.training")} == {
+        "engine.inference.loading"
+    }
+    assert callers("softmax") == {"engine.inference.predictor", "engine.inference.calibration"}

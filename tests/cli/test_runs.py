@@ -1,6 +1,7 @@
 """`mnistctl runs`: what it lists, shows, compares and removes."""
 
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,8 +14,12 @@ from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
 from mnistctl.cli.runs import repeat_command
+from mnistctl.distributed import Ranks
+from mnistctl.engine.training.config import TrainRequest, new_config
+from mnistctl.events import NullReporter
 from mnistctl.recipes import RECIPES, with_settings
 from mnistctl.store.checkpoint import save
+from mnistctl.store.config import RunConfig
 from mnistctl.store.lock import locked
 from mnistctl.store.runs import CONFIG_NAME, LAST_NAME, write_json
 
@@ -112,6 +117,43 @@ def test_the_repeated_command_has_all_that_was_set() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "--recipe mlp --seed 5 --validation 9",
+        "--recipe robust --dataset fashion --set augmentation.flip=0.25",
+        "--init shipped --dataset fashion --epochs 2",
+        "--init shipped --ensemble 2",
+        "--recipe cnn-small --lr 0.01 --batch-size 32 --set betas=0.5,0.75",
+    ],
+)
+def test_the_repeated_command_trains_the_same(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def config_of(line: str) -> RunConfig:
+        asked: list[TrainRequest] = []
+        where = "mnistctl.engine.training.run.train"
+        monkeypatch.setattr(where, lambda request, reporter: asked.append(request))
+        result = CliRunner().invoke(app, shlex.split(line)[1:])
+        assert result.exit_code == 0, result.stderr
+        config = new_config(asked[0], Ranks(), NullReporter())
+        return replace(config, command="", started="", precision="fp32")
+
+    first = config_of(f"mnistctl train {typed}")
+    assert config_of(repeat_command(first)) == first
+
+
+def test_the_store_is_the_options_else_the_environments_else_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for store in ("meant", "named"):
+        Path(store).mkdir()
+        save_run(Path(store) / f"of-{store}")
+    monkeypatch.setenv("MNISTCTL_STORE", "meant")
+    assert run("--quiet").stdout == "of-meant\n"
+    assert run("--quiet", "--store", "named").stdout == "of-named\n"
+    monkeypatch.delenv("MNISTCTL_STORE")
+    assert run("--quiet").stdout == "stopped\ndone\n"
+
+
 def test_diff_is_what_differs() -> None:
     document = json.loads(run("diff", "done", "stopped", "--json").stdout)
     assert (document["a"], document["b"]) == ("done", "stopped")
@@ -169,4 +211,4 @@ def test_a_listing_and_a_removal_import_no_torch() -> None:
 
 
 def test_options_of_the_group_are_not_lost_in_front_of_a_subcommand() -> None:
-    assert "belongs behind 'show'" in run("--store", "x", "show", "done", code=2).stderr
+    assert "goes after 'show'" in run("--store", "x", "show", "done", code=2).stderr

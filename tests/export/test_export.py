@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from runs_made import CONFIG, RESULT
+from tutorials import SCRIPTS
 from typer.testing import CliRunner
 
 import mnistctl
@@ -191,6 +192,7 @@ def test_bare_state_dict_of_a_documented_network(recipe: str, tmp_path: Path) ->
     expected = network_of(config).state_dict()
     assert list(state) == list(expected)
     assert all(torch.equal(state[name], value) for name, value in expected.items())
+    SCRIPTS[recipe]().load_state_dict(state)
     assert f"The network `{recipe}` takes float32" in Path("bare.pt.md").read_text()
 
 

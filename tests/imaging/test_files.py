@@ -210,6 +210,28 @@ def png_of_size(width: int, height: int) -> bytes:
     )
 
 
+def jpeg_of_size(width: int, height: int) -> bytes:
+    """A JPEG that claims a size without having the pixels."""
+    content = encoded(drawing(), "JPEG")
+    at = content.index(b"\xff\xc0") + 5
+    return content[:at] + struct.pack(">HH", height, width) + content[at + 4 :]
+
+
+def test_limits_are_those_of_the_page() -> None:
+    assert "more than 64 million" in fails(png_of_size(8_001, 8_000))
+    assert "more than 128 million" in fails(jpeg_of_size(12_801, 10_000))
+    assert read_image(jpeg_of_size(8_001, 8_000)).width == 8_001
+
+
+def test_a_pattern_gives_what_matches_it(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png", "c.txt", "a[1].png"):
+        (tmp_path / name).touch()
+    assert expand(f"{tmp_path}/?.png") == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert expand(f"{tmp_path}/a[1].png") == [str(tmp_path / "a[1].png")]
+    with pytest.raises(ImageError, match="no file matches"):
+        expand(f"{tmp_path}/*.gif")
+
+
 def test_decompression_bombs() -> None:
     assert "pixels" in fails(png_of_size(60000, 60000))
     assert "pixels" in fails(png_of_size(MAX_PIXELS // 1000 + 1, 1000))

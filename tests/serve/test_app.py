@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 
 import mnistctl
 from mnistctl.cli.app import app as cli
+from mnistctl.cli.help import page
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.onnx_model import Description
 from mnistctl.events import NullReporter
@@ -445,6 +447,37 @@ def test_collected_pictures_are_saved_moved_listed_and_removed(
     assert sorted(path.name for path in (own / "1").iterdir()) == ["0" * 16 + ".png", "holiday.png"]
     unknown = client.post("/api/collected?class_name=..", files=files(drawing(SEVEN)))
     assert unknown.status_code == 422
+
+
+def test_an_upload_that_never_ends_is_given_up(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "UPLOAD_SECONDS", 0.05)
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"--x\r\n"
+        await asyncio.sleep(60)
+
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = client.post("/api/predict", content=endless(), headers=headers)
+    assert (answer.status_code, answer.json().keys()) == (408, {"error", "hint"})
+
+
+def test_without_a_folder_nothing_can_be_saved(networks: Networks) -> None:
+    client = Client(create_app(networks, None))
+    answer = client.post("/api/collected?class_name=7", files=files(drawing(SEVEN)))
+    assert answer.status_code == 404
+
+
+def test_the_page_about_http_has_every_route(networks: Networks, tmp_path: Path) -> None:
+    described = create_app(networks, Collection(tmp_path / "own")).openapi()["paths"]
+    routes = {(method.upper(), path) for path, own in described.items() for method in own}
+    documented = set()
+    for cell in re.findall(r"^\| (`(?:GET|POST|DELETE).*?) \|", page("http"), re.M):
+        words = re.findall(r"`([^`]+)`", cell)
+        path = words[-1].split()[-1].replace("CLASS/NAME.png", "{folder}/{name}")
+        documented |= {(word.split()[0], path) for word in words}
+    assert documented == routes | {("GET", "/openapi.json")}
 
 
 def test_where_train_and_test_are_apart_pictures_are_added_to_train(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from runs_made import CONFIG
 from torch import nn
+from tutorials import SCRIPTS
 
 from mnistctl.data.images import DIGITS
 from mnistctl.engine.inference import loading
@@ -15,6 +16,7 @@ from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.errors import CheckpointError, DeviceError, UsageError
 from mnistctl.events import NullReporter
 from mnistctl.models.ensemble import Ensemble, join_members
+from mnistctl.models.layers import Dropout
 from mnistctl.models.registry import build, networks
 from mnistctl.recipes import recipe_of_network
 from mnistctl.store import checkpoint
@@ -63,6 +65,28 @@ def test_bare_state_dict_is_recognised(network: str, prefix: str, tmp_path: Path
     found.predictor.recipe = still
     answer = found.predictor.logits(IMAGES)
     assert torch.allclose(answer, logits_of(model, network), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("network", "mean", "std", "drops"),
+    [
+        ("mlp", 0.5, 0.5, []),
+        ("cnn-small", 0.0, 1.0, [0.5, 0.5]),
+        ("cnn-wide", 0.5, 0.5, []),
+        ("cnn-dropout", 0.5, 0.5, [0.25, 0.5]),
+    ],
+)
+def test_weights_of_a_tutorial_script_answer_as_they_do_there(
+    network: str, mean: float, std: float, drops: list[float], tmp_path: Path
+) -> None:
+    model = SCRIPTS[network]().eval()
+    torch.save(model.state_dict(), tmp_path / "cnn_model.pth")
+    predictor = loaded(tmp_path / "cnn_model.pth").predictor
+    assert predictor.recipe.name == network
+    with torch.no_grad():
+        expected = model((IMAGES[:, None].float() / 255 - mean) / std)
+    assert torch.allclose(predictor.logits(IMAGES), expected, atol=1e-4)
+    assert [own.p for own in predictor.network.modules() if isinstance(own, Dropout)] == drops
 
 
 @pytest.mark.parametrize("network", ["mlp", "cnn-small", "cnn-dropout", "compact-5"])

@@ -16,10 +16,8 @@ from mnistctl.data.images import DIGITS
 from mnistctl.engine.inference.loading import LoadedModel
 from mnistctl.engine.inference.predict import (
     CONFIDENT,
-    CONFIDENT_OF_DIGIT,
     CONFIDENT_OF_PART,
     DOUBTFUL,
-    OUTLIER,
     RARITY,
     REJECT,
     Predictions,
@@ -212,12 +210,12 @@ def test_weights_trained_on_synthetic_digits_come_with_a_warning() -> None:
 @pytest.mark.parametrize(
     ("confidence", "outlier", "verdict"),
     [
-        (CONFIDENT_OF_DIGIT, 0.0, "digit"),
-        (CONFIDENT_OF_DIGIT - 0.01, 0.0, "uncertain"),
-        (1.0, DOUBTFUL, "digit"),
-        (1.0, DOUBTFUL + 0.01, "uncertain"),
-        (1.0, OUTLIER, "uncertain"),
-        (1.0, OUTLIER + 0.01, "not-a-digit"),
+        (0.70, 0.0, "digit"),
+        (0.69, 0.0, "uncertain"),
+        (1.0, 0.50, "digit"),
+        (1.0, 0.51, "uncertain"),
+        (1.0, 0.80, "uncertain"),
+        (1.0, 0.81, "not-a-digit"),
         (0.3, 0.0, "uncertain"),
     ],
 )
