@@ -53,8 +53,11 @@ def _shown_errors(ctx: Any) -> Iterator[None]:
     except MnistctlError as error:
         known, cause = error, error
     except MistypedError as error:
-        command = (error.ctx or ctx).command_path
-        known, cause = UsageError(_words_of(error), f"see {command} --help"), error
+        place = error.ctx or ctx
+        hint = f"see {place.command_path} --help"
+        if place.parent is None:
+            hint += "; options of a command go after its name"
+        known, cause = UsageError(_words_of(error), hint), error
     except (typer.Exit, typer.Abort):
         raise
     except Exception as error:

@@ -196,12 +196,13 @@ def extended_config(run: RunInfo, request: TrainRequest, reporter: Reporter) -> 
             f"--epochs {epochs} is less than the {old.recipe.epochs} of run '{run.name}'",
             "--epochs is the total; give a larger one to extend the run",
         )
+    recipe = with_settings(old.recipe, (), {"epochs": epochs})
     if epochs > old.recipe.epochs and old.recipe.schedule != "constant":
         reporter.warn(
             f"the learning rate follows the schedule of {epochs} epochs from here on;"
             " a run of that length from the start would differ"
         )
-    return replace(old, recipe=with_settings(old.recipe, (), {"epochs": epochs}))
+    return replace(old, recipe=recipe)
 
 
 def resumed_config(
