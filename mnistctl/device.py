@@ -228,11 +228,13 @@ def choose_hardware(
     """The device and precision to use, made ready; device None means auto.
 
     Says what was chosen and why; `why` is the reason for what is not auto. A CUDA card becomes the
-    current one. fp32 is that of IEEE: products are not rounded to TF32.
+    current one. fp32 is that of IEEE: products are not rounded to TF32. The process keeps what
+    memory is freed from here on.
     Raises UsageError for an unknown name, DeviceError for what isn't there.
     """
     import torch
 
+    _keep_freed_memory()
     chosen = choose_device(device or "auto", ranks, why)
     number_format = choose_precision(precision, chosen.value, ranks, why)
     reporter.say(
@@ -288,7 +290,7 @@ def synchronize(device: "torch.device") -> None:
         torch.mps.synchronize()
 
 
-def keep_freed_memory() -> None:
+def _keep_freed_memory() -> None:
     """Let the C library keep what is freed for the next batch, instead of returning it each time.
 
     A training step frees and takes the same hundreds of megabytes again; giving them back to the

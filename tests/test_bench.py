@@ -34,7 +34,7 @@ from mnistctl.models.registry import build
 from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint
 from mnistctl.visualize.registry import all_kinds
-from tests.bench import figures, gpu, photo_time, photos, scaling, versions
+from tests.bench import figures, gpu, gpu_commands, gpu_steps, photo_time, photos, scaling, versions
 from tests.bench.__main__ import app as bench_app
 from tests.bench.corruptions import by_severity, mean_accuracy, table
 from tests.bench.corruptions import measure as measure_corruptions
@@ -633,18 +633,18 @@ def test_the_gpu_benchmark_keeps_what_fails(
     """And goes on; two processes on one card are to be refused, in these words."""
     program = [sys.executable, "-c", "import sys; sys.exit('no' if 'bad' in sys.argv else None)"]
     asked = {
-        "one": gpu.Command([*program, "good"]),
-        "two": gpu.Command([*program, "bad"]),
-        "three": gpu.Command([*program, "bad"], 1, "no"),
-        "four": gpu.Command([*program, "bad"], 1, "yes"),
-        "five": gpu.Command([sys.executable, "-c", "import time; time.sleep(60)"]),
+        "one": gpu_commands.Command([*program, "good"]),
+        "two": gpu_commands.Command([*program, "bad"]),
+        "three": gpu_commands.Command([*program, "bad"], 1, "no"),
+        "four": gpu_commands.Command([*program, "bad"], 1, "yes"),
+        "five": gpu_commands.Command([sys.executable, "-c", "import time; time.sleep(60)"]),
     }
-    monkeypatch.setattr(gpu, "COMMAND_SECONDS", 5.0)
-    found = {name: gpu.run(name, own, str(tmp_path), {}) for name, own in asked.items()}
+    monkeypatch.setattr(gpu_commands, "COMMAND_SECONDS", 5.0)
+    found = {name: gpu_commands.run(name, own, str(tmp_path), {}) for name, own in asked.items()}
     assert [name for name, row in found.items() if row["wrong"]] == ["two", "four", "five"]
     assert found["two"]["said"] == ["no"]
     assert "ended with 1, not 0: ['no']" in capsys.readouterr().out
-    rows = gpu.commands_on("cuda:1", ["m"]) | gpu.trainings_on("cuda:1", ["m"])
+    rows = gpu_commands.commands_on("cuda:1", ["m"]) | gpu_commands.trainings_on("cuda:1", ["m"])
     assert rows["train mlp bf16"].words[-4:] == ["--name", "mlp-bf16", "--device", "cuda:1"]
     assert [name for name, row in rows.items() if row.code] == ["torchrun, two on one card"]
     assert {f"visualize {kind}" for kind in all_kinds()} < rows.keys()
@@ -667,8 +667,8 @@ def test_a_step_of_the_gpu_benchmark_that_fails_ends_no_other(
 def test_steps_of_the_gpu_benchmark_on_a_cpu(small_datasets: None) -> None:
     cpu = torch.device("cpu")
     few = LabelledImages(torch.zeros(300, 28, 28, dtype=torch.uint8), torch.arange(300) % 10)
-    assert gpu.alone_in_a_group(cpu) == {"backend": "gloo", "wrong": False}
-    steps = dict(gpu.without_waiting(few, cpu))
+    assert gpu_steps.alone_in_a_group(cpu) == {"backend": "gloo", "wrong": False}
+    steps = dict(gpu_steps.without_waiting(few, cpu))
     assert "steps robust bf16" in steps
     assert not steps["steps standard fp32"]()["wrong"]
 
@@ -676,6 +676,6 @@ def test_steps_of_the_gpu_benchmark_on_a_cpu(small_datasets: None) -> None:
 def test_commands_of_the_gpu_benchmark_find_the_package(tmp_path: Path) -> None:
     """Begun elsewhere, with nothing installed."""
     words = [sys.executable, "-c", "import mnistctl; print(mnistctl.__version__)"]
-    steps = gpu.commands(tmp_path, "cpu", words)
+    steps = gpu_commands.commands(tmp_path, "cpu", words)
     _, step = next(steps)
     assert not step()["wrong"]
