@@ -4,7 +4,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnistctl.errors import DeviceError, UsageError, unknown
 from mnistctl.events import Reporter
@@ -227,14 +227,12 @@ def choose_hardware(
 ) -> tuple["torch.device", str]:
     """The device and precision to use, made ready; device None means auto.
 
-    Says what was chosen and why; `why` is the reason for what is not auto. A CUDA card becomes the
-    current one. fp32 is that of IEEE: products are not rounded to TF32. The process keeps what
-    memory is freed from here on.
+    Says what was chosen and why; `why` is the reason for what is not auto. A GPU of CUDA becomes
+    the current one. fp32 is that of IEEE: products are not rounded to TF32 or bfloat16.
     Raises UsageError for an unknown name, DeviceError for what isn't there.
     """
     import torch
 
-    _keep_freed_memory()
     chosen = choose_device(device or "auto", ranks, why)
     number_format = choose_precision(precision, chosen.value, ranks, why)
     reporter.say(
@@ -248,13 +246,30 @@ def choose_hardware(
             )
         # Said once, MKL no longer chooses another number by itself, whatever was measured before.
         torch.set_num_threads(torch.get_num_threads())
-    with warnings.catch_warnings():  # some versions warn of an interface to come
-        warnings.filterwarnings("ignore", message=".*TF32")
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    _round_no_products()
     ready = torch.device(chosen.value)
     if ready.type == "cuda":
         torch.cuda.set_device(ready)
     return ready, number_format.value
+
+
+def _round_no_products() -> None:
+    """Products in fp32 are those of IEEE, whatever the process was set to before."""
+    import torch
+
+    backends: Any = torch.backends
+    # By the older names, too: torch refuses to tell what they and the newer ones disagree on.
+    with warnings.catch_warnings():  # some versions warn of the older ones
+        warnings.filterwarnings("ignore", message=".*TF32")
+        torch.set_float32_matmul_precision("highest")
+        backends.cudnn.allow_tf32 = False
+    for library, kinds in (
+        ("cuda", "matmul"),
+        ("cudnn", "conv rnn"),
+        ("mkldnn", "matmul conv rnn"),
+    ):
+        for kind in kinds.split():
+            getattr(getattr(backends, library), kind).fp32_precision = "ieee"
 
 
 def default_generator(device: "torch.device") -> "torch.Generator":
@@ -276,7 +291,7 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     import torch
 
     said = str(error).lower()
-    lacking = ("out of memory", "can't allocate memory", "status_alloc_failed")
+    lacking = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
     return any(words in said for words in lacking) or isinstance(error, torch.OutOfMemoryError)
 
 
@@ -290,7 +305,7 @@ def synchronize(device: "torch.device") -> None:
         torch.mps.synchronize()
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let the C library keep what is freed for the next batch, instead of returning it each time.
 
     A training step frees and takes the same hundreds of megabytes again; giving them back to the

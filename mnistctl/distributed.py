@@ -41,14 +41,15 @@ class Ranks:
 
 def from_environment() -> Ranks:
     """The place torchrun gave this process; a single process when torchrun didn't start it."""
-    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+    if not under_torchrun():
         return Ranks()
-    return Ranks(
-        int(os.environ["RANK"]),
-        int(os.environ["WORLD_SIZE"]),
-        int(os.environ.get("LOCAL_RANK", "0")),
-        int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
-    )
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    return Ranks(*(int(os.environ[name]) for name in names))
+
+
+def under_torchrun() -> bool:
+    """Whether torchrun started this process; other launchers set variables of the same names."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def launch_words() -> list[str] | None:
@@ -113,8 +114,8 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
         yield
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
-    card = device if backend == "nccl" else None
-    dist.init_process_group(backend, timeout=PATIENCE, device_id=card)
+    gpu = device if backend == "nccl" else None
+    dist.init_process_group(backend, timeout=PATIENCE, device_id=gpu)
     try:
         yield
         wait_for_all()

@@ -52,6 +52,10 @@ class CheckpointError(MnistctlError):
     """A checkpoint or run that is missing, damaged or of another kind."""
 
 
+class LackOfMemory(MnistctlError):
+    """A training for which there is not enough memory."""
+
+
 class DeviceError(MnistctlError):
     """A device or precision that this machine doesn't have."""
 

@@ -1,5 +1,8 @@
 """Which device is chosen, and why another one can't be."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
@@ -220,11 +223,33 @@ def test_nothing_is_measured_without_need(monkeypatch: pytest.MonkeyPatch) -> No
         choose_precision("fp8", "cpu", ALONE)
 
 
-def test_fp32_is_not_tf32() -> None:
+def _by_older_names() -> None:
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
-    choose_hardware("cpu", "fp32", ALONE, NullReporter())
-    assert not torch.backends.cudnn.allow_tf32
-    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def _by_newer_names() -> None:
+    torch.backends.fp32_precision = "tf32"  # type: ignore[attr-defined]
+
+
+def _for_products() -> None:
+    torch.set_float32_matmul_precision("medium")
+
+
+@pytest.mark.parametrize("rounding", [_by_older_names, _by_newer_names, _for_products])
+def test_fp32_rounds_no_products(rounding: Callable[[], None]) -> None:
+    backends: Any = torch.backends
+    before = backends.fp32_precision
+    try:
+        rounding()
+        choose_hardware("cpu", "fp32", ALONE, NullReporter())
+        kinds = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)
+        cpu = (backends.mkldnn.matmul, backends.mkldnn.conv, backends.mkldnn.rnn)
+        assert {kind.fp32_precision for kind in kinds + cpu} == {"ieee"}
+        assert not backends.cudnn.allow_tf32
+        assert not backends.cuda.matmul.allow_tf32
+        assert torch.get_float32_matmul_precision() == "highest"
+    finally:
+        backends.fp32_precision = before
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from mnistctl.cli.options import DEBUG_KEY
 from mnistctl.cli.output import MistypedError, show_error, show_traceback, start_output
 from mnistctl.cli.runs import runs_app
 from mnistctl.cli.visualize import visualize_app
-from mnistctl.device import is_out_of_memory
+from mnistctl.device import is_out_of_memory, keep_freed_memory
 from mnistctl.errors import Interrupted, MnistctlError, UsageError
 
 
@@ -37,6 +37,7 @@ class ErrorMappingGroup(Group):
 
     def invoke(self, ctx: Any) -> Any:
         """The command's return value. Raises typer.Exit with the error's code."""
+        keep_freed_memory()
         with _shown_errors(ctx):
             return super().invoke(ctx)
 

@@ -134,7 +134,8 @@ def train_command(
     tensorboard: Annotated[
         bool,
         options.output_option(
-            "--tensorboard", help="Write event files for TensorBoard into the run's directory, too."
+            "--tensorboard",
+            help="Write event files for TensorBoard, too; with --resume, say so again.",
         ),
     ] = False,
     data_dir: options.DataDir = options.DEFAULT_DATA_DIR,

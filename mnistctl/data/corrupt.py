@@ -97,9 +97,9 @@ def corrupt(
     arXiv:1906.02337) and DeVries and Taylor (Cutout, arXiv:1708.04552) describe them. They are
     those after the first `before` of `count` in a batch, for all of which the numbers are drawn.
     """
-    drawn = draw_corruptions(count, generator)
     if not len(rows):
         return images
+    drawn = draw_corruptions(count, generator)
     own = slice(before, before + len(rows))
     part = Corruptions(**{name: values[own] for name, values in vars(drawn).items()})
     images[rows] = apply_corruptions(images[rows], part)

@@ -6,19 +6,36 @@ Likewise batch normalisation takes the statistics of the global batch.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+FLOATS_ONLY = ("mps",)
+"""Devices that draw no random integers over a type's whole range."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which images of a global batch one process has."""
+
+    ranges: tuple[tuple[int, int], ...]
+    """First and end of each part of them, in the order in which the process has them."""
+    total: int
+    """Images of all processes together."""
+
+    def of(self, values: Tensor) -> Tensor:
+        """The rows of `values`, (total, ...), that are this shard's."""
+        return torch.cat([values[first:end] for first, end in self.ranges])
+
 
 class Dropout(nn.Module):
     """Dropout (Srivastava et al., JMLR 2014) with masks drawn for the global batch.
 
     `channelwise` zeroes whole feature maps (Tompson et al., arXiv:1411.4280) of inputs of shape
-    (n, channels, height, width). `shard` = (first, total): the n images given are those from
-    `first` on in a global batch of `total`; None: they are the whole batch.
+    (n, channels, height, width). `shard`: which images of the global batch are given; None: all.
     `p` is taken to the nearest 256th.
     """
 
@@ -26,13 +43,13 @@ class Dropout(nn.Module):
         super().__init__()
         self.p = p
         self.channelwise = channelwise
-        self.shard: tuple[int, int] | None = None
+        self.shard: Shard | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Input and output of one float shape (n, ...); identity in evaluation mode."""
         if not self.training:
             return x
-        first, total = self.shard or (0, len(x))
+        total = self.shard.total if self.shard else len(x)
         if x.dim() == 4:
             # Drawn in (n, height, width, channels) order, the layout of channels_last activations.
             n, c, h, w = total, *x.shape[1:]
@@ -40,17 +57,25 @@ class Dropout(nn.Module):
             mask = self._mask(size, x).permute(0, 3, 1, 2)
         else:
             mask = self._mask((total, *x.shape[1:]), x)
-        return x * mask[first : first + len(x)]
+        return x * (self.shard.of(mask) if self.shard else mask)
 
     def _mask(self, size: tuple[int, ...], like: Tensor) -> Tensor:
         """Zeros and what keeps the mean, from a random byte each: a twelfth of the time of floats.
 
         Every byte is exact also as a bfloat16.
         """
-        count, dropped = math.prod(size), round(256 * self.p)
-        words = torch.empty(-(-count // 8), dtype=torch.int64, device=like.device)
-        draws = words.random_(-(2**63), None).view(torch.uint8)[:count].view(size)
-        return draws.to(like.dtype).ge_(dropped).mul_(256 / (256 - dropped))
+        dropped = round(256 * self.p)
+        kept = _random_bytes(size, like.device).to(like.dtype).ge_(dropped)
+        return kept.mul_(256 / (256 - dropped))
+
+
+def _random_bytes(size: tuple[int, ...], device: torch.device) -> Tensor:
+    """Whole numbers, 0..255, each as likely: uint8, or float32 on devices of `FLOATS_ONLY`."""
+    if device.type in FLOATS_ONLY:
+        return torch.rand(size, device=device).mul_(256).floor_()
+    count = math.prod(size)
+    words = torch.empty(-(-count // 8), dtype=torch.int64, device=device)
+    return words.random_(-(2**63), None).view(torch.uint8)[:count].view(size)
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -61,21 +86,21 @@ class BatchNorm(nn.BatchNorm2d):
     `torch.nn.SyncBatchNorm` does this on GPUs only.
     """
 
-    shard: tuple[int, int] | None = None
+    shard: Shard | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Input and output (n, channels, height, width)."""
         if not self.training or self.shard is None:
             plain: Tensor = super().forward(x)
             return plain
-        count = self.shard[1] * x.shape[2] * x.shape[3]
+        count = self.shard.total * x.shape[2] * x.shape[3]
         mean, variance = _statistics(x.detach().float(), count)
-        self.track(mean, variance * (count / (count - 1)))
+        self._track(mean, variance * (count / (count - 1)))
         scale = (variance + self.eps).rsqrt()
         result: Tensor = _Normalised.apply(x, self.weight, self.bias, mean, scale, count)
         return result
 
-    def track(self, mean: Tensor, variance: Tensor) -> None:
+    def _track(self, mean: Tensor, variance: Tensor) -> None:
         """Fold a batch's statistics (channels,) into the running ones, as `nn.BatchNorm2d` does."""
         assert self.running_mean is not None
         assert self.running_var is not None
@@ -129,7 +154,7 @@ class _Normalised(torch.autograd.Function):
         return back.to(x.dtype), own[0], own[1], None, None, None
 
 
-def set_shard(model: nn.Module, shard: tuple[int, int] | None) -> None:
+def set_shard(model: nn.Module, shard: Shard | None) -> None:
     """Tell every layer of `model` that needs it which part of the global batch comes next."""
     for module in model.modules():
         if isinstance(module, Dropout | BatchNorm):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import get_dataset
-from mnistctl.device import choose_hardware
+from mnistctl.device import choose_hardware, keep_freed_memory
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.significance import mcnemar
 from mnistctl.events import NullReporter
@@ -73,6 +73,7 @@ def measure(
     is not trained again, nor what another process is training: started once for each core, they
     share the trainings. The logits of what is held out go to `kept`, for ensembles.
     """
+    keep_freed_memory()
     device, precision = choose_hardware(device_name, precision, Ranks(), NullReporter())
     whole = get_dataset("mnist").load("train", data_dir, NullReporter())
     taught = _label(recipe, precision)

@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI, UploadFile
 from PIL import Image
 
+from mnistctl.device import keep_freed_memory
 from mnistctl.engine.inference.loading import load_model
 from mnistctl.events import NullReporter
 
@@ -28,6 +29,7 @@ async def predict(image: UploadFile) -> dict[str, object]:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     listener = socket.create_server(("127.0.0.1", 0))
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     config = uvicorn.Config(app, log_level="error", access_log=False)

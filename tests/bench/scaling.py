@@ -18,7 +18,7 @@ import torch
 from mnistctl.data import synthetic
 from mnistctl.data.images import MNIST_SIZES, LabelledImages
 from mnistctl.data.registry import get_dataset
-from mnistctl.device import choose_hardware
+from mnistctl.device import choose_hardware, keep_freed_memory
 from mnistctl.distributed import Ranks
 from mnistctl.draw.style import BLUE, VERMILLION, new_figure, open_frame
 from mnistctl.draw.types import Figure
@@ -164,4 +164,5 @@ def figure(rows: list[dict[str, Any]]) -> Figure:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     print(json.dumps(trained(Point(**json.loads(sys.argv[2])), Path(sys.argv[1]))))

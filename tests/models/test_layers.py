@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from mnistctl.models.layers import BatchNorm, Dropout, mean_of_answers
+from mnistctl.models import layers
+from mnistctl.models.layers import BatchNorm, Dropout, Shard, mean_of_answers
 
 
 @pytest.mark.parametrize(("shape", "channelwise"), [((64, 20, 8, 8), True), ((64, 50), False)])
@@ -16,13 +17,18 @@ def test_share_of_a_batch_gets_its_part_of_the_mask(
     layer, x = Dropout(0.5, channelwise), torch.rand(shape)
     torch.manual_seed(3)
     whole = layer(x)
-    for first, end in ((0, 20), (20, 64), (64, 64)):
-        layer.shard = (first, 64)
+    for ranges in ([(0, 20)], [(20, 64)], [(64, 64)], [(10, 20), (50, 60)]):
+        layer.shard = Shard(tuple(ranges), 64)
         torch.manual_seed(3)
-        assert torch.equal(layer(x[first:end]), whole[first:end])
+        rows = [row for first, end in ranges for row in range(first, end)]
+        assert torch.equal(layer(x[rows]), whole[rows])
 
 
-def test_mean_is_kept_and_evaluation_is_identity() -> None:
+@pytest.mark.parametrize("floats_only", [(), ("cpu",)], ids=["bytes", "floats"])
+def test_mean_is_kept_and_evaluation_is_identity(
+    floats_only: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "FLOATS_ONLY", floats_only)
     layer, x = Dropout(0.25), torch.ones(500, 400)
     dropped = layer(x)
     assert dropped.unique().tolist() == pytest.approx([0, 4 / 3])
@@ -49,7 +55,7 @@ def _normalise_share(rank: int, directory: str, ends: list[int]) -> None:
     images, weights = torch.load(f"{directory}/batch.pt")
     first, end = ([0, *ends])[rank], ends[rank]
     layer, x = BatchNorm(3), images[first:end].clone().requires_grad_()
-    layer.shard = (first, len(images))
+    layer.shard = Shard(((first, end),), len(images))
     exchanges, exchange = [], dist.all_reduce
 
     def counted(tensor: torch.Tensor) -> None:

@@ -1,4 +1,4 @@
-"""What the network is given in a training step: digits, and pictures of none."""
+"""What the network is given in a training step: images with labels, and outliers."""
 
 import math
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from mnistctl.data.signs import draw_signs
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.predictor import scale_pixels
 from mnistctl.events import Advance, no_progress
+from mnistctl.models.layers import Shard
 from mnistctl.store.config import RunConfig
 
 NUM_SIGNS, NUM_DRAWN, NUM_BROKEN, NUM_REDRAWN = 12_000, 16_000, 8_000, 5_000
@@ -25,26 +26,28 @@ NUM_SIGNS, NUM_DRAWN, NUM_BROKEN, NUM_REDRAWN = 12_000, 16_000, 8_000, 5_000
 
 @dataclass(frozen=True)
 class Batch:
-    """One process's shard of a global batch.
-
-    `inputs` are digits with their `labels`, then pictures of none. Of all processes together,
-    `total` are digits, and `position` = (first, total) places this shard among everything.
-    """
+    """One process's shard of a global batch."""
 
     inputs: Tensor
+    """float32 (n, 1, 28, 28), pixels scaled: images that have labels, then outliers."""
     labels: Tensor
+    """int64, of the first images."""
     total: int
-    position: tuple[int, int]
+    """Labels of all processes together."""
+    shard: Shard
+    """Which inputs these are among those of all processes."""
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What is random in a step, besides the order: of its digits, and of its pictures of none."""
+    """What is random in a step, besides the order."""
 
     digits: Draws | None
+    """Of the images that have labels; None: they stay as they are."""
     outliers: Tensor | None
-    """Which of them, int64."""
+    """Which outliers, int64; None: the recipe wants none."""
     others: Draws | None
+    """As `digits`, of the outliers."""
 
 
 class Feed:
@@ -66,7 +69,7 @@ class Feed:
         """An epoch, and what is random in each of its steps, on the device."""
 
     def order(self, epoch: int) -> tuple[Tensor, ...]:
-        """The batches of an epoch as indexes of training images."""
+        """The batches of an epoch: indexes of training images, int64, on the device."""
         order = epoch_order(self.config.seed, epoch, self.num_images).to(self.device)
         return torch.split(order, self.config.recipe.batch_size)
 
@@ -82,12 +85,13 @@ class Feed:
         inputs = self._inputs(self.images[own], drawn.digits, first)
         labels = self.labels[own]
         if self.outliers is None or drawn.outliers is None:
-            return Batch(inputs, labels, total, (first, total))
+            return Batch(inputs, labels, total, Shard(((first, end),), total))
         count = len(drawn.outliers)
         start, stop = shard_of(count, ranks.rank, ranks.world_size)
         pictures = self.outliers[drawn.outliers[start:stop]]
         others = self._inputs(pictures, drawn.others, start)
-        return Batch(torch.cat([inputs, others]), labels, total, (first + start, total + count))
+        ranges = ((first, end), (total + start, total + stop))
+        return Batch(torch.cat([inputs, others]), labels, total, Shard(ranges, total + count))
 
     def _inputs(self, images: Tensor, draws: Draws | None, first: int) -> Tensor:
         """What the network sees of `images`, the ones from `first` on of those drawn for."""

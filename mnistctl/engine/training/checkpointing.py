@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mnistctl.distributed import Ranks
+from mnistctl.distributed import Ranks, gather_over_ranks
 from mnistctl.engine.training.state import TrainingState, restore, state_to_payload, to_cpu
 from mnistctl.errors import CheckpointError
 from mnistctl.events import Reporter
@@ -47,13 +47,15 @@ class Saver:
 
         Killed between last.pt and best.pt, the run writes best.pt when it is resumed.
         """
-        training = state_to_payload(self.state, self.ranks)
+        loss_sums = gather_over_ranks(self.state.loss_sum, self.ranks)
         if self.directory is None or self.log is None:
             return
         self.log.sync()
         history = self.state.history
         metrics = history[-1] if history else {}
-        weights = to_cpu(self.state.result.state_dict())
+        training = state_to_payload(self.state, loss_sums)
+        averaged = self.state.averaged
+        weights = to_cpu(averaged.state_dict()) if averaged else training["model"]
         result = Checkpoint(weights, self.config, self.directory.name, metrics)
         save_last(self.directory, replace(result, training=training), self.last_is_good)
         self.last_is_good = True
@@ -99,7 +101,9 @@ def restore_newest(
         reporter.warn(f"{problem}; resuming from {newest.path.name}")
     if newest.checkpoint is not None and newest.checkpoint.training is not None:
         restore(state, newest.checkpoint.training, ranks)
-    if state.epochs_done or state.step:
+    if state.epochs_done == config.recipe.epochs:
+        reporter.say(f"Run {directory.name} has trained all its epochs: testing it")
+    elif state.epochs_done or state.step:
         where = f"epoch {state.epochs_done + 1}, step {state.step}"
         reporter.say(f"Resuming run {directory.name} from {where}")
     else:

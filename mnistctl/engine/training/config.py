@@ -21,6 +21,7 @@ from mnistctl.models.registry import networks
 from mnistctl.recipes import (
     DEFAULT_RECIPE,
     RECIPES,
+    Augmentation,
     Recipe,
     check_fields,
     get_recipe,
@@ -197,12 +198,22 @@ def extended_config(run: RunInfo, request: TrainRequest, reporter: Reporter) -> 
             "--epochs is the total; give a larger one to extend the run",
         )
     recipe = with_settings(old.recipe, (), {"epochs": epochs})
-    if epochs > old.recipe.epochs and old.recipe.schedule != "constant":
+    if epochs > old.recipe.epochs and (planned := _planned_by_length(recipe)):
         reporter.warn(
-            f"the learning rate follows the schedule of {epochs} epochs from here on;"
+            f"from here on the run follows the plan of {epochs} epochs ({planned});"
             " a run of that length from the start would differ"
         )
     return replace(old, recipe=recipe)
+
+
+def _planned_by_length(recipe: Recipe) -> str:
+    """What of a training depends on its number of epochs."""
+    depends = {
+        "learning rate": recipe.schedule != "constant",
+        "augmentation": recipe.augmentation != Augmentation() and recipe.no_augment_epochs > 0,
+        "outliers": recipe.rejects,
+    }
+    return ", ".join(name for name, so in depends.items() if so)
 
 
 def resumed_config(
@@ -214,7 +225,7 @@ def resumed_config(
     """
     kept_device = old.device
     if ranks.world_size > 1 and old.device.startswith("cuda"):
-        kept_device = "cuda"  # each process its own card
+        kept_device = "cuda"  # each process its own GPU
     precision = old.precision if request.precision in (None, "auto") else request.precision
     log_every = _positive("--log-every", request.log_every, old.log_every)
     checkpoint_every = _steps_between(request.checkpoint_every, old.checkpoint_every)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mnistctl.data.registry import get_dataset
-from mnistctl.distributed import Ranks, from_first, joined, wait_for_all
+from mnistctl.distributed import Ranks, from_first, joined, one_first, wait_for_all
 from mnistctl.engine.inference.loading import network_with
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.engine.training.config import (
@@ -27,7 +27,7 @@ from mnistctl.engine.training.single import (
     finished_result,
     train_one,
 )
-from mnistctl.errors import CheckpointError, Interrupted, Terminated
+from mnistctl.errors import CheckpointError, Interrupted, LackOfMemory, Terminated
 from mnistctl.events import Reporter
 from mnistctl.models.ensemble import join_members
 from mnistctl.models.registry import num_parameters
@@ -57,7 +57,7 @@ def train_ensemble(
     """Train an ensemble's members and assemble them, as a new run or resuming `old`.
 
     Each member is a run of its own within the ensemble's directory, under the name of its seed.
-    Started by torchrun, each process trains every so manieth member, alone.
+    Started by torchrun, each of n processes trains every nth member, alone.
     Returns and raises what `train` does.
     """
     if old is None:
@@ -70,7 +70,7 @@ def train_ensemble(
     with joined(ranks, torch.device(config.device)):
         # Each member is trained by one process, whatever their number.
         config = replace(config, precision=from_first(config.precision), world_size=1)
-        if ranks.is_first:  # one process fetches what is missing
+        with one_first(ranks):  # what is missing is fetched once
             get_dataset(config.dataset).load("train", request.data_dir, reporter)
         directory = _shared_directory(request, config, old.directory if old else None, ranks)
         wait_for_all()
@@ -126,7 +126,7 @@ def _train_members(
         )
         try:
             train_one(asked, describe(run) if begun else None, Ranks(), reporter, own)
-        except (Interrupted, Terminated) as error:
+        except (Interrupted, Terminated, LackOfMemory) as error:
             raise type(error)(f"member {number}: {error.message}") from error
 
 
@@ -163,7 +163,7 @@ def _hinting_at_resume(directory: Path, request: TrainRequest, ranks: Ranks) -> 
     try:
         with sigterm_as_error():
             yield
-    except (Interrupted, Terminated) as error:
+    except (Interrupted, Terminated, LackOfMemory) as error:
         raise type(error)(error.message, hint) from error
     except KeyboardInterrupt as error:
         raise Interrupted("Interrupted. Members trained so far are saved.", hint) from error

@@ -28,7 +28,7 @@ def find_init(
 ) -> tuple[Init, Recipe]:
     """The checkpoint that `argument` means, and the recipe to train it by.
 
-    That is the one called as the checkpoint's own, or `recipe`, at a lower rate and with the
+    That is the recipe of the checkpoint's name, or `recipe`, at a lower rate and with the
     pixels scaled as the weights know them. What suited the checkpoint's data set is left behind.
     A warning says so where `classes`, those to train, are not the checkpoint's.
     Raises CheckpointError, and UsageError for a recipe that trains another network.

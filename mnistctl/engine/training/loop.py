@@ -34,7 +34,7 @@ STATISTICS_STEPS = 40
 STOP_CHECK_STEPS = 10
 """Several processes agree on stopping every so many steps: an exchange of its own each time."""
 STOP_CHECK_DRAWN = 500
-"""The same, outliers drawn. All processes draw all of them, in the same order."""
+"""The same while outliers are drawn, counted in those drawn: every process draws all of them."""
 _SYNC_BUFFERS = (
     "forward_sync_buffers"  # its name from torch 2.14 on
     if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
@@ -69,6 +69,7 @@ def fit(state: TrainingState, config: RunConfig, data: FitData, ranks: Ranks, ho
     The order of images, dropout and augmentation depend on (seed, epoch, step) alone. With
     several processes each trains on its shard of every batch, and the gradients' average is
     that of the whole batch.
+    Raises MnistctlError where training diverges or torchrun has died; what saving raises.
     """
     loop = _Loop(state, config, data, ranks, hooks)
     if not loop.draw_outliers():
@@ -168,7 +169,10 @@ class _Loop:
         return complete or not self.stop_agreed()
 
     def train_step(self, indexes: Tensor) -> Tensor:
-        """One optimiser step on the global batch `indexes`; the sum of this shard's losses."""
+        """One optimiser step on the global batch `indexes`, int64.
+
+        Returns the sum of this shard's losses, a float32 scalar on the device, not waited for.
+        """
         state, config = self.state, self.config
         epoch, world_size = state.epochs_done + 1, self.ranks.world_size
         batch = self.feed.batch(indexes, epoch, state.step, self.ranks)
@@ -176,7 +180,7 @@ class _Loop:
         seed = derive_seed(config.seed, Stream.STEP, epoch, state.step)
         default_generator(self.device).manual_seed(seed)
         if world_size > 1:
-            set_shard(state.model, batch.position)
+            set_shard(state.model, batch.shard)
         with autocast(self.device, config.precision):
             logits = self.model(batch.inputs).float()
         loss, mean = batch_loss(logits, batch, config.recipe)
@@ -270,7 +274,7 @@ class _Loop:
         stop = self.hooks.stop
         terminated = stop.requested and stop.signal == signal.SIGTERM
         requested = any_rank(stop.requested, self.device)
-        if any_rank(terminated, self.device):
+        if requested and any_rank(terminated, self.device):
             stop.signal = signal.SIGTERM
         return requested
 

@@ -1,4 +1,4 @@
-"""What a training step makes smaller."""
+"""The loss that training minimises."""
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus

@@ -39,9 +39,10 @@ class Optimizer:
     def step(self, rate: float) -> None:
         """One update of all parameters by their gradients, which are then dropped."""
         for indexes, decay in self._groups:
-            params: list[Tensor] = [self._params[i] for i in indexes]
+            used = [i for i in indexes if self._params[i].grad is not None]
+            params: list[Tensor] = [self._params[i] for i in used]
             gradients = [p.grad for p in params if p.grad is not None]
-            state = {name: [values[i] for i in indexes] for name, values in self._state.items()}
+            state = {name: [values[i] for i in used] for name, values in self._state.items()}
             settings: dict[str, Any] = {
                 "lr": rate,
                 "weight_decay": decay,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from mnistctl.device import keep_freed_memory
 from mnistctl.distributed import from_environment, is_restarted, job
 from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.ensemble import train_ensemble, was_ensemble
@@ -25,10 +26,13 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult | None:
     Under torchrun every process calls this: together they train one network, or each trains
     members of an ensemble. Rank 0 alone reports and saves, and its result is the one that counts.
     Started again by torchrun, they resume the run that they had begun.
-    Torch's generator on the CPU is left as it was.
+    The process keeps what memory is freed from here on (`device.keep_freed_memory`); torch's
+    generator on the CPU is left as it was.
     Raises UsageError, DataError, DeviceError, CheckpointError; Interrupted or Terminated when a
-    signal stopped the run, after it was saved.
+    signal stopped the run, after it was saved; LackOfMemory; MnistctlError where training
+    diverges or another process has died.
     """
+    keep_freed_memory()
     with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
         return _train(request, reporter)
 

@@ -28,8 +28,8 @@ class StopRequest:
 def stop_on_signals(debounce: float = 0.0) -> Iterator[StopRequest]:
     """Turn the first SIGINT or SIGTERM into a request; a second one has its usual effect.
 
-    Signals within `debounce` seconds of the first count as one: torchrun passes on the Ctrl-C
-    that the terminal has sent to all its processes already.
+    Signals within `debounce` seconds of the first count as one: a scheduler signals all processes
+    of a job, and torchrun passes its own signal on.
     Outside the main thread Python delivers no signals, and the request never comes.
     """
     request = StopRequest()

@@ -16,6 +16,7 @@ from mnistctl.distributed import (
     joined,
     one_first,
     share_weights,
+    under_torchrun,
     wait_for_all,
 )
 from mnistctl.engine.inference.scores import Scores
@@ -32,8 +33,8 @@ from mnistctl.engine.training.initial import begin
 from mnistctl.engine.training.loop import FitData, Hooks, fit
 from mnistctl.engine.training.signals import StopRequest, stop_on_signals
 from mnistctl.engine.training.state import new_state, result_predictor
-from mnistctl.errors import CheckpointError, MnistctlError
-from mnistctl.events import Reporter
+from mnistctl.errors import CheckpointError, LackOfMemory
+from mnistctl.events import NullReporter, Reporter
 from mnistctl.models.registry import num_parameters
 from mnistctl.store.checkpoint import Checkpoint
 from mnistctl.store.config import RunConfig
@@ -49,6 +50,8 @@ from mnistctl.store.runs import (
     write_json,
     writing,
 )
+
+DEBOUNCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -78,22 +81,25 @@ def train_one(
     if run is None:
         config = config or new_config(request, ranks, reporter)
     else:
-        config = extended_config(run, request, reporter)
+        config = extended_config(run, request, NullReporter() if is_member else reporter)
         if finished := finished_result(run, config, reporter):
             return finished
         config = resumed_config(config, request, ranks, reporter)
-    device, debounce = torch.device(config.device), 1.0 if ranks.world_size > 1 else 0.0
+    device = torch.device(config.device)
     with joined(ranks, device):
         config = replace(config, precision=from_first(config.precision))
         job = _Job(request, config, device, ranks, reporter)
         data, test = _load_data(job)
         with (
-            stop_on_signals(debounce) as stop,
+            stop_on_signals(DEBOUNCE_SECONDS if under_torchrun() else 0.0) as stop,
             _opened(job, run) as saver,
-            _explained_lack_of_memory(job, saver),
         ):
-            _fit(job, saver, data, stop)
-            result = _test(job, saver, test)
+            size = config.recipe.batch_size
+            advice = f" with {size} images per step; for a new run, try --batch-size "
+            with _explained_lack_of_memory(job, saver, f"{advice}{max(1, size // 2)}"):
+                _fit(job, saver, data, stop)
+            with _explained_lack_of_memory(job, saver, ", testing"):
+                result = _test(job, saver, test)
         if is_member and stop.requested:  # too late to stop this one, not to begin the next
             raise stop.error("Interrupted at its end; it is complete.", "")
         return result
@@ -174,22 +180,18 @@ def check_unchanged(run: RunInfo) -> None:
 
 
 @contextlib.contextmanager
-def _explained_lack_of_memory(job: _Job, saver: Saver) -> Iterator[None]:
+def _explained_lack_of_memory(job: _Job, saver: Saver, when: str) -> Iterator[None]:
     """The step that failed has changed batch statistics: what is saved is the last checkpoint."""
     try:
         yield
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        size = job.config.recipe.batch_size
-        hint = "the run is saved up to its last checkpoint"
-        if saver.directory:
-            hint += f": {resume_command(saver.directory, job.request, job.ranks)}"
-        raise MnistctlError(
-            f"{job.device} is out of memory with {size} images per step; for a new run, try"
-            f" --batch-size {max(1, size // 2)}",
-            hint,
-        ) from error
+        hint = ""
+        if saver.directory and (saver.directory / LAST_NAME).exists():
+            command = resume_command(saver.directory, job.request, job.ranks)
+            hint = f"what is saved goes on when there is more: {command}"
+        raise LackOfMemory(f"{job.device} is out of memory{when}", hint) from error
 
 
 def _fit(job: _Job, saver: Saver, data: FitData, stop: StopRequest) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mnistctl.data.sampling import Stream, derive_seed
-from mnistctl.distributed import Ranks, gather_over_ranks
+from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.engine.training.ema import Average
 from mnistctl.engine.training.optim import Optimizer
@@ -41,7 +41,7 @@ class TrainingState:
 
     @property
     def result(self) -> nn.Module:
-        """The network that this run has to show: the averaged one where there is one."""
+        """The network that is evaluated and kept: the averaged one where there is one."""
         return self.model if self.averaged is None else self.averaged
 
     def best_epoch(self) -> dict[str, Any] | None:
@@ -67,17 +67,18 @@ def new_state(config: RunConfig, device: torch.device) -> TrainingState:
 
 
 def result_predictor(state: TrainingState, config: RunConfig, device: torch.device) -> Predictor:
-    """The network that a run has to show, ready to be asked."""
+    """The network that is evaluated and kept, ready to be asked."""
     return Predictor(
         state.result, config.recipe, config.classes, device, config.precision, "this run's network"
     )
 
 
-def state_to_payload(state: TrainingState, ranks: Ranks) -> dict[str, Any]:
-    """Checkpoint form of `state`, tensors on the CPU. Every process must call it together.
+def state_to_payload(state: TrainingState, loss_sums: Tensor) -> dict[str, Any]:
+    """Checkpoint form of `state`, tensors on the CPU.
 
-    Nothing of a random generator needs keeping: what is drawn, and the learning rate, depend on
-    (seed, epoch, step) alone.
+    `loss_sums`, float32 (processes,), are every process's `loss_sum`. Nothing of a random
+    generator needs keeping: what is drawn, and the learning rate, depend on (seed, epoch, step)
+    alone.
     """
     return {
         "epochs_done": state.epochs_done,
@@ -85,7 +86,7 @@ def state_to_payload(state: TrainingState, ranks: Ranks) -> dict[str, Any]:
         "model": to_cpu(state.model.state_dict()),
         "optimizer": to_cpu(state.optimizer.state_dict()),
         "average": to_cpu(state.average.values) if state.average else [],
-        "loss_sums": gather_over_ranks(state.loss_sum, ranks).cpu(),
+        "loss_sums": loss_sums.cpu(),
         "seconds": state.seconds,
         "images": state.images,
         "history": state.history,

@@ -14,6 +14,7 @@ from mnistctl.engine.training.batches import Batch, Feed
 from mnistctl.engine.training.config import TrainRequest, new_config
 from mnistctl.engine.training.loss import EXPOSURE, batch_loss
 from mnistctl.events import NullReporter
+from mnistctl.models.layers import Shard
 from mnistctl.recipes import RECIPES, Recipe
 
 pytestmark = pytest.mark.usefixtures("few_outliers")
@@ -34,15 +35,16 @@ def test_a_batch_in_shards_is_the_batch(tmp_path: Path) -> None:
     indexes = feed.order(2)[1]
     whole = feed.batch(indexes, 2, 1, Ranks())
     assert len(whole.inputs) == 250 + 150
-    assert whole.position == (0, 400)
+    assert whole.shard == Shard(((0, 250), (250, 400)), 400)
+    places = torch.arange(400)
+    assert torch.equal(whole.shard.of(places), places)
     shards = [feed.batch(indexes, 2, 1, Ranks(rank, 3)) for rank in range(3)]
     digits = torch.cat([shard.inputs[: len(shard.labels)] for shard in shards])
     others = torch.cat([shard.inputs[len(shard.labels) :] for shard in shards])
     assert torch.allclose(torch.cat([digits, others]), whole.inputs, atol=1e-4)
     assert torch.equal(torch.cat([shard.labels for shard in shards]), whole.labels)
-    ends = [shard.position[0] + len(shard.inputs) for shard in shards]
-    assert [shard.position[0] for shard in shards] == [0, *ends[:-1]]
-    assert ends[-1] == 400
+    for shard in shards:
+        assert torch.allclose(shard.shard.of(whole.inputs), shard.inputs, atol=1e-4)
 
 
 def test_batches_depend_on_seed_epoch_and_step_alone(tmp_path: Path) -> None:

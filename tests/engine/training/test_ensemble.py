@@ -19,6 +19,7 @@ from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.loading import load_model
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.engine.training import ensemble as ensemble_module
+from mnistctl.engine.training import loop
 from mnistctl.engine.training import run as run_module
 from mnistctl.engine.training import single as single_module
 from mnistctl.engine.training.config import TrainRequest
@@ -27,6 +28,7 @@ from mnistctl.engine.training.single import final_result
 from mnistctl.errors import (
     CheckpointError,
     Interrupted,
+    LackOfMemory,
     MnistctlError,
     Terminated,
     UsageError,
@@ -203,6 +205,33 @@ def test_a_stop_between_members_says_how_to_go_on(
     assert signal.getsignal(signal.SIGTERM) is before
     again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="e")
     assert len(trained(again).result.members) == 2
+
+
+def test_a_lack_of_memory_says_how_to_go_on_with_the_ensemble(
+    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*arguments: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(loop, "batch_loss", failing)
+    with pytest.raises(LackOfMemory, match="member 1: cpu is out of memory with") as error:
+        train(replace(request_, name="e"), NullReporter())
+    assert "train --resume e --store" in error.value.hint
+
+
+def test_an_extended_ensemble_is_warned_of_once(request_: TrainRequest) -> None:
+    trained(replace(request_, name="e", settings=("schedule=one-cycle",)))
+    said: list[str] = []
+
+    class Warned(NullReporter):
+        def warn(self, text: str) -> None:
+            said.append(text)
+
+    again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="e", epochs=2)
+    train(again, Warned())
+    assert [text.partition(" (")[2] for text in said] == [
+        "learning rate); a run of that length from the start would differ"
+    ]
 
 
 def flip(path: Path) -> None:

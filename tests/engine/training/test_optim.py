@@ -38,6 +38,18 @@ def test_steps_are_those_of_torch(name: str) -> None:
         assert torch.equal(mine, other)
 
 
+@pytest.mark.parametrize("name", ["mlp", "cnn-small"])
+def test_a_parameter_that_the_loss_does_not_depend_on_stays(name: str) -> None:
+    model = build("mlp", 10)
+    before = [p.detach().clone() for p in model.parameters()]
+    optimizer = Optimizer(RECIPES[name], model.parameters())
+    for number, parameter in enumerate(model.parameters()):
+        parameter.grad = torch.ones_like(parameter) if number else None
+    optimizer.step(0.1)
+    same = [torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True)]
+    assert same == [True] + [False] * (len(same) - 1)
+
+
 def test_state_of_another_optimiser_is_refused() -> None:
     adam = Optimizer(RECIPES["cnn-small"], build("cnn-small", 10).parameters())
     sgd = Optimizer(RECIPES["mlp"], build("mlp", 10).parameters())

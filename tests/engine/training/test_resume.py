@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from mnistctl.cli.app import app
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import DATASETS
 from mnistctl.distributed import Ranks, joined
+from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.engine.inference.scores import score
 from mnistctl.engine.training import loop, single
 from mnistctl.engine.training.config import TrainRequest, resume_command
@@ -157,6 +159,7 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(rate: str) -> None:
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
         RuntimeError("MPS backend out of memory (MPS allocated: 3.53 GB)"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 900 bytes"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried 900 bytes"),
     ],
 )
 def test_out_of_memory_names_a_batch_size_and_the_run_goes_on(
@@ -178,7 +181,7 @@ def test_out_of_memory_names_a_batch_size_and_the_run_goes_on(
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-2:] == [
         "error: cpu is out of memory with 301 images per step; for a new run, try --batch-size 150",
-        "  the run is saved up to its last checkpoint: mnistctl train --resume x",
+        "  what is saved goes on when there is more: mnistctl train --resume x",
     ]
     saved = checkpoint.load(Path("runs/x/last.pt")).training
     assert saved
@@ -186,6 +189,28 @@ def test_out_of_memory_names_a_batch_size_and_the_run_goes_on(
     assert train("--resume", "x").exit_code == 0
     weights = [checkpoint.load(Path("runs", name, "last.pt")).weights for name in ("whole", "x")]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_out_of_memory_at_once_and_in_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is saved yet that could be resumed; in the test, no other batch size would help."""
+
+    def failing(*arguments: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "batch_loss", failing)
+        stderr = train(*NEW).stderr
+        assert stderr.endswith("for a new run, try --batch-size 32\n"), stderr
+        shutil.rmtree("runs/x")
+    with monkeypatch.context() as patched:
+        patched.setattr(Predictor, "answers", failing)
+        assert train(*NEW).stderr.splitlines()[-2:] == [
+            "error: cpu is out of memory, testing",
+            "  what is saved goes on when there is more: mnistctl train --resume x",
+        ]
+    resumed = CliRunner().invoke(app, ["train", "--resume", "x"])
+    assert resumed.exit_code == 0
+    assert "Run x has trained all its epochs: testing it" in resumed.stderr
 
 
 def test_other_failures_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
