@@ -286,7 +286,8 @@ def test_study_records_each_run_once_and_only_of_todays_recipe(
     ]
     assert {row["recipe_sha256"] for row in rows} == {recipe_hash(RECIPES["mlp"].to_dict())}
     assert rows[1]["command"] == (
-        "python -m tests.bench study --recipe mlp --first 4 --ensemble 1 --runs 1"
+        "python -m tests.bench study --recipe mlp --first 4"
+        f" --precision {rows[1]['precision']} --ensemble 1 --runs 1"
     )
     mean = sum(row["correct"] for row in rows) / 10  # in per cent of 500
     assert f"mlp: n=2 mean {mean:.3f} SD" in capsys.readouterr().out

@@ -49,7 +49,7 @@ def evaluate_command(
     """Measure a checkpoint, or several, on a whole split.
 
     Loss, accuracy, accuracy of each class, confusion matrix and calibration error; of several the
-    mean accuracy with its spread. Takes bare state dicts of the documented networks, too.
+    mean accuracy with its spread. Takes bare state dicts of the tutorial networks, too.
     """
     output = start_output(ctx, json, quiet)
     reporter = output.reporter()

@@ -35,11 +35,12 @@ def export_command(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Write a checkpoint for other programs, with a model card beside it (FILE.md).
+    """Write a checkpoint as ONNX, safetensors or a state dict.
 
-    An ONNX file takes pixels and gives calibrated probabilities: preprocessing, all members and
-    shifts are inside. It is compared with the network by onnxruntime before it is kept; evaluate
-    and predict take it like a checkpoint. Needs the extra 'export': pip install '.[export]'.
+    A model card is written beside it (FILE.md). An ONNX file takes pixels and gives calibrated
+    probabilities: preprocessing, all members and shifts are inside. It is compared with the network
+    by onnxruntime before it is kept; evaluate and predict take it like a checkpoint. Needs the
+    extra 'export': pip install '.[export]'.
     """
     shown = start_output(ctx, json, quiet)
     from mnistctl.export.run import export
@@ -56,6 +57,7 @@ def export_command(
     if made.max_difference is not None:
         shown.line(
             f"Checked with onnxruntime on {made.images_checked:,} images of {made.images}:"
-            f" probabilities differ by at most {made.max_difference:.1e}, no answer changes"
+            f" probabilities differ by at most {made.max_difference:.1e},"
+            " no predicted class changes"
         )
     shown.line(f"Saved to {made.output} ({made.bytes:,} bytes) and {made.card}: {made.label}")

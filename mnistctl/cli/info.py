@@ -30,7 +30,7 @@ def info_command(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show versions, devices, data sets and runs, as for a bug report.
+    """Show versions, devices, data sets and runs, for a bug report.
 
     A device that can't be used is listed with the reason.
     """

@@ -4,13 +4,13 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mnistctl.cli import complete
 from mnistctl.cli.streams import show_line
-from mnistctl.data.registry import DATASETS
+from mnistctl.data.registry import DATASETS, DEFAULT_DATASET
 from mnistctl.errors import UsageError, unknown
 from mnistctl.store.config import DEFAULT_DATA_DIR as DEFAULT_DATA_DIR
 from mnistctl.store.config import DEFAULT_STORE as DEFAULT_STORE
@@ -82,16 +82,20 @@ def _say_which(value: str | None) -> str | None:
     return value
 
 
-Dataset = Annotated[
-    str | None,
-    data_option(
+def _dataset(default: str) -> Any:
+    places = "or a directory with one subdirectory of images per class"
+    return data_option(
         "--dataset",
         metavar="NAME|DIR",
-        help=f"{', '.join(DATASETS)}, or a directory with one subdirectory of images per class.",
+        help=f"{', '.join(DATASETS)}, {places} [default: {default}].",
+        show_default=False,
         autocompletion=complete.datasets,
         callback=_say_which,
-    ),
-]
+    )
+
+
+Dataset = Annotated[str | None, _dataset(f"the checkpoint's, else {DEFAULT_DATASET}")]
+TrainingDataset = Annotated[str | None, _dataset(DEFAULT_DATASET)]
 Prepare = Annotated[
     str | None,
     data_option(
@@ -133,62 +137,51 @@ Debug = Annotated[
         "--debug", callback=_remember_debug, is_eager=True, help="Show tracebacks of errors."
     ),
 ]
+_PLACES = "file, a run's directory or name, latest, best or shipped"
+_LATEST = " [default: the latest finished run, else shipped]."
+_CHECKPOINT_HELP = f"A .pt or .onnx {_PLACES}{_LATEST}"
 CheckpointArguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="CHECKPOINT",
-        help="Each a .pt or .onnx file, a run's directory or name, latest, best or shipped"
-        " [default: the latest finished run, else shipped].",
+        help=f"Each a .pt or .onnx {_PLACES}{_LATEST}",
         show_default=False,
         autocompletion=complete.checkpoints,
     ),
 ]
-_CHECKPOINT_HELP = (
-    "A .pt or .onnx file, a run's directory or name, latest, best or shipped"
-    " [default: the latest finished run, else shipped]."
-)
+
+
+def _checkpoint(name: str, help: str, completion: Any = complete.checkpoints) -> Any:
+    return model_option(
+        "--checkpoint", "-c", metavar=name, help=help, show_default=False, autocompletion=completion
+    )
+
+
 CheckpointArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="CHECKPOINT",
-        help="A .pt file, a run's directory or name, latest, best or shipped"
-        " [default: the latest finished run, else shipped].",
+        help=f"A .pt {_PLACES}{_LATEST}",
         show_default=False,
         autocompletion=complete.checkpoints,
     ),
 ]
 CheckpointOption = Annotated[
     str | None,
-    model_option(
-        "--checkpoint",
-        "-c",
-        metavar="CHECKPOINT",
-        help=_CHECKPOINT_HELP,
-        show_default=False,
-        autocompletion=complete.checkpoints,
-    ),
+    _checkpoint("CHECKPOINT", _CHECKPOINT_HELP),
 ]
-CheckpointsOption = Annotated[
+CheckpointsOption = Annotated[list[str] | None, _checkpoint("CHECKPOINT", _CHECKPOINT_HELP)]
+NetworkOption = Annotated[list[str] | None, _checkpoint("CHECKPOINT", f"A .pt {_PLACES}{_LATEST}")]
+PairOption = Annotated[
     list[str] | None,
-    model_option(
-        "--checkpoint",
-        "-c",
-        metavar="CHECKPOINT",
-        help=_CHECKPOINT_HELP,
-        show_default=False,
-        autocompletion=complete.checkpoints,
-    ),
+    _checkpoint("CHECKPOINT", f"Two of them, each after its own -c: a .pt or .onnx {_PLACES}."),
 ]
-
 RunsOption = Annotated[
     list[str] | None,
-    model_option(
-        "--checkpoint",
-        "-c",
-        metavar="RUN",
-        help="A run's name or directory, finished or not, or latest [default: latest].",
-        show_default=False,
-        autocompletion=complete.runs,
+    _checkpoint(
+        "RUN",
+        "A run's name or directory, finished or not, or latest [default: latest].",
+        complete.runs,
     ),
 ]
 

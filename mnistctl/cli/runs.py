@@ -262,7 +262,7 @@ def diff_command(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Compare runs: the settings and results that differ, and nothing else."""
+    """Compare runs: only settings and results that differ."""
     output = start_output(ctx, json, quiet=False)
     if len(runs) < 2:
         raise UsageError("a comparison takes two runs or more", "see mnistctl runs")

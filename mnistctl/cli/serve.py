@@ -55,7 +55,7 @@ def serve_command(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Draw a digit in the browser and see what a network makes of it, and why.
+    """Draw a digit in the browser; see the prediction and why.
 
     The same answers for programs: POST an image to /api/predict (described in /openapi.json).
     Ends with Ctrl-C.

@@ -38,7 +38,7 @@ def train_command(
             autocompletion=complete.recipes,
         ),
     ] = None,
-    dataset: options.Dataset = None,
+    dataset: options.TrainingDataset = None,
     prepare: options.Prepare = None,
     skip_unreadable: options.SkipUnreadable = False,
     init: Annotated[

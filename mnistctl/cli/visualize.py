@@ -22,9 +22,11 @@ from mnistctl.errors import UsageError, unknown
 from mnistctl.visualize.registry import DEFAULT_KIND, Frame, Kind, View, all_kinds
 from mnistctl.visualize.sources import Source
 
-# Option and default of what a source names without saying more.
+# Option and default of what a source names without saying more; some differ by the source.
 SHARED: dict[str, tuple[Any, Any]] = {
     "checkpoint": (options.CheckpointsOption, None),
+    "Network.checkpoint": (options.NetworkOption, None),
+    "Pair.checkpoint": (options.PairOption, None),
     "dataset": (options.Dataset, None),
     "data_dir": (options.DataDir, options.DEFAULT_DATA_DIR),
     "device": (options.Device, None),
@@ -134,8 +136,14 @@ def _is_source(hint: Any) -> bool:
 def _options_of(source: type[Source]) -> Iterator[Parameter]:
     hints = get_type_hints(source, include_extras=True)
     for field in fields(source):
-        if field.name != "reporter":
-            yield _option(field.name, *SHARED.get(field.name, (hints[field.name], field.default)))
+        if field.name == "reporter":
+            continue
+        for name in (f"{source.__name__}.{field.name}", field.name):
+            if name in SHARED:
+                yield _option(field.name, *SHARED[name])
+                break
+        else:
+            yield _option(field.name, hints[field.name], field.default)
 
 
 def _option(name: str, hint: Any, default: Any) -> Parameter:

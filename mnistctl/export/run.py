@@ -158,7 +158,7 @@ def _rows(made: Exported, metadata: Mapping[str, str]) -> list[tuple[str, str]]:
     if made.max_difference is not None:
         checked = (
             f"with onnxruntime on {made.images_checked:,} images of {made.images}: probabilities"
-            f" differ by at most {made.max_difference:.1e}, no answer changes"
+            f" differ by at most {made.max_difference:.1e}, no predicted class changes"
         )
         rows += [("operator set", f"{made.opset}"), ("checked", checked)]
     return rows

@@ -1,4 +1,4 @@
-"""Weights alone: safetensors, and the bare state dict of the documented networks."""
+"""Weights alone: safetensors, and the bare state dict of the tutorial networks."""
 
 import io
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """The feature maps of every convolutional layer for one image."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
@@ -22,13 +22,17 @@ COLUMNS, INCHES = 16, 0.62
 
 @kind("activations", "--index 7", "--image photo.png -o activations.png")
 def activations(
-    model: sources.Model, image: sources.Image, count: sources.Count = None
+    model: sources.Network,
+    image: sources.Image,
+    count: Annotated[
+        int | None, sources.count_option("Channels of each layer [default: 16].")
+    ] = None,
 ) -> "ActivationsView":
-    """The feature maps of every convolutional layer for one image, the strongest first."""
+    """Feature maps of every convolution for one image."""
     from mnistctl.engine.inference.activations import feature_maps, need_conv_layers
 
     loaded, shown = image.load_with(model)
-    network = model.network_of(loaded)
+    network = model.inside(loaded)
     layers = need_conv_layers(network, "activations", "see its first layer: visualize filters")
     maps = feature_maps(layers, network, loaded.predictor.inputs(shown.tensor))
     pairs = zip(layers, maps, strict=True)

@@ -20,7 +20,7 @@ LEAST_BAR, MAX_BAR = 8, 40
 
 @kind("calibration", "", "-c best --output calibration.png")
 def calibration(model: sources.Model, data: sources.Split) -> "CalibrationView":
-    """Accuracy against confidence, and the expected calibration error."""
+    """Reliability diagram, and the expected calibration error."""
     return CalibrationView(ask_one(model, data))
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -25,9 +25,11 @@ COLOURS = {"only_a": BLUE, "only_b": VERMILLION}
 
 @kind("compare", "-c best -c shipped", "-c fast-1 -c standard-1 --output compare.png")
 def compare(
-    models: sources.Pair, data: sources.Split, count: sources.Count = None
+    models: sources.Pair,
+    data: sources.Split,
+    count: Annotated[int | None, sources.count_option("Images to show [default: 24].")] = None,
 ) -> "CompareView":
-    """Two networks: where they disagree, and whether the difference is significant."""
+    """Where two models disagree, and McNemar's test."""
     a, b = ask(models.load_all(), data)
     return CompareView(a, b, count)
 

@@ -47,7 +47,7 @@ def curves(
         bool, typer.Option("--follow", help="Redraw until the run is no longer being trained.")
     ] = False,
 ) -> "CurvesView | Iterator[CurvesView]":
-    """Loss and accuracy of one run or several over their epochs, by default of the latest.
+    """Loss and accuracy of runs over the epochs.
 
     Give --checkpoint once for each run; of an ensemble every member is shown.
     """

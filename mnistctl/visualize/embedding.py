@@ -26,14 +26,14 @@ MARKS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @kind("embedding", "", "-c best --output embedding.png")
-def embedding(model: sources.Model, data: sources.Split) -> "EmbeddingView":
-    """All images in two dimensions, by the features of the network's last layer."""
+def embedding(model: sources.Network, data: sources.Split) -> "EmbeddingView":
+    """Features of the last layer in two dimensions (PCA)."""
     import torch
 
     from mnistctl.engine.inference.activations import penultimate
 
     loaded = model.load()
-    with penultimate(model.network_of(loaded)) as collected:
+    with penultimate(model.inside(loaded)) as collected:
         (answers,) = ask([loaded], data)
     # Where an answer is the mean over shifts, a batch goes through once a shift, at first as it is.
     passes = sum(map(len, collected)) // answers.scores.total

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 from rich.console import Console, RenderableType
 
@@ -21,10 +21,12 @@ DEFAULT_COUNT = 24
 def errors(
     model: sources.Model,
     data: sources.Split,
-    count: sources.Count = None,
-    class_name: sources.ClassName = None,
+    count: Annotated[int | None, sources.count_option("Images to show [default: 24].")] = None,
+    class_name: Annotated[
+        str | None, sources.class_option("Only images with this label, a name or index.")
+    ] = None,
 ) -> "ErrorsView":
-    """The images that a network misclassifies, the most confident first."""
+    """Misclassified images, the most confident first."""
     answers = ask_one(model, data)
     label = None if class_name is None else sources.class_index(class_name, answers.classes)
     return ErrorsView(answers, label, count)

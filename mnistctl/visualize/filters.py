@@ -1,7 +1,7 @@
 """What the first layer looks for: its weights as images."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from rich.console import Console, RenderableType
 
@@ -16,12 +16,15 @@ DEFAULT_COUNT = 32
 
 
 @kind("filters", "", "-c best --count 16 --output filters.png")
-def filters(model: sources.Model, count: sources.Count = None) -> "FiltersView":
+def filters(
+    model: sources.Network,
+    count: Annotated[int | None, sources.count_option("Filters to show [default: 32].")] = None,
+) -> "FiltersView":
     """The weights of a network's first layer."""
     from mnistctl.engine.inference.activations import first_filters
 
     loaded = model.load()
-    layer, weights = first_filters(model.network_of(loaded))
+    layer, weights = first_filters(model.inside(loaded))
     return FiltersView(loaded, layer, weights.numpy(), count)
 
 

@@ -25,9 +25,12 @@ METHODS = {"integrated-gradients": "integrated gradients", "gradcam": "Grad-CAM"
 
 @kind("saliency", "--index 7", "--image photo.png --class 3 -o why.png", "--method gradcam")
 def saliency(
-    model: sources.Model,
+    model: sources.Network,
     image: sources.Image,
-    class_name: sources.ClassName = None,
+    class_name: Annotated[
+        str | None,
+        sources.class_option("The class to explain, a name or index [default: the prediction]."),
+    ] = None,
     method: Annotated[
         str, typer.Option("--method", metavar="NAME", help=f"One of: {', '.join(METHODS)}.")
     ] = "integrated-gradients",
@@ -52,7 +55,7 @@ def saliency(
     confidence = float(probabilities[index])
     inputs = predictor.inputs(shown.tensor)
     if method == "gradcam":
-        network = model.network_of(loaded)
+        network = model.inside(loaded)
         last = need_conv_layers(network, "Grad-CAM", "use --method integrated-gradients")[-1]
         found = grad_cam(network, last.conv, last.norm, inputs, index)
     else:

@@ -27,8 +27,12 @@ NUM_VARIANTS = 7
 @kind("samples", "", "--class 7 --count 40 -o sevens.png", "--augmented standard --seed 1")
 def samples(
     data: sources.Split,
-    count: sources.Count = None,
-    class_name: sources.ClassName = None,
+    count: Annotated[
+        int | None, sources.count_option("Images in all [default: some of each class].")
+    ] = None,
+    class_name: Annotated[
+        str | None, sources.class_option("Only this class, a name or index.")
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option("--seed", metavar="N", help="Random images, not each class's first."),

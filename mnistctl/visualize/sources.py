@@ -1,7 +1,7 @@
 """What kinds are shown: networks, a split, one image, runs; each with the options it stands for.
 
-A field's annotation holds its option; a field without is the option of that name that all
-commands share. Nothing is imported or loaded before a kind asks for it.
+A field's annotation holds its option; a field without is an option that commands share. Nothing
+is imported or loaded before a kind asks for it.
 """
 
 from collections.abc import Sequence, Set
@@ -38,18 +38,14 @@ def _checked_count(value: int | None) -> int | None:
     return value
 
 
-Count = Annotated[
-    int | None,
-    typer.Option(
-        "--count",
-        metavar="N",
-        help="How many to show [default: by the kind].",
-        callback=_checked_count,
-    ),
-]
-ClassName = Annotated[
-    str | None, typer.Option("--class", "--digit", metavar="CLASS", help="A class, name or index.")
-]
+def count_option(help: str) -> Any:
+    """`--count`: how many images, or parts of one, a kind shows."""
+    return typer.Option("--count", metavar="N", help=help, callback=_checked_count)
+
+
+def class_option(help: str) -> Any:
+    """`--class`: a class's name or index."""
+    return typer.Option("--class", "--digit", metavar="CLASS", help=help)
 
 
 def class_index(name: str, classes: Sequence[str]) -> int:
@@ -113,8 +109,13 @@ class Model(Source):
         """The first."""
         return self.load_all()[0]
 
-    def network_of(self, model: LoadedModel) -> "nn.Module":
-        """One network in evaluation mode whose layers can be looked at, an ensemble's first."""
+
+@dataclass(frozen=True, kw_only=True)
+class Network(Model):
+    """A network whose layers can be looked into: no ONNX file."""
+
+    def inside(self, model: LoadedModel) -> "nn.Module":
+        """The network in evaluation mode, an ensemble's first."""
         first, *others = model.predictor.members
         if others:
             self.reporter.say(f"Looking into the first of the {1 + len(others)} members")

@@ -91,6 +91,7 @@ def record(config: RunConfig, result: RunResult) -> None:
     recipe = config.recipe
     other = "" if config.dataset == "mnist" else f" --dataset {config.dataset}"
     command = f"python -m tests.bench study --recipe {recipe.name}{other} --first {config.seed}"
+    command += f" --precision {config.precision}"
     line = {
         "recipe": recipe.name,
         "dataset": config.dataset,

@@ -190,7 +190,7 @@ def _explained_lack_of_memory(job: _Job, saver: Saver, when: str) -> Iterator[No
         hint = ""
         if saver.directory and (saver.directory / LAST_NAME).exists():
             command = resume_command(saver.directory, job.request, job.ranks)
-            hint = f"what is saved goes on when there is more: {command}"
+            hint = f"resume when there is more memory: {command}"
         raise LackOfMemory(f"{job.device} is out of memory{when}", hint) from error
 
 

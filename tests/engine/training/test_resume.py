@@ -181,7 +181,7 @@ def test_out_of_memory_names_a_batch_size_and_the_run_goes_on(
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-2:] == [
         "error: cpu is out of memory with 301 images per step; for a new run, try --batch-size 150",
-        "  what is saved goes on when there is more: mnistctl train --resume x",
+        "  resume when there is more memory: mnistctl train --resume x",
     ]
     saved = checkpoint.load(Path("runs/x/last.pt")).training
     assert saved
@@ -206,7 +206,7 @@ def test_out_of_memory_at_once_and_in_the_test(monkeypatch: pytest.MonkeyPatch) 
         patched.setattr(Predictor, "answers", failing)
         assert train(*NEW).stderr.splitlines()[-2:] == [
             "error: cpu is out of memory, testing",
-            "  what is saved goes on when there is more: mnistctl train --resume x",
+            "  resume when there is more memory: mnistctl train --resume x",
         ]
     resumed = CliRunner().invoke(app, ["train", "--resume", "x"])
     assert resumed.exit_code == 0
@@ -256,6 +256,8 @@ def test_a_restarted_job_goes_on_with_its_own_run(monkeypatch: pytest.MonkeyPatc
         return done.directory.name
 
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    for name, value in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1)):
+        monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("GROUP_WORLD_SIZE", "1")
     assert [name_of_run(), name_of_run()] == ["mlp-1", "mlp-2"]
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
