@@ -106,6 +106,10 @@ class Page:
         playwright.expect(self.tab.locator("#verdict")).to_have_text(verdict, timeout=WAIT)
         playwright.expect(self.tab.locator("#answer")).to_have_text(answer, timeout=WAIT)
 
+    def saved(self, name: int) -> None:
+        said = self.tab.locator("#collect")
+        playwright.expect(said).to_contain_text(f"Saved as {name}", timeout=WAIT)
+
     def explained(self, name: str) -> None:
         about = self.tab.locator(".network .about").first
         playwright.expect(about).to_have_text(f"for and against {name}", timeout=WAIT)
@@ -250,14 +254,14 @@ def test_an_answer_is_corrected_and_taken_back(page: Page, site: dict[str, Any])
     page.draw(examples()[2])
     page.shows("2")
     page.tab.get_by_role("button", name="It is a 7").click()
-    page.tab.get_by_text("Saved as 7").wait_for()
+    page.saved(7)
     (saved_as,) = (site["own"] / "7").iterdir()
     playwright.expect(page.tab.locator("#collected-note")).to_contain_text(
         f"mnistctl train --dataset {site['own']} --init shipped"
     )
     page.tab.get_by_role("button", name="Take it back").click()
     page.tab.get_by_role("button", name="Right").click()
-    page.tab.get_by_text("Saved as 2").wait_for()
+    page.saved(2)
     assert not saved_as.exists()
     assert [path.name for path in (site["own"] / "2").iterdir()] == [saved_as.name]
     page.tab.get_by_role("button", name="Remove this picture of a 2").click()
@@ -286,14 +290,14 @@ def test_each_of_several_digits_is_labelled(page: Page, site: dict[str, Any]) ->
         page.draw([[(left + x / 2, y) for x, y in stroke] for stroke in examples()[digit]])
     page.shows("17")
     page.tab.get_by_role("button", name="It is a 8").click()
-    page.tab.get_by_text("Saved as 8").wait_for()
+    page.saved(8)
     second = page.tab.get_by_role("button", name="Digit 2: 7")
     second.focus()
     page.tab.keyboard.press("Enter")
     page.explained("7")
     playwright.expect(second).to_be_focused()
     page.tab.get_by_role("button", name="It is a 9").click()
-    page.tab.get_by_text("Saved as 9").wait_for()
+    page.saved(9)
     for name in ("8", "9"):
         (saved_as,) = (site["own"] / name).iterdir()
         saved_as.unlink()
@@ -308,7 +312,7 @@ def test_a_digit_key_labels_on_the_drawing_alone(page: Page, site: dict[str, Any
     page.tab.wait_for_timeout(300)
     assert sorted(site["own"].rglob("*.png")) == before
     page.tab.locator("#pad").press("5")
-    page.tab.get_by_text("Saved as 5").wait_for()
+    page.saved(5)
     page.tab.get_by_role("button", name="Take it back").click()
     page.tab.get_by_role("button", name="Right").wait_for()
 
@@ -337,7 +341,7 @@ def test_what_went_wrong_is_said_until_it_is_mended(page: Page) -> None:
 
 
 def test_clear_ends_an_example_that_is_being_drawn(page: Page) -> None:
-    page.tab.keyboard.press("x")
+    page.tab.locator("#pad").press("x")
     page.tab.wait_for_timeout(150)
     page.tab.keyboard.press("c")
     page.tab.wait_for_timeout(900)
@@ -352,7 +356,7 @@ def test_a_network_of_other_classes_is_shown_pictures(page: Page) -> None:
     assert page.tab.locator("#reason").inner_text() == "Draw, or drop or paste a picture."
     for one in ("#example", "#several"):
         assert page.tab.locator(one).is_hidden()
-    page.tab.keyboard.press("x")
+    page.tab.locator("#pad").press("x")
     page.tab.keyboard.press("m")
     page.shows("?", "empty")
     page.draw(examples()[1])
@@ -362,8 +366,139 @@ def test_a_network_of_other_classes_is_shown_pictures(page: Page) -> None:
     playwright.expect(page.tab.locator("h1")).to_have_text("Draw a digit")
     assert page.tab.locator("#reason").inner_text() == "Draw a digit from 0 to 9."
     assert page.tab.locator("#probabilities b").all_inner_texts() == list(DIGITS)
-    page.tab.keyboard.press("x")
+    page.tab.locator("#pad").press("x")
     page.shows("7")
+
+
+def test_letters_are_shortcuts_where_one_draws_alone(page: Page) -> None:
+    page.draw(examples()[1])
+    page.explained("1")
+    page.tab.locator("#probabilities button").first.press("c")
+    page.tab.wait_for_timeout(300)
+    page.shows("1")
+    page.tab.locator("#width").focus()  # a slider takes its own keys
+    page.tab.locator("#undo").press("c")
+    page.shows("?", "empty")
+
+
+def test_clear_takes_all_away_that_was_said_of_the_drawing(page: Page) -> None:
+    page.draw(examples()[7])
+    page.explained("7")
+    playwright.expect(page.tab.locator("#announcement")).to_contain_text("7, ")
+    page.tab.click("#clear")
+    page.shows("?", "empty")
+    page.tab.wait_for_timeout(500)
+    assert page.tab.locator("#layers").inner_text() == "Draw something first."
+    assert page.tab.locator("#announcement").inner_text() == ""
+    assert page.tab.locator("#probabilities button[aria-pressed=true]").count() == 0
+    names = page.tab.locator("#steps canvas").evaluate_all("all => all.map((own) => own.ariaLabel)")
+    assert set(names) == {"Nothing yet"}
+
+
+def test_a_first_photograph_is_explained(page: Page, tmp_path: Path) -> None:
+    """Also where the answer takes longer than the page waits before it asks why."""
+    image = Image.new("L", (300, 300), 255)
+    ImageDraw.Draw(image).line([(150, 60), (150, 240)], 0, 24)
+    image.save(tmp_path / "one.png")
+
+    def later(route: Any) -> None:
+        page.tab.wait_for_timeout(700)
+        route.continue_()
+
+    page.tab.route("**/api/predict*", later)
+    page.tab.set_input_files("#file", tmp_path / "one.png")
+    page.explained("1")
+    page.tab.unroute("**/api/predict*")
+
+
+def test_an_answer_that_fails_leaves_no_other_standing(page: Page) -> None:
+    page.draw(examples()[7])
+    page.shows("7")
+    refusal = {"status": 422, "json": {"error": "too large", "hint": "make it smaller"}}
+    page.tab.route("**/api/predict*", lambda route: route.fulfill(**refusal))
+    page.draw([[(0.3, 0.5), (0.7, 0.5)]])
+    playwright.expect(page.tab.locator("#message")).to_have_text("too large: make it smaller")
+    page.shows("?", "empty")
+    assert page.tab.locator("#reason").inner_text() == "There is no answer to this picture."
+    assert page.tab.locator("#collect").is_hidden()
+    page.tab.unroute("**/api/predict*")
+    page.complaints.clear()  # the browser notes the refusal
+
+
+def test_a_label_is_of_the_drawing_that_it_was_given_to(page: Page, site: dict[str, Any]) -> None:
+    page.draw(examples()[7])
+    page.shows("7")
+
+    def later(route: Any) -> None:
+        page.tab.wait_for_timeout(500)
+        route.continue_()
+
+    page.tab.route("**/api/collected?*", later)
+    page.tab.get_by_role("button", name="It is a 3").click()
+    page.tab.click("#clear")
+    page.draw(examples()[1])
+    page.shows("1")
+    playwright.expect(page.tab.locator("#collected button")).to_have_count(1, timeout=WAIT)
+    playwright.expect(page.tab.locator("#collect")).to_contain_text("Right")
+    page.tab.get_by_role("button", name="Remove this picture of a 3").click()
+    playwright.expect(page.tab.locator("#collected button")).to_have_count(0)
+    page.tab.unroute("**/api/collected?*")
+
+
+def test_the_keyboard_stays_where_a_label_was_given(page: Page) -> None:
+    page.draw(examples()[7])
+    page.shows("7")
+    page.tab.get_by_role("button", name="It is a 3").focus()
+    page.tab.keyboard.press("Enter")
+    back = page.tab.get_by_role("button", name="Take it back")
+    playwright.expect(back).to_be_focused()
+    playwright.expect(page.tab.locator("#announcement")).to_have_text("Saved as 3")
+    page.tab.evaluate("dispatchEvent(new Event('focus'))")
+    page.tab.wait_for_timeout(500)
+    playwright.expect(back).to_be_focused()
+    page.tab.keyboard.press("Enter")
+    page.tab.get_by_role("button", name="Right").wait_for()
+    playwright.expect(page.tab.locator("#announcement")).to_have_text("Removed from 3")
+
+
+def test_a_digit_beside_a_network_of_other_classes(page: Page) -> None:
+    """One that can't look for several."""
+    page.tab.check("#several")
+    page.tab.select_option("#other", "clothes")
+    playwright.expect(page.tab.locator("#several")).not_to_be_checked()
+    page.draw(examples()[1])
+    page.shows("1")
+    page.tab.select_option("#other", "")
+    playwright.expect(page.tab.locator("#several")).to_be_visible()
+
+
+POINTER = "(pad, init) => pad.dispatchEvent(new PointerEvent(init.type, {...init, bubbles: true}))"
+
+
+def test_the_eraser_end_of_a_pen_and_a_palm_beside_it(page: Page) -> None:
+    pad = page.tab.locator("#pad")
+    box = pad.bounding_box()
+
+    def send(kind: str, x: float, y: float, **more: Any) -> None:
+        place = {"clientX": box["x"] + x * box["width"], "clientY": box["y"] + y * box["height"]}
+        pad.evaluate(POINTER, {"type": kind, "isPrimary": True, **place, **more})
+
+    page.tab.evaluate("HTMLElement.prototype.setPointerCapture = () => {}")
+    pen, palm = {"pointerId": 5, "pointerType": "pen"}, {"pointerId": 9, "pointerType": "touch"}
+    send("pointerdown", 0.5, 0.2, button=0, buttons=1, **pen)
+    send("pointerdown", 0.9, 0.9, button=0, buttons=1, **palm)
+    for y in (0.4, 0.6, 0.8):
+        send("pointermove", 0.5, y, button=-1, buttons=1, **pen)
+        send("pointermove", 0.9, 0.9, button=-1, buttons=1, **palm)
+    send("pointerup", 0.9, 0.9, button=0, **palm)
+    send("pointermove", 0.5, 0.85, button=-1, buttons=1, **pen)
+    send("pointerup", 0.5, 0.85, button=0, **pen)
+    page.shows("1")
+    page.tab.locator("#width").fill("44")
+    send("pointerdown", 0.5, 0.1, button=5, buttons=32, **pen)
+    send("pointermove", 0.5, 0.9, button=-1, buttons=32, **pen)
+    send("pointerup", 0.5, 0.9, button=5, **pen)
+    page.shows("?", "no digit")
 
 
 def test_the_keyboard_alone_is_enough(page: Page) -> None:

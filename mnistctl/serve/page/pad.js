@@ -14,8 +14,9 @@ export class Pad {
     this.past = [];
     this.width = 20;
     this.erasing = false;
-    this.cursor = null; // of the keyboard: {x, y, down}
-    this.current = null;
+    this.cursor = null; // of the keyboard: {x, y}
+    this.current = null; // the stroke that is being drawn
+    this.pointer = null; // the one that draws it: a palm beside a pen is another
     this.layer = new OffscreenCanvas(SENT, SENT).getContext("2d", { willReadFrequently: true });
     this.listen();
     new ResizeObserver(() => this.draw()).observe(canvas);
@@ -29,22 +30,23 @@ export class Pad {
   listen() {
     const { canvas } = this;
     canvas.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0 || !event.isPrimary) return;
+      const pen = event.button === 5; // the eraser end of a pen
+      if ((event.button !== 0 && !pen) || !event.isPrimary || this.current) return;
       event.preventDefault();
       canvas.focus({ preventScroll: true });
       canvas.setPointerCapture(event.pointerId);
       this.cursor = null;
-      // 32: the eraser end of a pen.
-      this.begin(this.point(event), this.erasing || (event.buttons & 32) !== 0);
+      this.pointer = event.pointerId;
+      this.begin(this.point(event), this.erasing || pen);
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (!this.current || !event.isPrimary) return;
+      if (!this.current || event.pointerId !== this.pointer) return;
       const events = event.getCoalescedEvents?.() ?? [];
       for (const own of events.length ? events : [event]) this.current.points.push(this.point(own));
       this.update();
     });
     for (const end of ["pointerup", "pointercancel"]) {
-      canvas.addEventListener(end, (event) => { if (event.isPrimary) this.current = null; });
+      canvas.addEventListener(end, (event) => { if (event.pointerId === this.pointer) this.current = null; });
     }
     canvas.addEventListener("keydown", (event) => this.key(event));
     canvas.addEventListener("blur", () => { this.cursor = this.current = null; this.draw(); });

@@ -2,7 +2,7 @@
 
 import { EXAMPLES } from "./examples.js";
 import { Pad, SIDE } from "./pad.js";
-import { Card, answerText, areDigits, element, greyCanvas, percent, readingOf, rejected, showLayers, showNoSteps, showSteps } from "./show.js";
+import { Card, answerText, areDigits, element, greyCanvas, percent, readingOf, refill, rejected, showLayers, showNoLayers, showNoSteps, showSteps } from "./show.js";
 
 const REST = 250; // milliseconds without a stroke until the answer is explained
 const MAX_UPLOAD = 20 * 2 ** 20;
@@ -96,7 +96,13 @@ const chosen = () => [byId("model"), byId("other")].slice(0, cards.length).map((
 const answerNow = newest("answer", async () => {
   if (pad.empty) return;
   const blob = pad.picture();
-  const documents = await Promise.all(chosen().map((name) => post("/api/predict", blob, { ...settings(name), input: true })));
+  let documents;
+  try {
+    documents = await Promise.all(chosen().map((name) => post("/api/predict", blob, { ...settings(name), input: true })));
+  } catch (error) { // what was answered before is of another picture, or of another network
+    showNothing("There is no answer to this picture.");
+    throw error;
+  }
   if (pad.empty) return;
   state.last = documents[0];
   state.number = Math.min(state.number, ...documents.map((own) => own.predictions.length - 1));
@@ -113,17 +119,18 @@ const answerNow = newest("answer", async () => {
 // What is cleared is gone at once, whatever is still asked for.
 function answer() {
   byId("invitation").hidden = !pad.empty;
-  if (pad.empty) showEmpty();
+  if (pad.empty) showNothing();
   answerNow();
 }
 
-function showEmpty() {
+function showNothing(reason) {
   Object.assign(state, { number: 0, about: null, last: null, saved: null });
-  for (const card of cards) card.clear();
+  for (const card of cards) card.clear(reason);
   byId("boxes").replaceChildren();
-  byId("live").textContent = "";
-  byId("collect").replaceChildren();
-  byId("collect").hidden = true;
+  byId("live").textContent = byId("announcement").textContent = "";
+  showCollect();
+  showNoSteps(byId("steps"));
+  showNoLayers(byId("layers"));
 }
 
 function showBoxes(predictions, multi) {
@@ -136,7 +143,7 @@ function showBoxes(predictions, multi) {
 }
 
 const explainNow = newest("evidence", async () => {
-  if (pad.empty || !state.last) return;
+  if (pad.empty) return;
   const blob = pad.picture();
   const aboutOf = (name) => (state.classes[name].includes(state.about) ? state.about : null);
   const found = await Promise.all(chosen().map((name) => post("/api/explain", blob, { ...settings(name), number: state.number, class_name: aboutOf(name) })));
@@ -144,6 +151,10 @@ const explainNow = newest("evidence", async () => {
   found.slice(0, cards.length).forEach((own, index) => cards[index].showEvidence(own, pad));
   await showSteps(byId("steps"), found[0]);
   await showLayers(byId("layers"), found[0].layers);
+  if (pad.empty) { // cleared while these were decoded
+    showNothing();
+    return;
+  }
   const { class_name: name, confidence, verdict } = found[0].prediction;
   const several = byId("several").checked && state.last ? `Digits ${readingOf(state.last)}. Chosen: ` : "";
   const one = rejected({ verdict }) ? "No digit" : `${name}, ${percent(confidence)}, ${verdict}`;
@@ -166,9 +177,15 @@ const pad = new Pad(byId("pad"), () => {
 
 // ---- drawing tools
 
+// Another picture: nothing that was asked about the one before goes on.
+function replace(strokes, photo = null) {
+  Object.assign(state, { number: 0, about: null });
+  pad.set(strokes, photo);
+}
+
 function clear() {
   keepInHistory();
-  pad.set([]);
+  replace([]);
 }
 
 function toggle(button) {
@@ -184,7 +201,7 @@ function showExample() {
     width: pad.width, erase: false, points: points.map(([x, y]) => [x * SIDE, y * SIDE, 1]),
   }));
   example = (example + 6) % 10;
-  pad.set([]);
+  replace([]);
   const total = strokes.reduce((sum, stroke) => sum + stroke.points.length, 0);
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   let drawn = still ? total : 0;
@@ -213,9 +230,11 @@ async function openPhoto(blob) {
     return;
   }
   try {
-    const bitmap = await createImageBitmap(blob);
+    // A copy: the browser refuses to read a file again that has changed since.
+    const copy = new Blob([await blob.arrayBuffer()], { type: blob.type });
+    const bitmap = await createImageBitmap(copy);
     keepInHistory();
-    pad.set([], { bitmap, blob, width: bitmap.width, height: bitmap.height });
+    replace([], { bitmap, blob: copy, width: bitmap.width, height: bitmap.height });
   } catch {
     tell("file", "This browser can't show that file as a picture.");
   }
@@ -243,18 +262,20 @@ addEventListener("drop", (event) => {
   openPhoto(event.dataTransfer.files[0]);
 });
 
+// Letters are shortcuts where one draws alone; elsewhere assistive technology may use them.
 const KEYS = { z: "undo", c: "clear", e: "eraser", x: "example", p: "photo", m: "several" };
 addEventListener("keydown", (event) => {
   const writing = event.target.matches("select, input:not([type=checkbox])");
   const control = event.ctrlKey || event.metaKey;
   if (writing || event.altKey || (control && event.key !== "z")) return;
-  if (KEYS[event.key]) {
+  const onPad = event.target === byId("pad");
+  if (onPad && !control && state.collect && state.last?.classes.includes(event.key)) {
+    save(event.key);
+  } else if (onPad && event.key === "Enter") {
+    byId("collect").querySelector(".right")?.click();
+  } else if (KEYS[event.key] && event.target.closest(".draw")) {
     event.preventDefault();
     byId(KEYS[event.key]).click();
-  } else if (event.key === "Enter" && event.target === byId("pad")) {
-    byId("collect").querySelector(".right")?.click();
-  } else if (state.collect && event.target === byId("pad") && state.last?.classes.includes(event.key)) {
-    save(event.key);
   }
 });
 
@@ -265,14 +286,18 @@ function keepInHistory() {
   if (pad.empty) return;
   history.unshift({ strokes: pad.strokes, photo: pad.photo, text: state.last ? readingOf(state.last) : "?" });
   history.length = Math.min(history.length, MAX_HISTORY);
-  byId("history").replaceChildren(...history.map((own) => {
+  showHistory();
+}
+
+function showHistory() {
+  if (history.length) refill(byId("history"), history.map((own) => {
     const thumb = element("canvas", { width: 112, height: 112, ariaHidden: "true" });
     const context = thumb.getContext("2d");
     context.scale(112 / SIDE, 112 / SIDE);
     pad.paint.call(own, context);
     return element("li", {}, element("button", {
       type: "button", ariaLabel: `Show this drawing again, answered ${own.text}`,
-      onclick: () => { if (pad.strokes !== own.strokes) keepInHistory(); pad.set(own.strokes, own.photo); },
+      onclick: () => { if (pad.strokes !== own.strokes) keepInHistory(); replace(own.strokes, own.photo); },
     }, thumb, own.text));
   }));
 }
@@ -282,33 +307,42 @@ function keepInHistory() {
 function showCollect() {
   const place = byId("collect");
   place.hidden = !state.collect || !state.last;
-  if (place.hidden) return;
+  if (place.hidden) {
+    place.replaceChildren();
+    return;
+  }
   const { classes, predictions } = state.last;
   const one = predictions[state.number];
   const button = (text, name, className = "") => element("button", { type: "button", className, textContent: text, onclick: () => save(name) });
   if (state.saved) {
-    place.replaceChildren(`Saved as ${state.saved.folder}. Thank you.`, element("button", {
+    refill(place, [`Saved as ${state.saved.folder}. Thank you.`, element("button", {
       type: "button", textContent: "Take it back", onclick: () => remove(state.saved),
-    }));
+    })]);
     return;
   }
   const right = button("", one.class_name, "right");
   right.append("Right ", element("kbd", { textContent: "Enter" }));
   const others = classes.filter((name) => name !== one.class_name || answerText(one) === "?");
-  place.replaceChildren(...(answerText(one) === "?" ? ["It is a"] : [right, "No, it is a"]),
-    ...others.map((name) => Object.assign(button(name, name, "class"), { ariaLabel: `It is a ${name}` })));
+  refill(place, [...(answerText(one) === "?" ? ["It is a"] : [right, "No, it is a"]),
+    ...others.map((name) => Object.assign(button(name, name, "class"), { ariaLabel: `It is a ${name}` }))]);
 }
 
 async function save(name) {
+  const { strokes, photo } = pad;
+  const { number } = state;
   await attempt(async () => {
-    const parameters = { ...settings(byId("model").value), number: state.number, class_name: name };
-    state.saved = await post("/api/collected", pad.picture(), parameters);
+    const parameters = { ...settings(byId("model").value), number, class_name: name };
+    const saved = await post("/api/collected", pad.picture(), parameters);
+    byId("announcement").textContent = `Saved as ${saved.folder}`;
+    // Unless something else is drawn by now.
+    if (pad.strokes === strokes && pad.photo === photo && state.number === number) state.saved = saved;
   });
 }
 
 async function remove({ folder, name }) {
   await attempt(async () => {
     await ask(`/api/collected/${encodeURIComponent(folder)}/${name}`, { method: "DELETE" });
+    byId("announcement").textContent = `Removed from ${folder}`;
     if (state.saved?.name === name) state.saved = null;
   });
 }
@@ -335,7 +369,7 @@ async function showCollected() {
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
   note.replaceChildren(total ? `${total} ${total === 1 ? "picture" : "pictures"} with your labels. Train on them, once each class has some: ` : "Say under an answer what it should be: the picture is kept with that label. Later, train on all of them: ",
     element("code", { textContent: command }));
-  byId("collected").replaceChildren(...pictures.map((own) => element("li", {}, element("button", {
+  refill(byId("collected"), pictures.map((own) => element("li", {}, element("button", {
     type: "button", ariaLabel: `Remove this picture of a ${own.folder}`, title: "Remove", onclick: () => remove(own),
   }, element("img", { alt: "", src: `/api/collected/${encodeURIComponent(own.folder)}/${own.name}` }),
   element("span", {}, own.folder, " ", element("small", { textContent: "remove" }))))));
@@ -343,8 +377,12 @@ async function showCollected() {
 
 // ---- networks
 
+let listed = "";
 async function loadModels() {
-  const { models, default: first, collect } = await ask("/api/models");
+  const found = await ask("/api/models");
+  if (listed === JSON.stringify(found)) return;
+  listed = JSON.stringify(found);
+  const { models, default: first, collect } = found;
   state.collect = collect;
   state.classes = Object.fromEntries(models.map((own) => [own.name, own.classes]));
   for (const select of [byId("model"), byId("other")]) {
@@ -370,7 +408,7 @@ function chooseModels() {
   chosen().forEach((name, index) => {
     if (String(state.classes[name]) !== String(cards[index].classes)) cards[index].makeBars(state.classes[name]);
   });
-  suit(areDigits(cards[0].classes));
+  suit(cards.every((card) => areDigits(card.classes)));
   cards[0].title(other ? byId("model").value : "The answer");
   if (other) cards[1].title(other);
   answer();
@@ -389,7 +427,8 @@ function suit(digits) {
 
 byId("model").onchange = byId("other").onchange = () => { state.about = null; chooseModels(); };
 addEventListener("focus", () => loadModels().catch(() => {}));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { showHistory(); explain(); });
 
 cards[0].makeBars([..."0123456789"]);
-showNoSteps(byId("steps"));
+showNothing();
 attempt(loadModels);

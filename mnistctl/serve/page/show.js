@@ -20,6 +20,14 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
+// Replaces what is in an element; where a part had the focus, the part in its place gets it.
+export function refill(place, parts) {
+  const at = [...place.children].findIndex((part) => part.contains(document.activeElement));
+  place.replaceChildren(...parts);
+  const now = at < 0 ? null : place.children[Math.min(at, place.children.length - 1)];
+  (now?.querySelector("button") ?? now)?.focus();
+}
+
 export const areDigits = (classes) => classes.length === 10 && classes.every((name, index) => name === String(index));
 
 export const rejected = (prediction) => ["not-a-digit", "unknown"].includes(prediction.verdict);
@@ -29,7 +37,8 @@ export const answerText = (prediction) => (rejected(prediction) ? "?" : predicti
 export const readingOf = ({ classes, predictions }) =>
   predictions.map(answerText).join(classes.every((name) => name.length === 1) ? "" : " ");
 
-// One network's card. `asked` is called with a class's name whose evidence is wanted.
+// One network's card. `asked` is called with a class's name whose evidence is wanted, `chosen`
+// with the number of the digit, of several, that is looked at.
 export class Card {
   constructor(root, asked, chosen) {
     this.root = root;
@@ -48,10 +57,13 @@ export class Card {
     this.find(".who").textContent = text;
   }
 
-  clear() {
-    this.headline("?", "empty", "empty", this.invitation);
+  clear(reason = this.invitation) {
+    this.headline("?", "empty", "empty", reason);
     this.find(".digits").hidden = true;
-    for (const item of this.find(".bars").children) fillBar(item, 0, false);
+    for (const item of this.find(".bars").children) {
+      fillBar(item, 0, false);
+      item.firstChild.ariaPressed = "false";
+    }
     this.clearEvidence();
   }
 
@@ -232,6 +244,10 @@ export async function showSteps(list, { steps, input }) {
 function fillSteps(list, shown) {
   list.replaceChildren(...shown.map(([[name, text], canvas], index) => element("li", {},
     canvas, element("b", { textContent: `${index + 1}. ${name}` }), element("span", { textContent: text }))));
+}
+
+export function showNoLayers(list) {
+  list.replaceChildren(element("li", { className: "note", textContent: "Draw something first." }));
 }
 
 export async function showLayers(list, layers) {
