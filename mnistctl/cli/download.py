@@ -71,14 +71,14 @@ def download_command(
         except DataError as error:
             if dataset != ALL:
                 raise
-            failures.append(error)
+            failures.append(f"{name}: {error.message}")
             continue
         results.append(result)
         for file in result.files:
             output.line(f"{file.status:<10}  {file.name}  {file.bytes:,} bytes")
         output.line(f"{name} ({DATASETS[name].summary}) is complete in {result.data_dir}, verified")
     if failures:
-        raise DataError("; ".join(error.message for error in failures), failures[0].hint)
+        raise DataError("; ".join(failures), "what was fetched stays; try again, or use --from")
     documents = [asdict(result) for result in results]
     files = [file for document in documents for file in document["files"]]
     output.document(

@@ -91,8 +91,8 @@ class _Download:
         if source is not None:
             self.locations = [_parse(source)]
         self.known = read_sums(self.folder)
-        self.sums = dict(self.known)
-        """Name -> SHA-256 of what is in the folder in the end."""
+        self.sums: dict[str, str] = {}
+        """Name -> SHA-256 of this data set's files, as they are in the end."""
         self.verified: set[Path] = set()
         """Archives."""
 
@@ -104,8 +104,10 @@ class _Download:
         except OSError as error:
             raise _write_error(self.folder, error) from error
         files = [self._provide(file) for split in SPLITS for file in self.published.files[split]]
-        if self.sums != self.known:
-            lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(self.sums.items())]
+        known = read_sums(self.folder)  # others may have been added meanwhile
+        if self.sums.items() - known.items():
+            sums = sorted((known | self.sums).items())
+            lines = [f"{sha256}  {name}\n" for name, sha256 in sums]
             path = self.folder / SUMS_NAME
             try:
                 write_atomic(path, "".join(lines).encode())
@@ -120,8 +122,8 @@ class _Download:
             gz, gz_damaged = None, True  # of unknown origin: only the archive has a known sum
         raw, raw_damaged = self._inspect(raw_path, file.raw)
         if raw and not self._knows(file.raw):
-            # Decompressed by another program, which left no sum.
-            raw_damaged = not _fits(raw, gz, file, raw_path)
+            # Decompressed by another program, which left no sum: the .gz can vouch for it.
+            raw_damaged = gz is None or not _fits(raw, gz, file, raw_path)
         status: Status
         if raw and not raw_damaged and not gz_damaged and not self.force:
             # A good decompressed copy is enough: people clear away the .gz.
@@ -147,8 +149,8 @@ class _Download:
             if content and not blob.sha256:
                 self.sums[blob.name] = hashlib.sha256(content).hexdigest()
         shown, size = file.raw, len(copy.raw)
-        if copy.gz or file.gz.sha256:
-            shown, size = file.gz, len(copy.gz or b"") or file.gz.bytes
+        if copy.gz:
+            shown, size = file.gz, len(copy.gz)
         sha256 = shown.sha256 or self.sums[shown.name]
         return FileResult(shown.name, size, sha256, copy.source, status)
 
@@ -195,7 +197,7 @@ class _Download:
             fetch(location + file.gz.name, file.gz, content, self.reporter)
             gz = bytearray(content.getbuffer())
             return Copy(decompress(gz, file, location + file.gz.name), gz, location + file.gz.name)
-        copy, problems = find_copy(self.published, file, location, gz_first=True)
+        copy, problems = find_copy(self.published, file, location, to_keep=True)
         if copy:
             return copy
         for folder in folders(self.published, location) if archive else ():
@@ -207,11 +209,21 @@ class _Download:
     def _fetch_archive(self, location: str, archive: Blob) -> Path:
         """Where the archive is in the data set's folder, fetched once."""
         path = self.folder / archive.name
+        if not self.force and path not in self.verified and self._is_verified(path, archive):
+            self.verified.add(path)
         if path not in self.verified:
             with _replacing(path) as target:
                 fetch(location + archive.name, archive, target, self.reporter)
             self.verified.add(path)
         return path
+
+    def _is_verified(self, path: Path, archive: Blob) -> bool:
+        try:
+            with open_regular(path, archive.limit) as stream:
+                _verify(stream, archive)
+        except (DataError, OSError):
+            return False
+        return True
 
     def _extract(self, path: Path, archive: Blob, file: IdxFile) -> Copy:
         """A member of the archive, which is verified first. Raises FetchError."""
@@ -247,11 +259,11 @@ def _parse(source: str) -> Location:
     return path
 
 
-def _fits(raw: bytearray, gz: bytearray | None, file: IdxFile, path: Path) -> bool:
-    """Whether a decompressed copy without a sum is what it should be, as far as one can tell."""
+def _fits(raw: bytearray, gz: bytearray, file: IdxFile, path: Path) -> bool:
+    """Whether a decompressed copy without a sum is what the .gz holds."""
     try:
         check_header(raw, file, path)
-        return gz is None or raw == decompress(gz, file, path)
+        return raw == decompress(gz, file, path)
     except DataError:
         return False
 

@@ -64,31 +64,36 @@ def folders(source: Published, directory: Path) -> tuple[Path, Path]:
 
 
 def find_copy(
-    source: Published, file: IdxFile, directory: Path, gz_first: bool = False
+    source: Published, file: IdxFile, directory: Path, to_keep: bool = False
 ) -> tuple[Copy | None, list[str]]:
     """The first good copy of `file` in `directory`, and what was wrong with others.
 
+    What another program decompressed has no sum: in torchvision's layout it is taken where no .gz
+    is that has one; not where the copy is `to_keep` as verified. There the .gz comes first.
     Several data sets call their files alike: where they lie flat, only sums tell them apart.
     """
     problems = []
     for folder in folders(source, directory):
         sums = read_sums(folder)
-        for blob in (file.gz, file.raw) if gz_first else (file.raw, file.gz):
-            known = replace(blob, sha256=blob.sha256 or sums.get(blob.name, ""))
-            in_layout = blob is file.raw and folder != directory
-            if not (known.sha256 or known.md5 or in_layout):
+        gz, raw = (
+            replace(blob, sha256=blob.sha256 or sums.get(blob.name, ""))
+            for blob in (file.gz, file.raw)
+        )
+        for known in (gz, raw) if to_keep or not raw.sha256 else (raw, gz):
+            in_layout = known is raw and folder != directory
+            if not (known.sha256 or known.md5 or (in_layout and not to_keep)):
                 continue
-            path = folder / blob.name
+            path = folder / known.name
             try:
                 content = read_blob(path, known)
                 if content is None:
                     continue
-                raw = content if blob is file.raw else decompress(content, file, path)
-                check_header(raw, file, path)
+                found = content if known is raw else decompress(content, file, path)
+                check_header(found, file, path)
             except DataError as error:
                 problems.append(error.message)
                 continue
-            return Copy(raw, None if blob is file.raw else content, str(path)), problems
+            return Copy(found, None if known is raw else content, str(path)), problems
     return None, problems
 
 

@@ -163,8 +163,9 @@ def test_from_a_directory(mnist_dir: Path, mnist_data_dir: Path, tmp_path: Path,
         source = str(flat)
     result = download(tmp_path / "data", source=source)
     assert statuses(result) == ["downloaded"] * 2
-    assert [file.name for file in result.files] == [file.gz.name for file in FILES]
-    assert [file.sha256 for file in result.files] == [file.gz.sha256 for file in FILES]
+    written = [file.raw if form == "raw files" else file.gz for file in FILES]
+    assert [file.name for file in result.files] == [blob.name for blob in written]
+    assert [file.sha256 for file in result.files] == [blob.sha256 for blob in written]
     assert get_dataset("mnist").load("test", tmp_path / "data", NullReporter()).labels[
         :3
     ].tolist() == [7, 2, 1]
