@@ -19,7 +19,7 @@ from mnistctl.engine.inference.scores import Scores
 from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.run import train as train_run
 from mnistctl.errors import ImageError, MnistctlError
-from mnistctl.events import NullReporter, Reporter
+from mnistctl.events import Reporter
 from mnistctl.imaging.files import Picture, picture_of, read_image
 from mnistctl.imaging.ink import Invert
 from mnistctl.imaging.prepare import prepare_digits
@@ -32,7 +32,7 @@ ImageLike = str | Path | Image.Image | NDArray[np.uint8]
 """A file, a PIL image, or uint8 pixels (height, width) or (height, width, 3)."""
 
 
-class _Warnings(NullReporter):
+class _Warnings(Reporter):
     """Warnings become Python's own."""
 
     def warn(self, text: str) -> None:

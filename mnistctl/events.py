@@ -1,4 +1,4 @@
-"""What the engine tells whoever listens: the reporter protocol and its silent implementation.
+"""What the engine tells whoever listens.
 
 The engine, the data layer and the store never print. They call a `Reporter`; the command line
 provides ones that draw bars, write plain lines or stay quiet.
@@ -7,7 +7,6 @@ provides ones that draw bars, write plain lines or stay quiet.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ class EpochReport:
     test_accuracy: float | None = None
 
 
-class Reporter(Protocol):
-    """The one way from the lower layers to the screen."""
+class Reporter:
+    """The one way from the lower layers to the screen. This one shows nothing."""
 
     def say(self, text: str) -> None:
         """A line worth keeping: a choice that was made, a result."""
@@ -88,17 +87,3 @@ Advance = Callable[[int], None]
 
 def no_progress(done: int) -> None:
     """An Advance that shows nothing."""
-
-
-class NullReporter:
-    """Hears everything, shows nothing."""
-
-    def say(self, text: str) -> None: ...
-    def warn(self, text: str) -> None: ...
-    def run(self, directory: Path) -> None: ...
-    def begin(self, task: str, total: int, unit: str) -> None: ...
-    def advance(self, done: int) -> None: ...
-    def end(self) -> None: ...
-    def training(self, plan: TrainingPlan) -> None: ...
-    def step(self, report: StepReport) -> None: ...
-    def epoch(self, report: EpochReport) -> None: ...

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from mnistctl.errors import MnistctlError
+
 _TEMPORARY = re.compile(r"\.mnistctl-[0-9a-f]{12}\.tmp")
 _NOT_REGULAR = (
     (stat.S_ISDIR, "it is a directory"),
@@ -183,3 +185,14 @@ def sweep_temporary(directory: Path, min_age: float = 0.0) -> None:
 def reason(error: OSError) -> str:
     """The system's own words for an error, without errno and path."""
     return error.strerror or str(error)
+
+
+@contextlib.contextmanager
+def explained(
+    what: str, kind: type[MnistctlError] = MnistctlError, hint: str = ""
+) -> Iterator[None]:
+    """Raise an OSError of the block as one of `kind`: `what` failed, the reason, and a way on."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{what}: {reason(error)}", hint) from error

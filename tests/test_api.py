@@ -15,7 +15,7 @@ import mnistctl
 from mnistctl.cli.help import page
 from mnistctl.data.registry import DATASETS
 from mnistctl.errors import ImageError, UsageError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 
 
 def seven() -> Image.Image:
@@ -135,7 +135,7 @@ def test_a_model_is_measured_on_the_data_set_that_it_was_trained_on(
 
     def load(split: str, data_dir: Path, reporter: object) -> object:
         asked.append((split, data_dir))
-        return DATASETS["mnist"].load(split, data_dir, NullReporter())
+        return DATASETS["mnist"].load(split, data_dir, Reporter())
 
     monkeypatch.setitem(DATASETS, "kmnist", replace(DATASETS["kmnist"], load=load))
     monkeypatch.setenv("MNISTCTL_DATA", "my-data")

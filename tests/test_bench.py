@@ -29,7 +29,7 @@ from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.run import train
 from mnistctl.errors import UsageError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.models.registry import build
 from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint
@@ -330,7 +330,7 @@ def test_shipped_weights_are_the_runs_in_8_bits(
     for module in ("tests.bench.ship", "mnistctl.store.resolve"):
         monkeypatch.setattr(f"{module}.SHIPPED", shipped)
     request = TrainRequest(store=tmp_path, data_dir=tmp_path, recipe="mlp", device="cpu")
-    done = train(replace(request, ensemble=2, seed=3, name="x"), NullReporter())
+    done = train(replace(request, ensemble=2, seed=3, name="x"), Reporter())
     assert done
     ship("x", tmp_path, tmp_path)
     found, run = checkpoint.load(shipped), checkpoint.load(done.checkpoint)
@@ -345,7 +345,7 @@ def test_shipped_weights_are_the_runs_in_8_bits(
     assert f"| recipe | `mlp`: {RECIPES['mlp'].summary} |" in card
     assert "| networks | 2, 218,772 parameters in all, quantised to 8 bits |" in card
     assert f"| size | {shipped.stat().st_size:,} bytes |" in card
-    model = load_model("shipped", tmp_path, "cpu", None, NullReporter())
+    model = load_model("shipped", tmp_path, "cpu", None, Reporter())
     assert len(model.predictor.members) == 2
 
 
@@ -359,8 +359,8 @@ def test_only_finished_runs_on_all_of_mnist_are_shipped(
         "held-out": {"validation": 100},
         "longer": {"epochs": 2},
     }.items():
-        train(replace(base, name=name, **change), NullReporter())
-    train(replace(base, name="stopped"), NullReporter())
+        train(replace(base, name=name, **change), Reporter())
+    train(replace(base, name="stopped"), Reporter())
     (tmp_path / "stopped" / "result.json").unlink()
     for name in ("drawn", "held-out", "longer", "stopped"):
         with pytest.raises(UsageError, match="is not `mnistctl train --recipe mlp`"):
@@ -552,7 +552,7 @@ def test_photos_command_counts_every_picture(
 
 def test_speed_is_measured_of_both_sides(small_datasets: None, tmp_path: Path) -> None:
     load = get_dataset("mnist").load
-    train_set, test = (load(split, tmp_path, NullReporter()) for split in ("train", "test"))
+    train_set, test = (load(split, tmp_path, Reporter()) for split in ("train", "test"))
     cpu = torch.device("cpu")
     recipe = RECIPES["fast"]
     assert training_rate(recipe, train_set, cpu, "fp32") > 0
@@ -592,7 +592,7 @@ def test_speed_shows_a_recipe_beside_the_plain_loop(
 ) -> None:
     for name in ("plain_training_rate", "plain_evaluation_rate"):
         monkeypatch.setattr(f"tests.bench.speed.{name}", lambda *_: 2.0)
-    data = [load_small_split(split, tmp_path, NullReporter()) for split in ("train", "test")]
+    data = [load_small_split(split, tmp_path, Reporter()) for split in ("train", "test")]
     found = recipe_rates("mlp", *data, tmp_path, "fp32", 2)
     own, rate = found["training"], max(found["matmul_flops"].values())
     assert own["ratio"]["max"] == own["rates"][0]["max"] / 2

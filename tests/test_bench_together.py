@@ -8,7 +8,7 @@ import torch
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.engine.inference.loading import load_model
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from tests.bench import figures
 from tests.bench.study import study
 from tests.bench.together import (
@@ -71,7 +71,7 @@ def test_runs_alone_and_as_disjoint_ensembles(
 
 
 def test_ensembles_are_disjoint_and_their_probabilities_means(tmp_path: Path) -> None:
-    shipped = load_model("shipped", tmp_path, "cpu", None, NullReporter())
+    shipped = load_model("shipped", tmp_path, "cpu", None, Reporter())
     logits = [torch.randn(5, 10) for _ in range(5)]
     pairs = ensembles(logits, 2, shipped)
     assert len(pairs) == 2
@@ -83,6 +83,6 @@ def test_ensembles_are_disjoint_and_their_probabilities_means(tmp_path: Path) ->
 
 
 def test_the_image_alone_is_no_mean_over_views(tmp_path: Path) -> None:
-    shipped = load_model("shipped", tmp_path, "cpu", None, NullReporter()).predictor
+    shipped = load_model("shipped", tmp_path, "cpu", None, Reporter()).predictor
     assert not image_alone(shipped).recipe.tta_shifts
     assert image_alone(shipped).network is shipped.network

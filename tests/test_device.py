@@ -18,7 +18,7 @@ from mnistctl.device import (
 )
 from mnistctl.distributed import Ranks
 from mnistctl.errors import DeviceError, UsageError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 
 ALONE = Ranks()
 FAILED = "a trial computation failed: out of memory"
@@ -241,7 +241,7 @@ def test_fp32_rounds_no_products(rounding: Callable[[], None]) -> None:
     before = backends.fp32_precision
     try:
         rounding()
-        choose_hardware("cpu", "fp32", ALONE, NullReporter())
+        choose_hardware("cpu", "fp32", ALONE, Reporter())
         kinds = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)
         cpu = (backends.mkldnn.matmul, backends.mkldnn.conv, backends.mkldnn.rnn)
         assert {kind.fp32_precision for kind in kinds + cpu} == {"ieee"}
@@ -279,7 +279,7 @@ def test_bf16_that_is_emulated_is_warned_of(
     assert [("emulated" in text) for text in reporter.warnings] == [True] * warned
 
 
-class Warnings(NullReporter):
+class Warnings(Reporter):
     """Keeps what it is warned of."""
 
     def __init__(self) -> None:

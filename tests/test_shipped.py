@@ -9,7 +9,7 @@ from mnistctl.data.registry import get_dataset
 from mnistctl.engine.inference.evaluate import evaluate
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.errors import CheckpointError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint
 from mnistctl.store.resolve import SHIPPED
@@ -60,7 +60,7 @@ def test_accuracy_is_the_cards(mnist_data_dir: Path, tmp_path: Path) -> None:
         split="test",
         device="cpu",
         precision="fp32",
-        reporter=NullReporter(),
+        reporter=Reporter(),
     )
     scores = evaluations[0].scores
     assert evaluations[0].model.label == "shipped weights"
@@ -71,7 +71,7 @@ def test_accuracy_is_the_cards(mnist_data_dir: Path, tmp_path: Path) -> None:
 
 
 def shipped(store: Path) -> LoadedModel:
-    return load_model("shipped", store, "cpu", None, NullReporter())
+    return load_model("shipped", store, "cpu", None, Reporter())
 
 
 def test_few_outliers_are_called_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,24 +9,44 @@ NAME_WIDTH = 30
 """Columns for names in the help; longer ones have their text below them."""
 
 
-class Command(TyperCommand):
-    """Lists options under their `rich_help_panel`; each line of `epilog` is an example."""
+class _Manners:
+    """Help in groups that ends with examples, and short completion."""
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """All arguments and options, in groups."""
-        _write_options(self, ctx, formatter)
+    def format_options(self: Any, ctx: Any, formatter: Any) -> None:
+        """All arguments and options under their `rich_help_panel`."""
+        rows = []
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                name, text = record
+                panel = getattr(parameter, "rich_help_panel", None) or "Options"
+                if parameter.param_type_name == "argument":  # by name alone, without Typer's type
+                    panel, name = "Arguments", parameter.metavar
+                rows.append((panel, name, text))
+        # What has no group of its own, such as --help, stands last.
+        _write_groups(sorted(rows, key=lambda row: row[0] == "Options"), formatter)
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """The examples, as they stand."""
-        _write_examples(self.epilog, formatter)
+    def format_epilog(self: Any, ctx: Any, formatter: Any) -> None:
+        """Each line of the epilog as an example, as it stands."""
+        if self.epilog:
+            with formatter.section("Examples"):
+                for line in self.epilog.splitlines():
+                    formatter.write(f"  {line}\n")
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """Names to propose to the shell, bare: Typer imports rich for each description."""
-        return _without_help(super().shell_complete(ctx, incomplete))
+        items: list[Any] = super().shell_complete(ctx, incomplete)  # type: ignore[misc]
+        for item in items:
+            item.help = None
+        return items
 
 
-class Group(TyperGroup):
-    """The same for a group; its commands are listed under their `rich_help_panel`, too."""
+class Command(_Manners, TyperCommand):
+    """A command."""
+
+
+class Group(_Manners, TyperGroup):
+    """A group; its commands are listed under their `rich_help_panel`, too."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """All commands and options, in groups."""
@@ -44,40 +64,12 @@ class Group(TyperGroup):
             if not command.hidden
         )
         _write_groups(rows, formatter)
-        _write_options(self, ctx, formatter)
-
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """The examples, as they stand."""
-        _write_examples(self.epilog, formatter)
-
-    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        """Names to propose to the shell, bare: Typer imports rich for each description."""
-        return _without_help(super().shell_complete(ctx, incomplete))
+        super().format_options(ctx, formatter)
 
 
 def examples(*commands: str) -> str:
     """The `epilog` that shows `commands`."""
     return "\n".join(commands)
-
-
-def _without_help(items: list[Any]) -> list[Any]:
-    for item in items:
-        item.help = None
-    return items
-
-
-def _write_options(command: Any, ctx: Any, formatter: Any) -> None:
-    rows = []
-    for parameter in command.get_params(ctx):
-        record = parameter.get_help_record(ctx)
-        if record is not None:
-            name, text = record
-            panel = getattr(parameter, "rich_help_panel", None) or "Options"
-            if parameter.param_type_name == "argument":  # by name alone, without Typer's type
-                panel, name = "Arguments", parameter.metavar
-            rows.append((panel, name, text))
-    # What has no group of its own, such as --help, stands last.
-    _write_groups(sorted(rows, key=lambda row: row[0] == "Options"), formatter)
 
 
 def _write_groups(rows: Iterable[tuple[str, str, str]], formatter: Any) -> None:
@@ -90,10 +82,3 @@ def _write_groups(rows: Iterable[tuple[str, str, str]], formatter: Any) -> None:
     for group, table in groups.items():
         with formatter.section(group):
             formatter.write_dl([(name.ljust(width), text) for name, text in table])
-
-
-def _write_examples(epilog: str | None, formatter: Any) -> None:
-    if epilog:
-        with formatter.section("Examples"):
-            for line in epilog.splitlines():
-                formatter.write(f"  {line}\n")

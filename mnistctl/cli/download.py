@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mnistctl.cli import options
+from mnistctl.cli import complete, options
 from mnistctl.cli.command import examples
 from mnistctl.cli.output import start_output
 from mnistctl.data.registry import DATASETS, DEFAULT_DATASET
@@ -13,10 +13,6 @@ from mnistctl.errors import DataError, unknown
 
 ALL = "all"
 NAMES = tuple(name for name, row in DATASETS.items() if row.published)
-
-
-def _complete(incomplete: str) -> list[str]:
-    return [name for name in (*NAMES, ALL) if name.startswith(incomplete)]
 
 
 EXAMPLES = examples(
@@ -35,7 +31,7 @@ def download_command(
             metavar="NAME",
             help=f"{', '.join(NAMES)}, or all. Only mnist and fashion have been tested on the real"
             " files.",
-            autocompletion=_complete,
+            autocompletion=complete.one_of(*NAMES, ALL),
         ),
     ] = DEFAULT_DATASET,
     source: Annotated[

@@ -70,10 +70,10 @@ class Output:
     def reporter(self) -> Reporter:
         """Where the engine's progress goes: bars on a terminal, else lines; warnings at least."""
         from mnistctl.cli.progress import BarReporter, LineReporter, WarningReporter
-        from mnistctl.events import NullReporter
+        from mnistctl.events import Reporter
 
         if not self.first_rank:
-            return NullReporter()
+            return Reporter()
         if self.json or self.quiet:
             return WarningReporter()
         if is_terminal(sys.stderr):

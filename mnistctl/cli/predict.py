@@ -17,7 +17,7 @@ from mnistctl.cli.command import examples
 from mnistctl.cli.evaluate import model_line
 from mnistctl.cli.output import Output, start_output
 from mnistctl.cli.streams import is_terminal, show_line
-from mnistctl.errors import ExitCode, MnistctlError, UsageError
+from mnistctl.errors import ExitCode, UsageError
 from mnistctl.text import escaped, percent
 
 if TYPE_CHECKING:
@@ -199,12 +199,9 @@ def summary_lines(answers: "Predictions") -> list[str]:
 def _save_input(answers: "Predictions", path: Path) -> None:
     from PIL import Image
 
-    from mnistctl.files import reason, replacing
+    from mnistctl.files import explained, replacing
 
     if len(answers.predictions) != 1:
         raise UsageError(f"--save-input saves one digit, but found were {len(answers.predictions)}")
-    try:
-        with replacing(path) as file:
-            Image.fromarray(answers.predictions[0].pixels).save(file, format="PNG")
-    except OSError as error:
-        raise MnistctlError(f"can't write {path}: {reason(error)}") from error
+    with explained(f"can't write {path}"), replacing(path) as file:
+        Image.fromarray(answers.predictions[0].pixels).save(file, format="PNG")

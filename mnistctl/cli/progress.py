@@ -2,24 +2,22 @@
 
 import sys
 import time
-from collections import deque
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from mnistctl.cli.streams import is_terminal, show_line
-from mnistctl.events import EpochReport, NullReporter, StepReport, TrainingPlan
+from mnistctl.events import EpochReport, Reporter, StepReport, TrainingPlan
 from mnistctl.text import counted, escaped
 
 REDRAW_SECONDS = 0.1
 LINE_SECONDS = 5.0
 BAR_WIDTH = 24
 PACE_SECONDS = 10.0
-"""The time left is reckoned from the steps of the last so many seconds."""
-LEAST_PACE_SECONDS = 0.5
+"""The time left is estimated from the steps of the last so many seconds."""
 
 
-class WarningReporter(NullReporter):
+class WarningReporter(Reporter):
     """Shows warnings on stderr and nothing else."""
 
     def warn(self, text: str) -> None:
@@ -82,7 +80,6 @@ class BarReporter(WarningReporter):
         self._console = console
         self._plan: TrainingPlan | None = None
         self._bars: Progress | None = None
-        self._pace = Pace()
         self._note = self._unit = ""
         self._next_draw = 0.0
 
@@ -111,7 +108,7 @@ class BarReporter(WarningReporter):
             count = f"{done:,}/{task.total:,.0f} {self._unit}"
             self._bars.update(task.id, completed=done, count=count)
         else:
-            self._move_training(self._plan, done, now)
+            self._move_training(self._plan, done)
         self._draw(now)
 
     def end(self) -> None:
@@ -124,13 +121,13 @@ class BarReporter(WarningReporter):
         """Two bars: the whole run with the time left, and the epoch with its loss."""
         self._open("count", "note")
         assert self._bars is not None
-        self._plan, self._pace = plan, Pace()
+        self._plan = plan
         total = plan.epochs * plan.steps_per_epoch
         self._bars.add_task("run", total=total, count="", note="")
         self._bars.add_task("epoch", total=plan.steps_per_epoch, count="", note="")
         self._note = "starting"
         done = (plan.first_epoch - 1) * plan.steps_per_epoch + plan.first_step
-        self._move_training(plan, done, time.monotonic())
+        self._move_training(plan, done)
         self._draw(time.monotonic())
         self._note = ""
 
@@ -156,21 +153,23 @@ class BarReporter(WarningReporter):
             console=self._console,
             auto_refresh=False,
             transient=True,
+            speed_estimate_period=PACE_SECONDS,
+            get_time=time.monotonic,
             redirect_stdout=is_terminal(sys.stdout),
         )
         self._next_draw = time.monotonic() + REDRAW_SECONDS
 
-    def _move_training(self, plan: TrainingPlan, done: int, now: float) -> None:
+    def _move_training(self, plan: TrainingPlan, done: int) -> None:
         assert self._bars is not None
         whole, part = self._bars.task_ids
         # The last step of an epoch still belongs to it, but not where a run is resumed.
         epoch = max(plan.first_epoch - 1, (done - 1) // plan.steps_per_epoch)
         step = done - epoch * plan.steps_per_epoch
-        self._pace.add(now, done)
-        left = self._pace.seconds(plan.epochs * plan.steps_per_epoch - done)
+        self._bars.update(whole, completed=done)
+        left = self._bars.tasks[0].time_remaining
         note = "" if left is None else f"{clock(left)} left"
         count = f"epoch {epoch + 1}/{plan.epochs}"
-        self._bars.update(whole, completed=done, count=count, note=note)
+        self._bars.update(whole, count=count, note=note)
         width = len(str(plan.steps_per_epoch))
         count = f"step {step:>{width}}/{plan.steps_per_epoch}"
         self._bars.update(part, completed=step, count=count, note=self._note)
@@ -180,26 +179,6 @@ class BarReporter(WarningReporter):
         self._bars.start()
         self._bars.refresh()
         self._next_draw = now + REDRAW_SECONDS
-
-
-class Pace:
-    """How fast a task went in its last moments."""
-
-    def __init__(self) -> None:
-        self._samples: deque[tuple[float, int]] = deque()
-
-    def add(self, now: float, done: int) -> None:
-        """`done` units are finished at the time `now`, seconds."""
-        self._samples.append((now, done))
-        while now - self._samples[0][0] > PACE_SECONDS and len(self._samples) > 2:
-            self._samples.popleft()
-
-    def seconds(self, units: int) -> float | None:
-        """That `units` more will take; None before it can be told."""
-        (first, done), (last, now_done) = self._samples[0], self._samples[-1]
-        if now_done == done or last - first < LEAST_PACE_SECONDS:
-            return None
-        return units * (last - first) / (now_done - done)
 
 
 def clock(seconds: float) -> str:

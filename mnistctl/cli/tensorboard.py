@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnistctl.errors import require_extra
-from mnistctl.events import EpochReport, NullReporter, Reporter, StepReport, TrainingPlan
+from mnistctl.events import EpochReport, Reporter, StepReport, TrainingPlan
 
 if TYPE_CHECKING:
     from mnistctl.engine.training.config import TrainRequest
@@ -26,7 +26,7 @@ def with_tensorboard(
     Raises MnistctlError where TensorBoard is not installed, and what `train` raises.
     """
     require_extra("tensorboard", "tensorboard")
-    board = TensorBoardReporter(reporter)
+    board: Any = TensorBoardReporter(reporter)  # a Reporter by `__getattr__`
     try:
         done = train(request, board)
         if done is not None:
@@ -46,6 +46,10 @@ class TensorBoardReporter:
         self._writer: Any = None
         self._directory = Path()
         self._steps = 1
+
+    def __getattr__(self, name: str) -> Any:
+        """What it has no part in is passed on."""
+        return getattr(self.inner, name)
 
     def run(self, directory: Path) -> None:
         """Events go into `directory` from here on."""
@@ -98,7 +102,7 @@ class TensorBoardReporter:
             self._open(done.directory)
         config, steps = done.config, done.result.epochs * self._steps
         model = load_model(
-            str(done.checkpoint), done.directory, config.device, config.precision, NullReporter()
+            str(done.checkpoint), done.directory, config.device, config.precision, Reporter()
         )
         data = get_dataset(config.dataset).load("test", data_dir, self.inner)
         confidences, predictions = model.predictor.probabilities(data.images).max(1)
@@ -116,23 +120,3 @@ class TensorBoardReporter:
         """Bring everything to the disk."""
         if self._writer is not None:
             self._writer.close()
-
-    def say(self, text: str) -> None:
-        """Passed on."""
-        self.inner.say(text)
-
-    def warn(self, text: str) -> None:
-        """Passed on."""
-        self.inner.warn(text)
-
-    def begin(self, task: str, total: int, unit: str) -> None:
-        """Passed on."""
-        self.inner.begin(task, total, unit)
-
-    def advance(self, done: int) -> None:
-        """Passed on."""
-        self.inner.advance(done)
-
-    def end(self) -> None:
-        """Passed on."""
-        self.inner.end()

@@ -136,14 +136,9 @@ def _is_source(hint: Any) -> bool:
 def _options_of(source: type[Source]) -> Iterator[Parameter]:
     hints = get_type_hints(source, include_extras=True)
     for field in fields(source):
-        if field.name == "reporter":
-            continue
-        for name in (f"{source.__name__}.{field.name}", field.name):
-            if name in SHARED:
-                yield _option(field.name, *SHARED[name])
-                break
-        else:
-            yield _option(field.name, hints[field.name], field.default)
+        if field.name != "reporter":
+            own = SHARED.get(field.name, (hints[field.name], field.default))
+            yield _option(field.name, *SHARED.get(f"{source.__name__}.{field.name}", own))
 
 
 def _option(name: str, hint: Any, default: Any) -> Parameter:

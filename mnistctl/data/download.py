@@ -7,12 +7,12 @@ import os
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from mnistctl.data.fetch import FetchError, fetch
+from mnistctl.data.fetch import ROOM_HINT, FetchError, fetch
 from mnistctl.data.images import SPLITS, Blob, Dataset, IdxFile
 from mnistctl.data.mnist import (
     SUMS_NAME,
@@ -26,12 +26,11 @@ from mnistctl.data.mnist import (
     read_sums,
 )
 from mnistctl.errors import DataError, UsageError
-from mnistctl.events import NullReporter, Reporter
-from mnistctl.files import open_regular, reason, replacing, sweep_temporary, write_atomic
+from mnistctl.events import Reporter
+from mnistctl.files import explained, open_regular, replacing, sweep_temporary, write_atomic
 
 STALE_SECONDS = 3600.0
 """Younger temporary files may belong to a download that is running."""
-SILENT = NullReporter()
 FROM_HINT = "mnistctl download --from DIR_OR_URL, where the published files are"
 
 Status = Literal["downloaded", "present", "extracted", "repaired"]
@@ -98,21 +97,17 @@ class _Download:
 
     def run(self) -> DownloadResult:
         """Provide every file. Raises DataError."""
-        try:
+        with _told(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             sweep_temporary(self.folder, STALE_SECONDS)
-        except OSError as error:
-            raise _write_error(self.folder, error) from error
         files = [self._provide(file) for split in SPLITS for file in self.published.files[split]]
         known = read_sums(self.folder)  # others may have been added meanwhile
         if self.sums.items() - known.items():
             sums = sorted((known | self.sums).items())
             lines = [f"{sha256}  {name}\n" for name, sha256 in sums]
             path = self.folder / SUMS_NAME
-            try:
+            with _told(path):
                 write_atomic(path, "".join(lines).encode())
-            except OSError as error:
-                raise _write_error(path, error) from error
         return DownloadResult(self.row.name, str(self.data_dir), tuple(files))
 
     def _provide(self, file: IdxFile) -> FileResult:
@@ -212,7 +207,7 @@ class _Download:
         if not self.force and path not in self.verified and self._is_verified(path, archive):
             self.verified.add(path)
         if path not in self.verified:
-            with _replacing(path) as target:
+            with _told(path), replacing(path) as target:
                 fetch(location + archive.name, archive, target, self.reporter)
             self.verified.add(path)
         return path
@@ -239,7 +234,7 @@ class _Download:
 
     def _write(self, path: Path, content: bytearray, blob: Blob) -> None:
         try:
-            with _replacing(path) as stream:
+            with _told(path), replacing(path) as stream:
                 stream.write(content)
         except DataError as error:
             # Windows refuses while somebody reads `path`. If a twin put the file there: fine.
@@ -292,18 +287,5 @@ def _read_member(stream: BinaryIO, file: IdxFile, path: Path) -> bytearray:
     return raw
 
 
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """`replacing`, its OSErrors as a DataError with a way on."""
-    try:
-        with replacing(path) as stream:
-            yield stream
-    except OSError as error:
-        raise _write_error(path, error) from error
-
-
-def _write_error(path: Path, error: OSError) -> DataError:
-    return DataError(
-        f"can't write {path}: {reason(error)}",
-        hint="make room there, or choose another place: mnistctl download --data-dir DIR",
-    )
+def _told(path: Path) -> AbstractContextManager[None]:
+    return explained(f"can't write {path}", DataError, ROOM_HINT)

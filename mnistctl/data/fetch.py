@@ -17,7 +17,7 @@ from mnistctl.data.images import Blob
 from mnistctl.data.mnist import checksum
 from mnistctl.errors import DataError
 from mnistctl.events import Reporter
-from mnistctl.files import reason
+from mnistctl.files import explained
 
 ATTEMPTS = 3
 BACKOFF_SECONDS = 0.5
@@ -29,6 +29,7 @@ SLOW_RATE = 1000.0
 CHUNK_BYTES = 1 << 16
 OVERHEAD_BYTES = 1 << 18
 """Headers, and the marks of chunks."""
+ROOM_HINT = "make room there, or choose another place: mnistctl download --data-dir DIR"
 
 
 class FetchError(Exception):
@@ -75,7 +76,9 @@ def _request(url: str, blob: Blob, target: BinaryIO, reporter: Reporter) -> None
             while chunk := response.read(min(CHUNK_BYTES, blob.limit + 1 - received)):
                 received += len(chunk)
                 digest.update(chunk)
-                _write(target, chunk)
+                # A full disk is not the server's fault, and no reason to ask it again.
+                with explained("can't write the download", DataError, ROOM_HINT):
+                    target.write(chunk)
                 reporter.advance(min(received, blob.bytes))
     except urllib.error.HTTPError as error:
         error.close()
@@ -96,17 +99,6 @@ def _request(url: str, blob: Blob, target: BinaryIO, reporter: Reporter) -> None
         raise FetchError(f"broke off after {received:,} of {whole or promised:,} bytes", True)
     if digest.hexdigest() != expected:
         raise FetchError("sent something other than the published file")
-
-
-def _write(target: BinaryIO, chunk: bytes) -> None:
-    """A full disk is not the server's fault, and no reason to ask it again."""
-    try:
-        target.write(chunk)
-    except OSError as error:
-        raise DataError(
-            f"can't write the download: {reason(error)}",
-            "make room there, or choose another place: mnistctl download --data-dir DIR",
-        ) from error
 
 
 class _Watched(io.RawIOBase):

@@ -12,7 +12,7 @@ from mnistctl import __version__
 from mnistctl.data.images import SPLITS, Dataset, LabelledImages, Preparation
 from mnistctl.errors import DataError, ImageError, UsageError, unknown
 from mnistctl.events import Reporter
-from mnistctl.files import open_regular, read_regular, reason, write_atomic
+from mnistctl.files import explained, open_regular, read_regular, reason, write_atomic
 
 MAX_CLASSES = 1_000
 MAX_NAME = 40
@@ -162,11 +162,9 @@ def _pictures(folder: Path) -> list[str]:
 
 def _entries(folder: Path) -> list["os.DirEntry[str]"]:
     """What is in a directory, by name, without hidden files. Raises DataError."""
-    try:
-        with os.scandir(folder) as entries:
-            shown = [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise DataError(f"can't read the directory {folder}: {reason(error)}") from error
+    unreadable = explained(f"can't read the directory {folder}", DataError)
+    with unreadable, os.scandir(folder) as entries:
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
     return sorted(shown, key=lambda entry: entry.name)
 
 

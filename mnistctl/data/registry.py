@@ -21,13 +21,13 @@ from mnistctl.data.images import (
     Published,
 )
 from mnistctl.errors import DataError, UsageError, unknown
-from mnistctl.events import NullReporter, Reporter
+from mnistctl.events import Reporter
 
 if TYPE_CHECKING:
     from mnistctl.data.download import DownloadResult
 
 DEFAULT_DATASET = "mnist"
-SILENT = NullReporter()
+SILENT = Reporter()
 MNIST_PIXELS = (0.1307, 0.3081)
 
 

@@ -16,9 +16,9 @@ from torch import Generator, Tensor
 from mnistctl.data.images import MNIST_SIZES, SPLITS, LabelledImages
 from mnistctl.data.pen import CHUNK, ink, one_thread, product
 from mnistctl.data.strokes import WAYS
-from mnistctl.events import NullReporter, Reporter
+from mnistctl.events import Reporter
 
-SILENT = NullReporter()
+SILENT = Reporter()
 SAMPLES = 64
 
 

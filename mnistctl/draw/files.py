@@ -1,14 +1,12 @@
 """Writing a figure: the format by the file's ending, the old file replaced in one step."""
 
-import contextlib
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnistctl.draw.style import show_names_as_text
-from mnistctl.errors import MnistctlError, UsageError
-from mnistctl.files import reason, replacing, try_place
+from mnistctl.errors import UsageError
+from mnistctl.files import explained, replacing, try_place
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +23,7 @@ def check_output(path: Path) -> None:
     Raises UsageError for an unknown ending, MnistctlError for a place that can't be written to.
     """
     _ending(path)
-    with _naming(path):
+    with explained(f"can't write {path}"):
         try_place(path)
 
 
@@ -38,7 +36,7 @@ def save_figure(figure: "Figure", path: Path) -> Path:
 
     ending = _ending(path)
     show_names_as_text(figure)
-    with _naming(path), replacing(path) as file, warnings.catch_warnings():
+    with explained(f"can't write {path}"), replacing(path) as file, warnings.catch_warnings():
         # A file's name may have letters that the font lacks: it is drawn with boxes for them.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         with rc_context({"svg.hashsalt": "mnistctl"}):
@@ -54,11 +52,3 @@ def _ending(path: Path) -> str:
             f"end the name in one of: {', '.join(FORMATS)}",
         )
     return ending
-
-
-@contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise MnistctlError(f"can't write {path}: {reason(error)}") from error

@@ -18,7 +18,7 @@ from mnistctl.events import Reporter
 from mnistctl.export.card import card
 from mnistctl.export.onnx import check_onnx, onnx_bytes
 from mnistctl.export.safetensors import safetensors_bytes, state_dict_bytes
-from mnistctl.files import reason, try_place, write_atomic
+from mnistctl.files import explained, try_place, write_atomic
 from mnistctl.store.result import Score
 from mnistctl.store.runs import describe
 
@@ -101,20 +101,16 @@ def export(
     made = Exported(output, suffix[1:], model.path, model.label, card_path, len(content), **facts)
     text = card(model, output.name, _rows(made, metadata), tested)
     for path, data in ((output, content), (card_path, text.encode())):
-        try:
+        with explained(f"can't write {path}"):
             write_atomic(path, data)
-        except OSError as error:
-            raise MnistctlError(f"can't write {path}: {reason(error)}") from error
     return made
 
 
 def _check_place(path: Path, force: bool) -> None:
     if path.is_file() and not force:
         raise UsageError(f"{path} exists already", "name another file, or replace it with --force")
-    try:
+    with explained(f"can't write {path}"):
         try_place(path)
-    except OSError as error:
-        raise MnistctlError(f"can't write {path}: {reason(error)}") from error
 
 
 def _tested(checkpoint: Path) -> Score | None:

@@ -49,11 +49,6 @@ def main_piece(page: Page) -> Piece:
     return _piece(page, group)
 
 
-def digit_pieces(page: Page) -> list[Piece]:
-    """What stands apart on a page, in reading order: digits, and several where they touch."""
-    return [piece for line in digit_lines(page) for piece in line]
-
-
 def digit_lines(page: Page) -> list[list[Piece]]:
     """The pieces of a page that stand apart: lines from the top, each from the left."""
     if not page.marks:
@@ -69,7 +64,7 @@ def digit_lines(page: Page) -> list[list[Piece]]:
         else:
             groups.append([mark])
     # What is left of the small ones is dirt, a comma, a full stop.
-    digits = [group for group in groups if _extent(group) >= 0.4 * usual]
+    digits = [own for own in groups if max(mark.size for mark in own) >= 0.4 * usual]
     lines = _lines([_piece(page, group) for group in digits])
     return [sorted(line, key=lambda piece: piece.left) for line in lines]
 
@@ -80,10 +75,6 @@ def _gap(a: Mark, b: Mark) -> int:
 
 def _distance(mark: Mark, group: Iterable[Mark]) -> int:
     return min(_gap(mark, own) for own in group)
-
-
-def _extent(group: Iterable[Mark]) -> int:
-    return max(mark.size for mark in group)
 
 
 def _belongs(mark: Mark, group: list[Mark], usual: float) -> bool:

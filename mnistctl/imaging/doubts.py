@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from mnistctl.imaging.digits import Piece, digit_pieces
+from mnistctl.imaging.digits import Piece, digit_lines
 from mnistctl.imaging.files import Picture
 from mnistctl.imaging.ink import TINY, Ink, border, has_even_border, to_grey, working_size
 from mnistctl.imaging.marks import Page
@@ -41,8 +41,8 @@ def doubt_of(picture: Picture, ink: Ink, page: Page, piece: Piece) -> str | None
         return "no ink found: nothing stands out from the paper's grain"
     if page.stray > MAX_STRAY:
         return "ink all over the picture: texture or noise, not strokes"
-    pieces = [own for own in digit_pieces(page) if own.height > 0.5 * piece.height]
-    if len(pieces) > 1:
+    heights = [own.height for line in digit_lines(page) for own in line]
+    if sum(height > 0.5 * piece.height for height in heights) > 1:
         return "several separate marks: --multi reads more than one digit"
     if is_shaded(picture, page):
         return "a shaded picture, not strokes"

@@ -19,7 +19,7 @@ def connected(mask: Mask) -> NDArray[np.int32]:
     """
     from scipy import ndimage
 
-    labels, box = np.zeros(mask.shape, np.int32), around(mask, 0)
+    labels, box = np.zeros(mask.shape, np.int32), around(mask)
     ndimage.label(mask[box], structure=np.ones((3, 3)), output=labels[box])
     return labels
 
@@ -34,12 +34,12 @@ def thickened(mask: Mask, reach: int, axis: int) -> Mask:
     return found
 
 
-def around(mask: Mask, margin: int) -> tuple[slice, ...]:
+def around(mask: Mask, margin: int = 0) -> tuple[slice, ...]:
     """Rows and columns that hold all of a mask, and so many more on every side."""
     if not mask.any():
         return slice(0), slice(0)
     spans = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    return tuple(slice(max(own[0] - margin, 0), own[-1] + 1 + margin) for own in spans)
+    return tuple(slice(max(int(own[0]) - margin, 0), int(own[-1]) + 1 + margin) for own in spans)
 
 
 def depths(

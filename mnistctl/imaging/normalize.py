@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnistctl.imaging.masks import Grey, Mask, depths, thickened, width_of
+from mnistctl.imaging.masks import Grey, Mask, around, depths, thickened, width_of
 
 SIDE = 28
 BOX = 20
@@ -58,9 +58,7 @@ def fit(amount: Grey, mask: Mask) -> Pixels:
 
 def _to_box(ink: Grey, mask: Mask | None = None) -> Grey:
     """Cut to the mask's (or the ink's) outline; scale to 160 pixels on the longer side."""
-    filled = ink > 0 if mask is None else mask
-    rows, columns = np.flatnonzero(filled.any(axis=1)), np.flatnonzero(filled.any(axis=0))
-    own = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    own = ink[around(ink > 0 if mask is None else mask)]
     scale = BOX * FINE / max(own.shape)
     size = (max(round(own.shape[1] * scale), 1), max(round(own.shape[0] * scale), 1))
     image = Image.fromarray(own.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
@@ -77,8 +75,8 @@ def _with_usual_stroke(shape: Mask) -> Mask:
     depth = depths(shape)
     width = width_of(depth)
     if width < lowest:
-        around = ndimage.distance_transform_edt(~np.pad(shape, 2 * FINE))
-        return np.asarray(around <= (lowest - width) / 2)
+        distance = ndimage.distance_transform_edt(~np.pad(shape, 2 * FINE))
+        return np.asarray(distance <= (lowest - width) / 2)
     changed = shape.copy()
     if width > highest:
         changed[shape] = depth > (width - highest) / 2

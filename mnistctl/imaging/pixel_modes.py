@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mnistctl.imaging.masks import around
+
 ONE_AND_OVERSHOOT = 1.5
 """The most that float images of 0..1 reach, where resampling sharpened an edge."""
 _DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
@@ -61,10 +63,8 @@ def _without_alpha(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if solid.all() or not solid.any():
         background = np.full(colour.shape[-1], 255, np.float32)
     else:
-        rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
-        box = solid[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         shades = colour[solid]
-        is_page = box.mean() > 0.8 and shades.mean(axis=1).std() > 12
+        is_page = solid[around(solid)].mean() > 0.8 and shades.mean(axis=1).std() > 12
         opposite = np.float32(255 if shades.mean() < 128 else 0)
         background = np.median(shades, axis=0) if is_page else np.full(shades.shape[1], opposite)
     merged = colour * alpha + background * (1 - alpha)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mnistctl.imaging.cuts import Cut, cuts
 from mnistctl.imaging.digits import Piece
-from mnistctl.imaging.masks import Mask
+from mnistctl.imaging.masks import Mask, around
 
 Confidence = Callable[[Sequence[Piece]], NDArray[np.float32]]
 """Logarithm of the probability of each piece's likeliest class."""
@@ -106,15 +106,13 @@ def _parts(piece: Piece, between: Sequence[Cut], start: int, tall: float) -> Ite
 
 
 def _part(piece: Piece, mask: Mask) -> Piece:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
-    left, right = int(columns[0]), int(columns[-1]) + 1
+    rows, columns = around(mask)
     return Piece(
-        piece.top + top,
-        piece.left + left,
-        piece.top + bottom,
-        piece.left + right,
-        mask[top:bottom, left:right],
+        piece.top + rows.start,
+        piece.left + columns.start,
+        piece.top + rows.stop,
+        piece.left + columns.stop,
+        mask[rows, columns],
         piece.marks,
         was_touching=True,
     )

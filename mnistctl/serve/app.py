@@ -32,7 +32,7 @@ from mnistctl.serve.documents import (
     PredictQuestion,
     Question,
 )
-from mnistctl.serve.explain import explain
+from mnistctl.serve.explain import explain, numbered
 from mnistctl.serve.guard import Refused, error_response
 from mnistctl.serve.networks import Asker, Network, Networks
 
@@ -174,17 +174,9 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         """
         network = await service.network(question)
         picture = await _picture(service, image)
-        document = await in_thread(
-            service.explaining,
-            explain,
-            network,
-            picture,
-            question.invert,
-            question.multi,
-            question.number,
-            question.class_name,
+        return JSONResponse(
+            await in_thread(service.explaining, explain, network, picture, question)
         )
-        return JSONResponse(document)
 
 
 def _add_collection(app: FastAPI, service: Service, collection: Collection) -> None:
@@ -211,7 +203,7 @@ def _add_collection(app: FastAPI, service: Service, collection: Collection) -> N
         image: Image, question: Annotated[CollectQuestion, Query()]
     ) -> dict[str, str]:
         """Save a picture under what it shows; of several digits, the input of the one meant."""
-        class_name, number = question.class_name, question.number
+        class_name = question.class_name
         network = await service.network(question)
         if class_name not in network.model.predictor.classes:
             raise unknown("class", class_name, network.model.predictor.classes)
@@ -224,10 +216,9 @@ def _add_collection(app: FastAPI, service: Service, collection: Collection) -> N
             found = await in_thread(
                 service.preparing, prepare_digits, picture, question.invert, ask
             )
-            if number >= len(found):
-                raise UsageError(f"number {number}: the picture has {len(found)}, from 0")
-            if not found[number].others:  # else no digit stands out: all of the picture is meant
-                pixels = found[number].pixels
+            meant = numbered(found, question.number)
+            if not meant.others:  # else no digit stands out: all of the picture is meant
+                pixels = meant.pixels
         saved = await in_thread(service.preparing, collection.add, pixels, class_name)
         return {"folder": saved.folder, "name": saved.name}
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from mnistctl.data.images import SPLITS
 from mnistctl.errors import MnistctlError
-from mnistctl.files import reason, write_atomic
+from mnistctl.files import explained, write_atomic
 
 _NAME = re.compile(r"[0-9a-f]{16}\.png")
 
@@ -44,12 +44,9 @@ class Collection:
         self.root, self._adding = directory, Lock()
         divided = all((directory / split).is_dir() for split in SPLITS)
         self.directory = directory / "train" if divided else directory
-        try:
+        with explained(f"can't make {directory}"):
             directory.mkdir(parents=True, exist_ok=True)
-            usable = os.access(self.directory, os.W_OK)
-        except OSError as error:
-            raise MnistctlError(f"can't make {directory}: {reason(error)}") from error
-        if not usable:
+        if not os.access(self.directory, os.W_OK):
             raise MnistctlError(f"can't write to {directory}", "choose another --collect DIR")
 
     def add(self, pixels: NDArray[np.uint8], class_name: str) -> Collected:
@@ -59,16 +56,14 @@ class Collection:
         name = f"{hashlib.sha256(file.getvalue()).hexdigest()[:16]}.png"
         folder = folder_of(class_name)
         path = self.directory / folder / name
-        try:
-            with self._adding:  # two labels at once would each remove the other's picture
-                path.parent.mkdir(exist_ok=True)
-                write_atomic(path, file.getvalue())
-                for other in self.pictures():
-                    if other.name == name and not other.path.samefile(path):
-                        other.path.unlink(missing_ok=True)
-                return Collected(folder, name, path, path.stat().st_mtime)
-        except OSError as error:
-            raise MnistctlError(f"can't save to {path}: {reason(error)}") from error
+        # Two labels at once would each remove the other's picture.
+        with explained(f"can't save to {path}"), self._adding:
+            path.parent.mkdir(exist_ok=True)
+            write_atomic(path, file.getvalue())
+            for other in self.pictures():
+                if other.name == name and not other.path.samefile(path):
+                    other.path.unlink(missing_ok=True)
+            return Collected(folder, name, path, path.stat().st_mtime)
 
     def pictures(self) -> list[Collected]:
         """The newest first. Links, and whatever bears another kind of name, are passed over."""

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ from mnistctl.engine.inference.predict import asking, predict_prepared, settled
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.errors import UsageError, unknown
 from mnistctl.imaging.files import Picture
-from mnistctl.imaging.ink import Invert
-from mnistctl.imaging.prepare import prepare_digits, prepared_as
+from mnistctl.imaging.prepare import Prepared, prepare_digits, prepared_as
+from mnistctl.serve.documents import ExplainQuestion
 from mnistctl.serve.networks import Network
 
 NUM_STEPS = 64
@@ -33,30 +34,22 @@ STEP_SIDE = 280
 DENSE_ROW = 32
 
 
-def explain(
-    network: Network,
-    picture: Picture,
-    invert: Invert,
-    multi: bool,
-    number: int,
-    class_name: str | None,
-) -> dict[str, Any]:
-    """The document of `POST /api/explain` for the digit `number`, from 0, of a picture.
+def explain(network: Network, picture: Picture, question: ExplainQuestion) -> dict[str, Any]:
+    """The document of `POST /api/explain`.
 
-    The evidence is that for and against `class_name`, None: the class predicted. Without evidence
-    and layers for a network that can't be looked into.
+    Without evidence and layers for a network that can't be looked into.
     Raises UsageError for a class or number that there isn't, CheckpointError.
     """
-    model = network.model
+    model, multi, class_name = network.model, question.multi, question.class_name
     classes = model.predictor.classes
-    whole = prepared_as(model.prepare, picture, invert, keep_steps=True)
-    found = prepare_digits(picture, invert, asking(model.predictor)) if multi else [whole]
-    if not 0 <= number < len(found):
-        raise UsageError(f"number {number}: the picture has {len(found)}, from 0")
+    whole = prepared_as(model.prepare, picture, question.invert, keep_steps=True)
+    found = [whole]
+    if multi:
+        found = prepare_digits(picture, question.invert, asking(model.predictor))
+    meant = numbered(found, question.number)
     if class_name is not None and class_name not in classes:
         raise unknown("class", class_name, classes)
-    # Where no digit stands out, `found` is the whole picture.
-    own = whole if found[number].others else found[number]
+    own = whole if meant.others else meant  # where no digit stands out
     prepared = settled(model.predictor, own, multi)
     (prediction,) = predict_prepared(model.predictor, [(0, "image", prepared)], multi)
     index = prediction.class_index if class_name is None else classes.index(class_name)
@@ -70,6 +63,13 @@ def explain(
         "class_name": classes[index],
         **_inside(network, torch.from_numpy(prepared.pixels.copy())[None], index),
     }
+
+
+def numbered(found: Sequence[Prepared], number: int) -> Prepared:
+    """The digit `number`, from 0, of a picture. Raises UsageError where it has fewer."""
+    if number >= len(found):
+        raise UsageError(f"number {number}: the picture has {len(found)}, from 0")
+    return found[number]
 
 
 def _inside(network: Network, pixels: Tensor, index: int) -> dict[str, Any]:

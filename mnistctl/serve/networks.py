@@ -19,7 +19,7 @@ from mnistctl.engine.inference.onnx_model import SUFFIX
 from mnistctl.engine.inference.predict import Prediction, predict_prepared
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.errors import CheckpointError, unknown
-from mnistctl.events import NullReporter, Reporter
+from mnistctl.events import Reporter
 from mnistctl.imaging.prepare import Prepared
 from mnistctl.store.config import store_words
 from mnistctl.store.resolve import SHIPPED
@@ -108,7 +108,7 @@ class Networks:
             self._finished = finished
             with contextlib.suppress(CheckpointError):  # else what is loaded answers on
                 model = load_model(
-                    str(self._run), self.store, self.device, self.precision, NullReporter()
+                    str(self._run), self.store, self.device, self.precision, Reporter()
                 )
                 self.default = Network(self.default.name, model)
         return self.default
@@ -153,7 +153,7 @@ class Networks:
         key = (name, runs[name].modified if name in runs else 0.0)
         if key not in self._loaded:
             argument = str(runs[name].directory) if name in runs else SHIPPED_NAME
-            model = load_model(argument, self.store, self.device, self.precision, NullReporter())
+            model = load_model(argument, self.store, self.device, self.precision, Reporter())
             self._loaded[key] = Network(name, model)
             while len(self._loaded) > MAX_LOADED:
                 self._loaded.popitem(last=False)

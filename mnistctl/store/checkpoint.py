@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnistctl.errors import CheckpointError
-from mnistctl.files import reason, write_atomic
+from mnistctl.files import explained, write_atomic
 from mnistctl.store.archive import EXPECTED, RETRAIN, Archive, read_archive, seal, with_tensors
 from mnistctl.store.config import RunConfig
+from mnistctl.store.metrics import ROOM_HINT
 from mnistctl.store.validate import TensorClaim
 from mnistctl.text import brief
 
@@ -61,13 +62,8 @@ def save(
         document["training"] = dict(checkpoint.training)
     if checkpoint.scales:
         document["scales"] = dict(checkpoint.scales)
-    try:
+    with explained(f"can't save {path}", CheckpointError, ROOM_HINT):
         write_atomic(path, seal(_serialise(document)), before_replace)
-    except OSError as error:
-        raise CheckpointError(
-            f"can't save {path}: {reason(error)}",
-            "what was saved before is intact; make room, then continue it with --resume",
-        ) from error
 
 
 def load(path: Path) -> Checkpoint:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mnistctl.errors import CheckpointError
-from mnistctl.files import read_regular, reason, write_atomic
+from mnistctl.files import explained, read_regular, reason, write_atomic
 from mnistctl.text import parse_json, to_json
 
 METRICS_NAME = "metrics.jsonl"
 MAX_METRICS_BYTES = 256 << 20
 """Four million steps, each of them logged."""
+ROOM_HINT = "what was saved before is intact; make room, then continue it with --resume"
 
 
 class MetricsLog:
@@ -26,40 +27,31 @@ class MetricsLog:
         self._path = directory / METRICS_NAME
         kept = [r for r in read_metrics(directory) if _position(r) <= (epoch, step)]
         text = "".join(to_json(record) + "\n" for record in kept)
-        try:
+        with self._told():
             write_atomic(self._path, text.encode())
             self._file: TextIO = open(self._path, "a", encoding="utf-8")  # noqa: SIM115
-        except OSError as error:
-            raise self._error(error) from error
 
     def append(self, record: dict[str, Any]) -> None:
         """Write one record as a line. Raises CheckpointError when the disk is full."""
-        try:
+        with self._told():
             self._file.write(to_json(record) + "\n")
             self._file.flush()
-        except OSError as error:
-            raise self._error(error) from error
 
     def sync(self) -> None:
         """Bring every line to the disk, before a checkpoint that counts on them.
 
         Raises CheckpointError when the disk won't take them.
         """
-        try:
+        with self._told():
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise self._error(error) from error
 
     def close(self) -> None:
         """End writing."""
         with contextlib.suppress(OSError):  # a full disk was reported when it was written to
             self._file.close()
 
-    def _error(self, error: OSError) -> CheckpointError:
-        return CheckpointError(
-            f"can't write {self._path}: {reason(error)}",
-            "the last checkpoint is intact; make room, then continue it with --resume",
-        )
+    def _told(self) -> contextlib.AbstractContextManager[None]:
+        return explained(f"can't write {self._path}", CheckpointError, ROOM_HINT)
 
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mnistctl.errors import CheckpointError, did_you_mean
-from mnistctl.files import is_temporary, reason, sync_directory
+from mnistctl.files import explained, is_temporary, sync_directory
 from mnistctl.store.find import typed_path
 from mnistctl.store.lock import LOCK_NAME
 from mnistctl.store.metrics import METRICS_NAME
@@ -72,15 +72,13 @@ def remove_run(directory: Path) -> None:
     """
     store = directory.parent
     aside = store / f".removed-{secrets.token_hex(6)}"
-    try:
+    with explained(f"can't remove {directory}", CheckpointError):
         with writing(directory):
             if RENAMES_WHAT_IS_OPEN:
                 directory.rename(aside)
         if not RENAMES_WHAT_IS_OPEN:
             directory.rename(aside)
         sync_directory(store)
-    except OSError as error:
-        raise CheckpointError(f"can't remove {directory}: {reason(error)}") from error
     for entry in os.listdir(store):
         left = store / entry
         aside_before = _ASIDE.fullmatch(entry) and left.is_dir() and not left.is_symlink()

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from mnistctl.errors import CheckpointError, UsageError
 from mnistctl.files import (
+    explained,
     is_temporary,
     read_regular,
     reason,
@@ -23,6 +24,7 @@ from mnistctl.files import (
 )
 from mnistctl.store.config import RunConfig
 from mnistctl.store.lock import is_locked, locked
+from mnistctl.store.metrics import ROOM_HINT
 from mnistctl.store.result import RunResult
 from mnistctl.text import parse_json, to_json
 
@@ -179,10 +181,8 @@ def writing(directory: Path) -> Iterator[None]:
     Raises CheckpointError while another process trains there, or when it can't be written.
     """
     with contextlib.ExitStack() as stack:
-        try:
+        with explained(f"can't write to {directory}", CheckpointError):
             free = stack.enter_context(locked(directory))
-        except OSError as error:
-            raise CheckpointError(f"can't write to {directory}: {reason(error)}") from error
         if not free:
             raise being_trained(directory)
         with contextlib.suppress(OSError):
@@ -204,13 +204,8 @@ def write_json(directory: Path, name: str, document: dict[str, Any]) -> None:
 
     Raises CheckpointError when the disk won't take it.
     """
-    try:
+    with explained(f"can't write {directory / name}", CheckpointError, ROOM_HINT):
         write_atomic(directory / name, _json_bytes(document))
-    except OSError as error:
-        raise CheckpointError(
-            f"can't write {directory / name}: {reason(error)}",
-            "what was saved before is intact; make room, then continue it with --resume",
-        ) from error
 
 
 def _json_bytes(document: dict[str, Any]) -> bytes:
@@ -236,13 +231,11 @@ def run_directories(store: Path) -> list[Path]:
 
     Raises CheckpointError when the store can't be read.
     """
-    try:
+    with explained(f"can't read the store {store}", CheckpointError):
         if not store.is_dir():
             return []
         with os.scandir(store) as found:
             entries = [Path(e) for e in found if e.is_dir(follow_symlinks=False)]
-    except OSError as error:
-        raise CheckpointError(f"can't read the store {store}: {reason(error)}") from error
     return [path for path in entries if path.name[0] != "." and is_run(path)]
 
 

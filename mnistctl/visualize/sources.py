@@ -15,7 +15,7 @@ from mnistctl.data.images import DIGITS
 from mnistctl.data.registry import DEFAULT_DATASET, check_split, get_dataset
 from mnistctl.draw.types import Pixels
 from mnistctl.errors import UsageError, unknown
-from mnistctl.events import NullReporter, Reporter
+from mnistctl.events import Reporter
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -74,7 +74,7 @@ def model_document(model: LoadedModel) -> dict[str, Any]:
 class Source:
     """Options that belong together, and how to load what they mean."""
 
-    reporter: Reporter = field(default_factory=NullReporter)
+    reporter: Reporter = field(default_factory=Reporter)
 
     def check(self, typed: Set[str]) -> None:
         """Raise UsageError where the values don't fit; `typed` are those a person gave."""

@@ -104,7 +104,7 @@ def folds(
     Then the table of all candidates ever tried. `--runs 0` prints it alone.
     """
     from mnistctl.data.registry import get_dataset
-    from mnistctl.events import NullReporter
+    from mnistctl.events import Reporter
     from mnistctl.recipes import get_recipe, with_settings
     from tests.bench import folds as bench
     from tests.bench.candidates import register_candidates
@@ -116,7 +116,7 @@ def folds(
     answers = list(bench.answers_of(bench.lines()))
     print(bench.table(answers))
     for size in ensembles or []:
-        labels = get_dataset("mnist").load("train", data_dir, NullReporter()).labels
+        labels = get_dataset("mnist").load("train", data_dir, Reporter()).labels
         print(f"\n{bench.ensembles_table(answers, size, kept, labels)}")
 
 

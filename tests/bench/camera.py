@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.predict import predict_prepared
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.imaging.files import read_image
 from mnistctl.imaging.prepare import prepare
 from tests.bench.figures import append, identity, machine, markdown, show_share
@@ -350,7 +350,7 @@ class Tally:
 
 def measure(checkpoint: str | None, digits: Path, store: Path) -> None:
     """Print the table; append a line to results/camera.jsonl."""
-    model = load_model(checkpoint, store, "cpu", None, NullReporter())
+    model = load_model(checkpoint, store, "cpu", None, Reporter())
     entries = read_index(digits)
     unseen = unseen_writers([path for path, _, _ in entries])
     photos = [base_photo(path) for path, _, _ in entries]

@@ -10,7 +10,7 @@ from mnistctl.data.registry import get_dataset
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.loading import load_models
 from mnistctl.engine.inference.predictor import Predictor
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from tests.bench.damage import CORRUPTIONS, NUM_SEVERITIES, corrupt
 from tests.bench.figures import append, identity, machine, markdown
 
@@ -20,7 +20,7 @@ def measure(checkpoints: Sequence[str], store: Path, data_dir: Path) -> None:
 
     Every network sees the same images, each test image once under every corruption.
     """
-    reporter = NullReporter()
+    reporter = Reporter()
     models = load_models(checkpoints or [None], store, "cpu", None, Ranks(), reporter)
     test = get_dataset("mnist").load("test", data_dir, reporter)
     clean = [float(hits(own.predictor, test).mean()) for own in models]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mnistctl.data.registry import DEFAULT_DATASET, get_dataset
 from mnistctl.engine.inference.loading import LoadedModel, load_model
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.export.run import export
 from tests.bench.figures import append, machine, markdown, show, summary
 
@@ -54,7 +54,7 @@ def _exported(checkpoint: str, directory: Path, store: Path, data_dir: Path) -> 
             store=store,
             data_dir=data_dir,
             force=False,
-            reporter=NullReporter(),
+            reporter=Reporter(),
         )
         for suffix in (".onnx", ".safetensors")
     ]
@@ -130,12 +130,12 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 def _loaded(checkpoint: str, store: Path, precision: str | None) -> LoadedModel:
     device = "cpu" if precision else None
-    return load_model(checkpoint, store, device, precision, NullReporter())
+    return load_model(checkpoint, store, device, precision, Reporter())
 
 
 def _images(model: LoadedModel, data_dir: Path) -> Tensor:
     name = model.dataset or DEFAULT_DATASET
-    return get_dataset(name).load("test", data_dir, NullReporter()).images
+    return get_dataset(name).load("test", data_dir, Reporter()).images
 
 
 def _tables(lines: Sequence[dict[str, Any]]) -> str:

@@ -21,7 +21,7 @@ from mnistctl.data.registry import get_dataset
 from mnistctl.device import choose_hardware, keep_freed_memory
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.significance import mcnemar
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.models.layers import mean_of_answers
 from mnistctl.recipes import RECIPES, Recipe
 from tests.bench.distil import Teachers
@@ -74,8 +74,8 @@ def measure(
     share the trainings. The logits of what is held out go to `kept`, for ensembles.
     """
     keep_freed_memory()
-    device, precision = choose_hardware(device_name, precision, Ranks(), NullReporter())
-    whole = get_dataset("mnist").load("train", data_dir, NullReporter())
+    device, precision = choose_hardware(device_name, precision, Ranks(), Reporter())
+    whole = get_dataset("mnist").load("train", data_dir, Reporter())
     taught = _label(recipe, precision)
     base = _label(RECIPES[recipe.name], precision)
     label = f"{taught}, soft labels {soft:g}" if soft else taught

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import mnistctl
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.store.resolve import SHIPPED
 from tests.bench.figures import source
 
@@ -79,7 +79,7 @@ def main() -> None:
 
 def run(way: str, root: Path, seed: int, data_dir: Path) -> tuple[int, int]:
     """Correct predictions on the fold's test pictures, and how many there are."""
-    quiet = NullReporter()
+    quiet = Reporter()
     if not WAYS[way]:
         model = mnistctl.load("shipped", device="cpu", reporter=quiet)
         scores = model.evaluate(str(root), data_dir=data_dir, reporter=quiet)

@@ -22,7 +22,7 @@ from mnistctl.data.registry import get_dataset
 from mnistctl.device import choose_hardware, why_unusable
 from mnistctl.distributed import Ranks
 from mnistctl.errors import DeviceError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from tests.bench.figures import append, machine
 from tests.bench.gpu_commands import PROGRAM, commands
 from tests.bench.gpu_rates import against_plain, seconds_to_accuracy
@@ -45,12 +45,12 @@ def measure(
     end = time.perf_counter() + SECONDS_IN_ALL
     if problem := why_unusable(device_name):
         raise DeviceError(f"{device_name}: {problem}", "this benchmark needs a GPU")
-    device, precision = choose_hardware(device_name, "auto", Ranks(), NullReporter())
+    device, precision = choose_hardware(device_name, "auto", Ranks(), Reporter())
     mnist = get_dataset("mnist")
-    download_files(mnist, data_dir, None, False, NullReporter())  # torchvision reads no .gz
-    whole = mnist.load("train", data_dir, NullReporter())
+    download_files(mnist, data_dir, None, False, Reporter())  # torchvision reads no .gz
+    whole = mnist.load("train", data_dir, Reporter())
     train = LabelledImages(whole.images[:images].to(device), whole.labels[:images].to(device))
-    test = mnist.load("test", data_dir, NullReporter())
+    test = mnist.load("test", data_dir, Reporter())
     card = {"device": str(device), "precision": precision, "images": images, **card_of(device)}
     steps = chain(
         seconds_to_accuracy(train, test, device, precision, seeds),

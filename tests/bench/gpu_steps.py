@@ -23,7 +23,7 @@ from mnistctl.distributed import (
 from mnistctl.engine.training.loop import FitData, Hooks, _Loop
 from mnistctl.engine.training.signals import StopRequest
 from mnistctl.engine.training.state import new_state
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.recipes import RECIPES, Recipe
 from tests.bench.ours import bench_config
 
@@ -75,7 +75,7 @@ def steps_without_waiting(
     """Three steps after a first one; raises RuntimeError where one waits for the card."""
     config = bench_config(replace(recipe, batch_size=64), device, precision)
     state = new_state(config, device)
-    hooks = Hooks(NullReporter(), lambda record: None, lambda: None, StopRequest())
+    hooks = Hooks(Reporter(), lambda record: None, lambda: None, StopRequest())
     loop = _Loop(state, config, FitData(train, None, None), Ranks(), hooks)
     loop.draw_outliers()
     batches = loop.feed.order(1)

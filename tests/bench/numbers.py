@@ -15,7 +15,7 @@ from mnistctl.data.registry import get_dataset
 from mnistctl.data.sampling import split_validation
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.predict import asking, predict_prepared
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.imaging.files import read_image
 from mnistctl.imaging.prepare import prepare_digits
 from tests.bench.figures import append, identity, machine, markdown, show_share
@@ -71,8 +71,8 @@ def measure(checkpoint: str | None, store: Path, data_dir: Path, count: int, hel
     `count` numbers of each set on each paper. With `held_out` of so many training images that
     `train --validation` of the same number, seed 0, leaves out, else of test images.
     """
-    model = load_model(checkpoint, store, "cpu", None, NullReporter())
-    data = get_dataset("mnist").load("train" if held_out else "test", data_dir, NullReporter())
+    model = load_model(checkpoint, store, "cpu", None, Reporter())
+    data = get_dataset("mnist").load("train" if held_out else "test", data_dir, Reporter())
     images, labels = data.images.numpy(), data.labels.numpy()
     if held_out:
         chosen = split_validation(0, len(images), held_out)[1].numpy()

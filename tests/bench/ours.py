@@ -14,7 +14,7 @@ from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.engine.training.loop import FitData, Hooks, fit
 from mnistctl.engine.training.signals import StopRequest
 from mnistctl.engine.training.state import TrainingState, new_state, result_predictor
-from mnistctl.events import NullReporter, Reporter, TrainingPlan
+from mnistctl.events import Reporter, TrainingPlan
 from mnistctl.recipes import Recipe, get_recipe
 from mnistctl.store.config import RunConfig
 from tests.bench.figures import clock
@@ -61,7 +61,7 @@ def train_once(
     config = bench_config(recipe, device, precision, seed)
     state = new_state(config, device)
     images = LabelledImages(data.images.to(device), data.labels.to(device))
-    hooks = Hooks(reporter or NullReporter(), lambda record: None, lambda: None, StopRequest())
+    hooks = Hooks(reporter or Reporter(), lambda record: None, lambda: None, StopRequest())
     synchronize(device)
     start = time.perf_counter()
     fit(state, config, FitData(images, None, None), Ranks(), hooks)
@@ -93,7 +93,7 @@ def train_fold(
     return predictor.logits(whole.images[held_out]), round(state.seconds, 1)
 
 
-class Stopwatch(NullReporter):
+class Stopwatch(Reporter):
     """Seconds of training itself: outliers are drawn before."""
 
     def __init__(self, device: torch.device) -> None:

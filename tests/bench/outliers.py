@@ -14,7 +14,7 @@ from mnistctl.data.registry import get_dataset
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.predict import predict_prepared
 from mnistctl.engine.inference.predictor import Predictor
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.imaging.files import Picture, read_image
 from mnistctl.imaging.prepare import Prepared, prepare
 from tests.bench.figures import append, identity, machine, markdown, show_share
@@ -31,9 +31,9 @@ def measure(checkpoints: list[str], store: Path, data_dir: Path, omniglot: Path 
     """Print a table for each checkpoint; append its figures to results/outliers.jsonl."""
     pictures = outliers(data_dir, omniglot)
     sets = {name: [prepare(picture) for picture in own] for name, own in pictures}
-    digits = get_dataset("mnist").load("test", data_dir, NullReporter()).images
+    digits = get_dataset("mnist").load("test", data_dir, Reporter()).images
     for checkpoint in checkpoints:
-        model = load_model(checkpoint, store, "cpu", "fp32", NullReporter())
+        model = load_model(checkpoint, store, "cpu", "fp32", Reporter())
         scores = scores_of(model.predictor, data_dir)
         inside = {name: score(digits) for name, score in scores.items()}
         own = [Prepared(pixels, (0, 0, 28, 28)) for pixels in digits.numpy()]
@@ -57,7 +57,7 @@ def measure(checkpoints: list[str], store: Path, data_dir: Path, omniglot: Path 
 def outliers(data_dir: Path, omniglot: Path | None) -> Iterator[tuple[str, list[Picture]]]:
     """Each set's name and pictures; those to choose on come first."""
     for split in ("train", "test"):
-        images = get_dataset("fashion").load(split, data_dir, NullReporter()).images
+        images = get_dataset("fashion").load(split, data_dir, Reporter()).images
         clothes = [Picture(own, 28, 28) for own in images[:NUM_EACH].numpy()]
         yield f"Fashion-MNIST {split}", clothes
     for kind in (*CHOOSING_KINDS, *KINDS, *NEW_KINDS):
@@ -93,7 +93,7 @@ def mahalanobis(predictor: Predictor, data_dir: Path) -> Callable[[Tensor], Tens
 
     Means and the common covariance are those of training images, of an ensemble's first member.
     """
-    training = get_dataset("mnist").load("train", data_dir, NullReporter())
+    training = get_dataset("mnist").load("train", data_dir, Reporter())
     features = features_of(predictor, training.images[:NUM_FITTED])
     labels = training.labels[:NUM_FITTED]
     means = torch.stack([features[labels == k].mean(0) for k in range(10)])

@@ -15,7 +15,7 @@ from PIL import Image
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.predict import Prediction, predict
 from mnistctl.engine.inference.predictor import Predictor
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from tests.bench.figures import append, identity, machine, markdown, show_share
 from tests.bench.outlier_pictures import KINDS, NEW_KINDS, outlier_pictures
 
@@ -45,7 +45,7 @@ class Reading:
 
 def measure(checkpoint: str | None, digits: Path, store: Path) -> None:
     """Print the tables; append a line to results/photos.jsonl."""
-    model = load_model(checkpoint, store, "cpu", None, NullReporter())
+    model = load_model(checkpoint, store, "cpu", None, Reporter())
     entries = read_index(digits)
     paths = [path for path, _, _ in entries]
     answers = ask(model, paths)
@@ -85,7 +85,7 @@ def read_index(directory: Path) -> list[tuple[Path, int, str]]:
 
 def ask(model: LoadedModel, paths: Sequence[Path]) -> dict[str, Prediction]:
     """What `mnistctl predict` answers, by path; what it can't read is left out."""
-    answers = predict([str(path) for path in paths], model, "auto", False, NullReporter())
+    answers = predict([str(path) for path in paths], model, "auto", False, Reporter())
     return {prediction.image: prediction for prediction in answers.predictions}
 
 

@@ -12,10 +12,10 @@ from PIL import Image
 
 from mnistctl.device import keep_freed_memory
 from mnistctl.engine.inference.loading import load_model
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 
 app = FastAPI()
-predictor = load_model("shipped", Path("runs"), "cpu", "fp32", NullReporter()).predictor
+predictor = load_model("shipped", Path("runs"), "cpu", "fp32", Reporter()).predictor
 
 
 @app.post("/api/predict")

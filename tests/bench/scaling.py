@@ -22,7 +22,7 @@ from mnistctl.device import choose_hardware, keep_freed_memory
 from mnistctl.distributed import Ranks
 from mnistctl.draw.style import BLUE, VERMILLION, new_figure, open_frame
 from mnistctl.draw.types import Figure
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.recipes import RECIPES
 from tests.bench.figures import CPU, RESULTS, append, machine, markdown
 from tests.bench.ours import Stopwatch, predictor_of, train_once
@@ -84,7 +84,7 @@ def trained(point: Point, data_dir: Path) -> dict[str, Any]:
     """Rate, seconds and epochs of the shortest run that reaches the goal (None), peak megabytes."""
     train, test = _data(point, data_dir)
     recipe = replace(RECIPE, batch_size=point.batch_size)
-    _, precision = choose_hardware("cpu", "auto", Ranks(), NullReporter())
+    _, precision = choose_hardware("cpu", "auto", Ranks(), Reporter())
     few = LabelledImages(train.images[: 2 * point.batch_size], train.labels[: 2 * point.batch_size])
     train_once(recipe, few, CPU, precision)
     found = {"rate": 0.0, "seconds": None, "epochs": None}
@@ -108,7 +108,7 @@ def _data(point: Point, data_dir: Path) -> tuple[LabelledImages, LabelledImages]
     """What is trained on, and tested on: synthetic digits where their number is varied."""
     if point.varied != "images":
         load = get_dataset("mnist").load
-        train, test = (load(split, data_dir, NullReporter()) for split in ("train", "test"))
+        train, test = (load(split, data_dir, Reporter()) for split in ("train", "test"))
         return train, test
     size = MNIST_SIZES["train"]
     images = torch.empty(point.images, 28, 28, dtype=torch.uint8)

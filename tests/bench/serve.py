@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from mnistctl.data.registry import get_dataset
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from tests.bench.figures import append, machine
 from tests.drawings import examples
 
@@ -32,7 +32,7 @@ GROWTH_REQUESTS = 10_000
 
 def measure(data_dir: Path, requests: int, runs: int, note: str) -> None:
     """Every count of clients and size of picture, ours and plain in turn; to serve.jsonl."""
-    digit = get_dataset("mnist").load("test", data_dir, NullReporter()).images[0].numpy()
+    digit = get_dataset("mnist").load("test", data_dir, Reporter()).images[0].numpy()
     pictures = {"28x28 PNG": encoded(digit, "PNG"), "3 MB photograph": photograph(digit)}
     with ExitStack() as stack:
         servers = {kind: stack.enter_context(server(kind)) for kind in KINDS}

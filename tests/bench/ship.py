@@ -7,7 +7,7 @@ from pathlib import Path
 from mnistctl.data.registry import get_dataset
 from mnistctl.engine.inference.evaluate import Evaluation, evaluate
 from mnistctl.errors import UsageError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.recipes import get_recipe
 from mnistctl.store import checkpoint
 from mnistctl.store.checkpoint import Checkpoint
@@ -75,7 +75,7 @@ def _tested(data_dir: Path) -> Evaluation:
         split="test",
         device="cpu",
         precision=None,
-        reporter=NullReporter(),
+        reporter=Reporter(),
     )[0]
 
 

@@ -19,7 +19,7 @@ from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import get_dataset
 from mnistctl.device import choose_precision
 from mnistctl.distributed import Ranks
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.recipes import RECIPES, Recipe
 from tests.bench.figures import CPU, keep, machine, show, summary
 from tests.bench.machine_rate import flops, matmul_rate
@@ -40,7 +40,7 @@ PEAK_MEMORY = (
 def measure(data_dir: Path, runs: int, only: list[str]) -> None:
     """Measure all parts, or those in `only`; print tables and update results/speed.json."""
     train, test = (
-        get_dataset("mnist").load(name, data_dir, NullReporter()) for name in ("train", "test")
+        get_dataset("mnist").load(name, data_dir, Reporter()) for name in ("train", "test")
     )
     print(", ".join(f"{key} {value}" for key, value in machine().items()))
     precision = choose_precision("auto", "cpu", Ranks()).value
@@ -120,7 +120,7 @@ def bar_cost(train: LabelledImages, precision: str, runs: int) -> dict[str, floa
 
     def seconds(bars: bool) -> float:
         console = Console(file=io.StringIO(), force_terminal=True, width=100)
-        reporter = BarReporter(console) if bars else NullReporter()
+        reporter = BarReporter(console) if bars else Reporter()
         return train_once(recipe, train, CPU, precision, reporter=reporter)[1]
 
     _, ratios = alternate(runs, lambda: seconds(True), lambda: seconds(False))
@@ -132,7 +132,7 @@ def start_up(data_dir: Path, runs: int) -> dict[str, Any]:
     """Wall seconds of whole processes, in turn with the bare ones they are compared to."""
     with tempfile.TemporaryDirectory() as directory:
         picture, store = str(Path(directory, "digit.png")), ["--store", directory]
-        digit = get_dataset("mnist").load("test", data_dir, NullReporter()).images[0]
+        digit = get_dataset("mnist").load("test", data_dir, Reporter()).images[0]
         Image.fromarray(digit.numpy()).save(picture)
         training = ["train", "--recipe", "fast", "--quiet", "--data-dir", str(data_dir), *store]
         process_seconds(["-m", "mnistctl", *training])
@@ -165,7 +165,7 @@ def loading(data_dir: Path, runs: int) -> dict[str, float]:
     def seconds() -> float:
         start = time.perf_counter()
         for name in ("train", "test"):
-            get_dataset("mnist").load(name, data_dir, NullReporter())
+            get_dataset("mnist").load(name, data_dir, Reporter())
         return time.perf_counter() - start
 
     columns, _ = alternate(runs, seconds)

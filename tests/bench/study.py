@@ -6,7 +6,7 @@ from mnistctl.engine.inference.significance import summarise
 from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.run import train
 from mnistctl.errors import UsageError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.store.config import RunConfig
 from mnistctl.store.result import RunResult
 from mnistctl.store.runs import MEMBERS_NAME, RESULT_NAME, RunInfo, describe
@@ -49,7 +49,7 @@ def study(
             name=name,
             resume=name if begun else None,
         )
-        done = train(request, NullReporter())
+        done = train(request, Reporter())
         assert done is not None
         if not known:
             for member in sorted((store / name / MEMBERS_NAME).glob(f"*/{RESULT_NAME}")):

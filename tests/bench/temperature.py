@@ -12,7 +12,7 @@ from mnistctl.data.registry import get_dataset
 from mnistctl.device import choose_precision
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.calibration import calibration_error, reliability
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.recipes import get_recipe
 from tests.bench.ours import predictor_of, train_once
 
@@ -42,7 +42,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 def temperature(recipe_name: str, seeds: range, data_dir: Path, held_out: int = 10_000) -> None:
     """Print the temperature of each seed, fitted on the last training images, held out."""
     recipe, precision = get_recipe(recipe_name), choose_precision("auto", "cpu", Ranks()).value
-    whole = get_dataset("mnist").load("train", data_dir, NullReporter())
+    whole = get_dataset("mnist").load("train", data_dir, Reporter())
     part = LabelledImages(whole.images[:-held_out], whole.labels[:-held_out])
     images, labels = whole.images[-held_out:], whole.labels[-held_out:]
     for seed in seeds:

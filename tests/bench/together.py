@@ -17,15 +17,15 @@ from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.loading import LoadedModel, load_models
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.engine.inference.significance import summarise
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.models.layers import mean_of_answers
 from tests.bench.figures import append, machine, markdown
 
 
 def measure(runs: Sequence[str], sizes: Sequence[int], store: Path, data_dir: Path) -> None:
     """Print two tables; append a line to results/together.jsonl."""
-    models = load_models(runs, store, "cpu", "fp32", Ranks(), NullReporter())
-    test = get_dataset("mnist").load("test", data_dir, NullReporter())
+    models = load_models(runs, store, "cpu", "fp32", Ranks(), Reporter())
+    test = get_dataset("mnist").load("test", data_dir, Reporter())
     shifted = [own.predictor.logits(test.images) for own in models]
     alone = [image_alone(own.predictor).logits(test.images) for own in models]
     groups = {"1, averaged over its views": shifted, "1, the image alone": alone}

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from mnistctl.cli.app import app
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import DATASETS
-from mnistctl.events import NullReporter, Reporter
+from mnistctl.events import Reporter
 from mnistctl.models import registry
 from mnistctl.recipes import RECIPES
 
@@ -284,7 +284,7 @@ def test_a_network_a_recipe_and_a_data_set_are_added_by_one_row_each(
     evaluated = json.loads(run("evaluate", "--json").stdout)
     assert (evaluated["dataset"], len(evaluated["confusion"])) == ("thirds", 3)
     assert evaluated["accuracy"] == trained["test"]["accuracy"]
-    Image.fromarray(load("test", Path(), NullReporter()).images[0].numpy()).save("x.png")
+    Image.fromarray(load("test", Path(), Reporter()).images[0].numpy()).save("x.png")
     document = json.loads(run("predict", "x.png", "--json").stdout)
     (prediction,) = document["predictions"]
     assert document["classes"] == ["ab", "cd", "ef"]

@@ -17,7 +17,7 @@ from mnistctl.cli.app import app
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import get_dataset
 from mnistctl.engine.inference.loading import load_model
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 
 pytestmark = pytest.mark.mnist
 
@@ -34,7 +34,7 @@ def store(mnist_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="module")
 def digits(mnist_data_dir: Path) -> LabelledImages:
-    return get_dataset("mnist").load("test", mnist_data_dir, NullReporter())
+    return get_dataset("mnist").load("test", mnist_data_dir, Reporter())
 
 
 def invoke(store: Path, *words: str, code: int = 0, stdin: bytes | None = None) -> Any:
@@ -65,7 +65,7 @@ def test_png_files_agree_with_evaluate(
     predictions = json.loads(invoke(store, *names, "--json").stdout)["predictions"]
     assert [p["image"] for p in predictions] == names
     said = [int(np.argmax(p["probabilities"])) for p in predictions]
-    model = load_model(None, store, "cpu", "fp32", NullReporter())
+    model = load_model(None, store, "cpu", "fp32", Reporter())
     logits = model.predictor.logits(digits.images[:300])
     assert sum(a == b for a, b in zip(said, logits.argmax(1).tolist(), strict=True)) >= 299
 

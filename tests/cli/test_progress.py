@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mnistctl.cli.progress import BarReporter, LineReporter, Pace, clock
+from mnistctl.cli.progress import BarReporter, LineReporter, clock
 from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.run import train
-from mnistctl.events import NullReporter, StepReport, TrainingPlan
+from mnistctl.events import Reporter, StepReport, TrainingPlan
 
 PLAN = TrainingPlan(epochs=3, steps_per_epoch=40, images_per_epoch=2_000)
 
@@ -51,11 +51,11 @@ def test_bars_move_with_every_step(screen: Screen) -> None:
     screen.now += 1
     screen.reporter.advance(40)
     whole, part = screen.shown()[-2:]
-    assert whole.endswith("epoch 1/3 0:08 left")
+    assert whole.endswith("epoch 1/3 0:07 left")
     assert part.endswith("step 40/40 loss 0.2500 12,345 images/s")
     screen.now += 1
     screen.reporter.advance(41)
-    assert screen.shown()[-2].endswith("epoch 2/3 0:10 left")
+    assert screen.shown()[-2].endswith("epoch 2/3 0:08 left")
 
 
 def test_a_resumed_run_starts_where_it_is(screen: Screen) -> None:
@@ -63,6 +63,18 @@ def test_a_resumed_run_starts_where_it_is(screen: Screen) -> None:
     whole, part = screen.shown()[-2:]
     assert whole.endswith("epoch 2/3")
     assert part.endswith("step 5/40 starting")
+
+
+def test_the_time_left_is_told_from_the_last_moments_of_this_session(screen: Screen) -> None:
+    screen.reporter.training(TrainingPlan(100, 40, 2_000, first_epoch=51, first_step=0))
+    for step in range(2_001, 2_101):
+        screen.now += 1
+        screen.reporter.advance(step)
+    assert screen.shown()[-2].endswith("31:40 left")
+    for step in range(2_105, 2_201, 5):
+        screen.now += 1
+        screen.reporter.advance(step)
+    assert screen.shown()[-2].endswith("6:00 left")
 
 
 def test_at_most_ten_drawings_a_second(screen: Screen) -> None:
@@ -93,18 +105,6 @@ def test_a_short_task_shows_no_bar(screen: Screen) -> None:
     assert screen.shown()[-1].endswith("1,500/6,000 images")
 
 
-def test_pace_is_that_of_the_last_moments() -> None:
-    pace = Pace()
-    pace.add(0.0, 100)
-    assert pace.seconds(10) is None
-    for second in range(1, 100):
-        pace.add(second, 100 + second)
-    assert pace.seconds(10) == pytest.approx(10)
-    for second in range(100, 120):
-        pace.add(second, 199 + 5 * (second - 99))
-    assert pace.seconds(10) == pytest.approx(2)
-
-
 def test_clock() -> None:
     assert [clock(seconds) for seconds in (4.6, 75, 3_675)] == ["0:05", "1:15", "1:01:15"]
 
@@ -114,7 +114,7 @@ def test_lines_count_in_the_singular_and_the_plural(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == "1 epoch of 240 steps, 60,000 images each\n"
 
 
-class Listener(NullReporter):
+class Listener(Reporter):
     """Notes what training tells."""
 
     def __init__(self) -> None:

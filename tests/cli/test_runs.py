@@ -16,7 +16,7 @@ from mnistctl.cli.app import app
 from mnistctl.cli.runs import repeat_command
 from mnistctl.distributed import Ranks
 from mnistctl.engine.training.config import TrainRequest, new_config
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.recipes import RECIPES, with_settings
 from mnistctl.store.checkpoint import save
 from mnistctl.store.config import RunConfig
@@ -134,7 +134,7 @@ def test_the_repeated_command_trains_the_same(typed: str, monkeypatch: pytest.Mo
         monkeypatch.setattr(where, lambda request, reporter: asked.append(request))
         result = CliRunner().invoke(app, shlex.split(line)[1:])
         assert result.exit_code == 0, result.stderr
-        config = new_config(asked[0], Ranks(), NullReporter())
+        config = new_config(asked[0], Ranks(), Reporter())
         return replace(config, command="", started="", precision="fp32")
 
     first = config_of(f"mnistctl train {typed}")

@@ -28,7 +28,7 @@ from mnistctl.cli.app import app
 from mnistctl.cli.output import Output
 from mnistctl.data.registry import DATASETS
 from mnistctl.draw.style import new_figure
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.store.lock import locked
 from mnistctl.store.metrics import METRICS_NAME
 from mnistctl.visualize import curves, registry, sources
@@ -186,7 +186,7 @@ def test_samples_by_class_random_and_augmented() -> None:
     by_class = document("samples", "--count", "23")["samples"]
     assert [own["label"] for own in by_class[:4]] == [0, 0, 0, 1]
     assert len(by_class) == 23
-    data = small_data.load_small_split("test", Path(), NullReporter())
+    data = small_data.load_small_split("test", Path(), Reporter())
     assert all(int(data.labels[own["index"]]) == own["label"] for own in by_class)
     one, other = document("samples", "--seed", "1"), document("samples", "--seed", "2")
     assert one == document("samples", "--seed", "1") != other
@@ -436,7 +436,7 @@ def test_a_kind_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "--dataset" in shown
     assert "mnistctl visualize brightness --index 3 --scale 2" in shown
     found = document("brightness", "--index", "3", "-o", "mean.png")
-    mean = small_data.load_small_split("test", Path(), NullReporter()).images[3].float().mean()
+    mean = small_data.load_small_split("test", Path(), Reporter()).images[3].float().mean()
     assert found == {"kind": "brightness", "mean": pytest.approx(float(mean)), "output": "mean.png"}
     with Image.open("mean.png") as picture:
         assert np.asarray(picture.convert("L")).std() > 3

@@ -20,7 +20,7 @@ from mnistctl.data import download as module
 from mnistctl.data import fetch, mnist
 from mnistctl.data.registry import DATASETS, download, get_dataset
 from mnistctl.errors import DataError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 
 pytestmark = pytest.mark.mnist
 RAW = Path("MNIST") / "raw"
@@ -97,7 +97,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, *FILES)
 
 
-class Listener(NullReporter):
+class Listener(Reporter):
     def __init__(self) -> None:
         self.begun: list[tuple[str, int | None, str]] = []
         self.done: list[int] = []
@@ -141,7 +141,7 @@ def test_all_four_files(server: Server, tmp_path: Path, monkeypatch: pytest.Monk
     assert [(f.name, f.bytes, f.sha256, f.status) for f in result.files] == [
         (file.gz.name, file.gz.bytes, file.gz.sha256, "downloaded") for file in ALL_FILES
     ]
-    assert get_dataset("mnist").load("train", tmp_path, NullReporter()).labels[:3].tolist() == [
+    assert get_dataset("mnist").load("train", tmp_path, Reporter()).labels[:3].tolist() == [
         5,
         0,
         4,
@@ -166,9 +166,11 @@ def test_from_a_directory(mnist_dir: Path, mnist_data_dir: Path, tmp_path: Path,
     written = [file.raw if form == "raw files" else file.gz for file in FILES]
     assert [file.name for file in result.files] == [blob.name for blob in written]
     assert [file.sha256 for file in result.files] == [blob.sha256 for blob in written]
-    assert get_dataset("mnist").load("test", tmp_path / "data", NullReporter()).labels[
-        :3
-    ].tolist() == [7, 2, 1]
+    assert get_dataset("mnist").load("test", tmp_path / "data", Reporter()).labels[:3].tolist() == [
+        7,
+        2,
+        1,
+    ]
     for file in FILES:
         assert mnist.read_blob(tmp_path / "data" / RAW / file.raw.name, file.raw)
         assert (tmp_path / "data" / RAW / file.gz.name).exists() == (form != "raw files")

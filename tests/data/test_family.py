@@ -28,9 +28,9 @@ from mnistctl.data import mnist
 from mnistctl.data.images import Blob, Dataset
 from mnistctl.data.registry import DATASETS, download, get_dataset, state_of
 from mnistctl.errors import DataError, UsageError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 
-REPORTER = NullReporter()
+REPORTER = Reporter()
 FAMILY = [name for name, row in DATASETS.items() if row.published and name != "mnist"]
 EMNIST = [name for name in FAMILY if name.startswith("emnist-")]
 

@@ -22,7 +22,7 @@ from mnistctl.data import fetch as module
 from mnistctl.data.fetch import FetchError, fetch
 from mnistctl.data.images import Blob
 from mnistctl.data.registry import download
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 
 CONTENT = bytes(range(256)) * 20
 BLOB = Blob("numbers.gz", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
@@ -89,7 +89,7 @@ def refused(mirror: Mirror) -> str:
 
 def fetched(url: str) -> bytes:
     target = io.BytesIO()
-    fetch(url, BLOB, target, NullReporter())
+    fetch(url, BLOB, target, Reporter())
     return target.getvalue()
 
 

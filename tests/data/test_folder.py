@@ -13,12 +13,12 @@ from mnistctl.data import folder, preparing
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import get_dataset, preparation
 from mnistctl.errors import DataError, UsageError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.imaging.files import read_image
 from mnistctl.imaging.prepare import prepare
 
 
-class Listener(NullReporter):
+class Listener(Reporter):
     def __init__(self) -> None:
         self.warnings: list[str] = []
         self.done: list[int] = []

@@ -13,14 +13,14 @@ from PIL import Image, ImageDraw
 from mnistctl.data import preparing
 from mnistctl.data.preparing import HEAD, Found, Question, prepare_all, prepare_each
 from mnistctl.errors import ImageError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.imaging.files import STDIN
 from mnistctl.imaging.normalize import Pixels
 
 COUNT = 20
 
 
-class Bar(NullReporter):
+class Bar(Reporter):
     """Keeps what the bar was told."""
 
     def __init__(self) -> None:

@@ -9,9 +9,9 @@ from idx_made import TEST_IMAGES, TEST_LABELS, only, with_mirrors
 from mnistctl.data.images import DIGITS
 from mnistctl.data.registry import DATASETS, check_split, get_dataset
 from mnistctl.errors import DataError, UsageError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 
-REPORTER = NullReporter()
+REPORTER = Reporter()
 
 
 def test_a_row_is_found_by_its_name() -> None:
@@ -45,13 +45,13 @@ def test_damaged_mnist_is_repaired_on_the_way(
     own_data_dir: Path, mnist_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(NullReporter, "say", lambda self, text: said.append(text))
+    monkeypatch.setattr(Reporter, "say", lambda self, text: said.append(text))
     with_mirrors(monkeypatch, f"{mnist_dir.as_uri()}/")
     only(monkeypatch, TEST_IMAGES, TEST_LABELS)
     raw = own_data_dir / "MNIST" / "raw" / TEST_LABELS.raw.name
     raw.write_bytes(b"half")
     (raw.parent / TEST_LABELS.gz.name).unlink()
-    split = get_dataset("mnist").load("test", own_data_dir, NullReporter())
+    split = get_dataset("mnist").load("test", own_data_dir, Reporter())
     assert split.labels[:3].tolist() == [7, 2, 1]
     assert said == [
         f"{raw} is damaged: not the published file (its SHA-256 differs); getting mnist"

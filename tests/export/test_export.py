@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import mnistctl
 from mnistctl.cli.app import app
 from mnistctl.data.registry import DATASETS
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.export import run
 from mnistctl.models.ensemble import Ensemble, join_members
 from mnistctl.models.registry import build
@@ -260,7 +260,7 @@ def test_a_missing_data_set_is_not_downloaded(tmp_path: Path) -> None:
     row = replace(DATASETS["mnist"], load=lambda *_: pytest.fail("loaded"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(DATASETS, "mnist", row)
-        images, name = run._images("mnist", tmp_path / "none", NullReporter())
+        images, name = run._images("mnist", tmp_path / "none", Reporter())
     assert (len(images), name) == (2_000, "synthetic")
 
 

@@ -25,7 +25,7 @@ from mnistctl.cli.app import app as cli
 from mnistctl.cli.help import page
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.engine.inference.onnx_model import Description
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.export.onnx import onnx_bytes
 from mnistctl.imaging.files import read_image
 from mnistctl.imaging.prepare import Prepared, prepare
@@ -90,7 +90,7 @@ def files(*contents: bytes) -> list[tuple[str, tuple[str, bytes]]]:
 
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory: pytest.TempPathFactory) -> Networks:
-    return Networks(None, tmp_path_factory.mktemp("store"), "cpu", None, NullReporter())
+    return Networks(None, tmp_path_factory.mktemp("store"), "cpu", None, Reporter())
 
 
 @pytest.fixture
@@ -337,7 +337,7 @@ def test_networks_are_the_stores_runs_by_name(tmp_path: Path) -> None:
     store.mkdir()
     finish(save_run(store / "mine"))
     (store / "link").symlink_to(store / "mine")
-    networks = Networks("shipped", store, "cpu", None, NullReporter())
+    networks = Networks("shipped", store, "cpu", None, Reporter())
     client = Client(create_app(networks, None))
     models = client.get("/api/models").json()
     assert models["default"] == "shipped"
@@ -367,7 +367,7 @@ def test_those_who_ask_different_networks_at_a_time_get_the_answers_of_each(
 ) -> None:
     save_constant(tmp_path, "three", 3)
     save_constant(tmp_path, "five", 5)
-    networks = Networks("shipped", tmp_path, "cpu", None, NullReporter())
+    networks = Networks("shipped", tmp_path, "cpu", None, Reporter())
     prepared = Prepared(np.zeros((28, 28), np.uint8), (0, 0, 28, 28))
     names = ("three", "five") * 5
 
@@ -383,7 +383,7 @@ def test_those_who_ask_different_networks_at_a_time_get_the_answers_of_each(
 
 def test_a_run_that_was_extended_answers_with_its_new_weights(tmp_path: Path) -> None:
     save_constant(tmp_path, "mine", 3)
-    networks = Networks("shipped", tmp_path, "cpu", None, NullReporter())
+    networks = Networks("shipped", tmp_path, "cpu", None, Reporter())
     client = Client(create_app(networks, None))
 
     def digit() -> int:
@@ -399,7 +399,7 @@ def test_a_run_that_was_extended_answers_with_its_new_weights(tmp_path: Path) ->
 
 def test_of_linear_layers_all_but_the_answers_are_shown(tmp_path: Path) -> None:
     save_constant(tmp_path, "mine", 3)
-    client = Client(create_app(Networks("mine", tmp_path, "cpu", None, NullReporter()), None))
+    client = Client(create_app(Networks("mine", tmp_path, "cpu", None, Reporter()), None))
     layers = client.post("/api/explain", files=files(drawing(SEVEN))).json()["layers"]
     assert [(own["name"], own["kind"], own["num_units"]) for own in layers] == [
         ("fc1", "linear", 128),
@@ -493,7 +493,7 @@ def test_a_default_network_that_was_trained_on_is_loaded_anew(
     store = tmp_path / "my store"
     options: dict[str, Any] = {"store": store, "device": "cpu", "epochs": 1}
     done = mnistctl.train("mlp", **options)
-    networks = Networks(str(done.directory), store, "cpu", None, NullReporter())
+    networks = Networks(str(done.directory), store, "cpu", None, Reporter())
     first = networks.get(None)
     assert first is networks.get("mlp-1") is networks.default
     mnistctl.train(resume="mlp-1", **options | {"epochs": 2})
@@ -506,9 +506,9 @@ def test_a_default_network_that_was_trained_on_is_loaded_anew(
     )
     copy = tmp_path / "copy.pt"
     shutil.copy(done.checkpoint, copy)
-    elsewhere = Networks(str(copy), store, "cpu", None, NullReporter())
+    elsewhere = Networks(str(copy), store, "cpu", None, Reporter())
     assert elsewhere.train_command(Path("d")) == f"mnistctl train --dataset d --init {copy}"
-    shipped = Networks("shipped", store, "cpu", None, NullReporter())
+    shipped = Networks("shipped", store, "cpu", None, Reporter())
     assert shipped.train_command(Path("d")) == "mnistctl train --dataset d --init shipped"
     shutil.rmtree(done.directory)
     assert networks.get(None) is again
@@ -534,12 +534,12 @@ def test_one_of_several_digits_is_saved_as_the_network_saw_it(
 def test_an_exported_network_answers_without_evidence(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     save_constant(tmp_path, "three", 3)
-    predictor = load_model("three", tmp_path, "cpu", "fp32", NullReporter()).predictor
+    predictor = load_model("three", tmp_path, "cpu", "fp32", Reporter()).predictor
     described = Description(predictor.recipe, predictor.classes, "mnist", 1)
     content, _ = onnx_bytes(predictor, described.to_metadata())
     (tmp_path / "three.onnx").write_bytes(content)
     path = str(tmp_path / "three.onnx")
-    client = Client(create_app(Networks(path, tmp_path, None, None, NullReporter()), None))
+    client = Client(create_app(Networks(path, tmp_path, None, None, Reporter()), None))
     seven = files(drawing(SEVEN))
     assert client.post("/api/predict", files=seven).json()["predictions"][0]["digit"] == 3
     answer = client.post("/api/explain", files=seven).json()

@@ -8,11 +8,11 @@ from PIL import Image as Picture
 from results_made import CLOTHES, LETTERS, model
 
 from mnistctl.errors import UsageError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.visualize import sources
 
 
-class Listener(NullReporter):
+class Listener(Reporter):
     def __init__(self) -> None:
         self.said: list[str] = []
 

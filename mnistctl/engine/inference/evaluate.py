@@ -99,7 +99,7 @@ def _label_errors(
     return int((predictions != data.labels[indexes].cpu()).sum()), len(known)
 
 
-def check_classes(model: LoadedModel, dataset: str, reporter: Reporter | None = None) -> None:
+def check_classes(model: LoadedModel, dataset: str, reporter: Reporter) -> None:
     """Raise UsageError unless `model` tells the classes of `dataset` apart.
 
     A bare state dict doesn't name its classes: their number must agree. `reporter` is told where
@@ -113,7 +113,7 @@ def check_classes(model: LoadedModel, dataset: str, reporter: Reporter | None = 
             f" {_outline(own)}; {_outline(row.classes)}",
             f"it was trained on {trained}: choose with --dataset",
         )
-    if reporter is None or model.dataset in (None, row.name):
+    if model.dataset in (None, row.name):
         return
     reporter.warn(f"{model.label}: trained on {trained}, asked about {row.name}")
     if model.prepare != row.prepare:

@@ -14,11 +14,12 @@ from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.onnx_model import SUFFIX, load_onnx
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.errors import CheckpointError, UsageError
-from mnistctl.events import NullReporter, Reporter
+from mnistctl.events import Reporter
 from mnistctl.models.ensemble import Ensemble, split_members
 from mnistctl.models.layers import prepare_layout
-from mnistctl.models.registry import build, expected_shapes, recognise, shapes
+from mnistctl.models.registry import build, recognise, shapes
 from mnistctl.recipes import Recipe, recipe_of_network
+from mnistctl.store.checkpoint import Checkpoint
 from mnistctl.store.config import RunConfig
 from mnistctl.store.resolve import ResolvedCheckpoint, resolve
 
@@ -72,7 +73,7 @@ def load_models(
     `precision` None: auto, but fp32 on a CPU, where measuring would take longer than few answers.
     `announce`: say which hardware that is.
     """
-    hardware_reporter = reporter if announce else NullReporter()
+    hardware_reporter = reporter if announce else Reporter()
     found = [_find(argument, store) for argument in arguments]
     exported = [own for own in found if isinstance(own, LoadedModel)]
     if exported and ({device, precision} - {None, "auto", "cpu", "fp32"}):
@@ -103,21 +104,25 @@ def _loaded(
 ) -> LoadedModel:
     for warning in found.warnings:
         reporter.warn(warning)
-    config, weights = found.checkpoint.config, found.checkpoint.weights
-    if config is not None:
-        recipe, classes, dataset = config.recipe, config.classes, config.dataset
-        members = config.ensemble
-    else:
-        network, weights, num_classes = recognise(weights)
-        recipe, members, dataset = recipe_of_network(network), 1, None
-        classes = numbered(num_classes)
+    config = found.checkpoint.config
+    recipe, classes, members, weights = contents(found.checkpoint)
+    if config is None:
         reporter.say(
-            f"{found.path} is a bare state dict: taken as {network},"
+            f"{found.path} is a bare state dict: taken as {recipe.network},"
             f" pixels (x - {recipe.pixel_mean}) / {recipe.pixel_std}"
         )
     model = network_with(recipe, len(classes), weights, found.path, members).to(device)
     predictor = Predictor(model, recipe, classes, device, precision, found.name)
+    dataset = config.dataset if config else None
     return LoadedModel(predictor, dataset, found.path, found.label, config)
+
+
+def contents(checkpoint: Checkpoint) -> tuple[Recipe, tuple[str, ...], int, dict[str, Tensor]]:
+    """Recipe, classes, number of members and weights; of a bare state dict as it is recognised."""
+    if (config := checkpoint.config) is not None:
+        return config.recipe, config.classes, config.ensemble, dict(checkpoint.weights)
+    network, weights, num_classes = recognise(checkpoint.weights)
+    return recipe_of_network(network), numbered(num_classes), 1, weights
 
 
 def network_with(
@@ -137,9 +142,10 @@ def network_with(
 def _single(network: str, num_classes: int, weights: Mapping[str, Tensor], path: Path) -> nn.Module:
     with torch.device("meta"):
         model = build(network, num_classes)
-    kinds = {name: value.is_floating_point() for name, value in model.state_dict().items()}
-    fits = shapes(weights) == expected_shapes(network, num_classes)
-    if not fits or any(weights[name].is_floating_point() != kind for name, kind in kinds.items()):
+    wanted = model.state_dict()
+    if shapes(weights) != shapes(wanted) or any(
+        weights[name].is_floating_point() != own.is_floating_point() for name, own in wanted.items()
+    ):
         raise CheckpointError(
             f"{path}: its weights don't fit the network '{network}'",
             "made by another version of this tool? Train again, or use that version",

@@ -9,7 +9,7 @@ from mnistctl.data.sampling import shard_of
 from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.scores import Scores, score
 from mnistctl.errors import CheckpointError
-from mnistctl.events import NullReporter, Reporter
+from mnistctl.events import Reporter
 from mnistctl.models.ensemble import Ensemble
 from mnistctl.models.layers import mean_of_answers
 from mnistctl.recipes import Recipe
@@ -75,7 +75,7 @@ class Predictor:
     def _in_batches(
         self, answers: Callable[[Tensor], Tensor], pixels: Tensor, reporter: Reporter | None
     ) -> Tensor:
-        reporter = reporter or NullReporter()
+        reporter = reporter or Reporter()
         size = BATCH_SIZE.get(self.device.type, GPU_BATCH_SIZE)
         reporter.begin("evaluating", len(pixels), "images")
         parts = [torch.empty(0, len(self.classes))]

@@ -4,18 +4,15 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from torch import Tensor
-
-from mnistctl.data.images import numbered
+from mnistctl.engine.inference.loading import contents
 from mnistctl.engine.training.ema import Average
 from mnistctl.engine.training.state import TrainingState
 from mnistctl.errors import CheckpointError, UsageError
 from mnistctl.events import Reporter
-from mnistctl.files import reason
+from mnistctl.files import explained
 from mnistctl.models.ensemble import split_members
-from mnistctl.models.registry import recognise
-from mnistctl.recipes import RECIPES, Recipe, get_recipe, recipe_of_network
-from mnistctl.store.checkpoint import Checkpoint, load
+from mnistctl.recipes import RECIPES, Recipe, get_recipe
+from mnistctl.store.checkpoint import load
 from mnistctl.store.config import Init, RunConfig
 from mnistctl.store.resolve import resolve
 
@@ -34,8 +31,7 @@ def find_init(
     Raises CheckpointError, and UsageError for a recipe that trains another network.
     """
     found = resolve(argument, store)
-    config = found.checkpoint.config
-    own = config.recipe if config else recipe_of_network(recognise(found.checkpoint.weights)[0])
+    own, known, _, _ = contents(found.checkpoint)
     usual = RECIPES.get(own.name, own)
     chosen = get_recipe(recipe) if recipe else replace(usual, network=own.network)
     if chosen.network != own.network:
@@ -45,7 +41,6 @@ def find_init(
             f"leave out --recipe to train '{own.name}'",
         )
     reporter.say(f"Beginning with {found.label}, by default at {RATE:g} of the learning rate")
-    known = _contents(found.checkpoint, 0)[1]
     if known != classes:
         reporter.warn(
             f"{found.label} knows other classes: the last layer is trained from the start,"
@@ -72,7 +67,9 @@ def begin(state: TrainingState, config: RunConfig) -> None:
     path = Path(config.init.checkpoint)
     if _sha256(path) != config.init.sha256:
         raise CheckpointError(f"{path} was changed since this run began with it", "start it anew")
-    weights, classes = _contents(load(path), config.init.member)
+    _, classes, members, weights = contents(load(path))
+    if members > 1:
+        weights = split_members(weights, members)[config.init.member % members]
     if classes != config.classes:
         layer = list(weights)[-1].rpartition(".")[0]
         drawn = state.model.state_dict()
@@ -82,22 +79,9 @@ def begin(state: TrainingState, config: RunConfig) -> None:
         state.average = Average(state.model, state.average.decay)
 
 
-def _contents(checkpoint: Checkpoint, member: int) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Weights of one network and the names of its classes; of a bare state dict their numbers."""
-    if checkpoint.config is None:
-        _, weights, num_classes = recognise(checkpoint.weights)
-        return weights, numbered(num_classes)
-    weights, count = dict(checkpoint.weights), checkpoint.config.ensemble
-    if count > 1:
-        weights = split_members(weights, count)[member % count]
-    return weights, checkpoint.config.classes
-
-
 def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise CheckpointError(
-            f"can't read {path}: {reason(error)}", "start the run anew"
-        ) from error
+    with (
+        explained(f"can't read {path}", CheckpointError, "start the run anew"),
+        path.open("rb") as file,
+    ):
+        return hashlib.file_digest(file, "sha256").hexdigest()

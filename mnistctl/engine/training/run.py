@@ -11,7 +11,7 @@ from mnistctl.distributed import from_environment, is_restarted, job
 from mnistctl.engine.training.config import TrainRequest
 from mnistctl.engine.training.ensemble import train_ensemble, was_ensemble
 from mnistctl.engine.training.single import train_one
-from mnistctl.events import NullReporter, Reporter
+from mnistctl.events import Reporter
 from mnistctl.store.find import find_run
 from mnistctl.store.result import TrainResult
 from mnistctl.store.runs import RunInfo, list_runs
@@ -40,7 +40,7 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult | None:
 def _train(request: TrainRequest, reporter: Reporter) -> TrainResult | None:
     ranks = from_environment()
     if not ranks.is_first:
-        reporter = NullReporter()
+        reporter = Reporter()
     old = find_run(request.resume, request.store) if request.resume is not None else None
     if old is None and is_restarted() and (old := _begun_before(request.store)):
         request = replace(request, resume=old.name, init=None)

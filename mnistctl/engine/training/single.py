@@ -34,7 +34,7 @@ from mnistctl.engine.training.loop import FitData, Hooks, fit
 from mnistctl.engine.training.signals import StopRequest, stop_on_signals
 from mnistctl.engine.training.state import new_state, result_predictor
 from mnistctl.errors import CheckpointError, LackOfMemory
-from mnistctl.events import NullReporter, Reporter
+from mnistctl.events import Reporter
 from mnistctl.models.registry import num_parameters
 from mnistctl.store.checkpoint import Checkpoint
 from mnistctl.store.config import RunConfig
@@ -81,7 +81,7 @@ def train_one(
     if run is None:
         config = config or new_config(request, ranks, reporter)
     else:
-        config = extended_config(run, request, NullReporter() if is_member else reporter)
+        config = extended_config(run, request, Reporter() if is_member else reporter)
         if finished := finished_result(run, config, reporter):
             return finished
         config = resumed_config(config, request, ranks, reporter)

@@ -11,7 +11,7 @@ from mnistctl.data.registry import DATASETS
 from mnistctl.engine.inference.evaluate import Evaluation, evaluate
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.errors import CheckpointError, UsageError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.models.registry import build
 from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint
@@ -20,7 +20,7 @@ from mnistctl.store.checkpoint import Checkpoint
 pytestmark = pytest.mark.usefixtures("small_datasets")
 
 
-class Warnings(NullReporter):
+class Warnings(Reporter):
     def __init__(self) -> None:
         self.texts: list[str] = []
 
@@ -31,7 +31,7 @@ class Warnings(NullReporter):
 def evaluate_all(
     paths: list[Path],
     dataset: str | None = None,
-    reporter: NullReporter | None = None,
+    reporter: Reporter | None = None,
     split: str = "test",
 ) -> list[Evaluation]:
     return evaluate(
@@ -42,7 +42,7 @@ def evaluate_all(
         split=split,
         device="cpu",
         precision="fp32",
-        reporter=reporter or NullReporter(),
+        reporter=reporter or Reporter(),
     )
 
 
@@ -89,7 +89,7 @@ def test_known_label_errors_are_counted_among_the_misclassified(
 ) -> None:
     (path,) = save_networks(tmp_path, ["mnist"])
     plain = evaluate_all([path])[0]
-    data = DATASETS["mnist"].load("test", tmp_path, NullReporter())
+    data = DATASETS["mnist"].load("test", tmp_path, Reporter())
     correct = plain.model.predictor.logits(data.images).argmax(1) == data.labels
     hits, misses = correct.nonzero()[:2, 0].tolist(), (~correct).nonzero()[:3, 0].tolist()
     row = replace(DATASETS["mnist"], label_errors={"test": (*hits, *misses)})
@@ -184,6 +184,6 @@ def test_names_are_checked_before_files_are_read(change: dict[str, str], message
             data_dir=Path("no-data"),
             device="cpu",
             precision="fp32",
-            reporter=NullReporter(),
+            reporter=Reporter(),
             **words,  # type: ignore[arg-type]
         )

@@ -14,7 +14,7 @@ from mnistctl.data.images import DIGITS
 from mnistctl.engine.inference import loading
 from mnistctl.engine.inference.loading import LoadedModel, load_model
 from mnistctl.errors import CheckpointError, DeviceError, UsageError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.models.ensemble import Ensemble, join_members
 from mnistctl.models.layers import Dropout
 from mnistctl.models.registry import build, networks
@@ -26,7 +26,7 @@ from mnistctl.store.resolve import resolve
 IMAGES = torch.randint(256, (9, 28, 28), dtype=torch.uint8)
 
 
-class Listener(NullReporter):
+class Listener(Reporter):
     def __init__(self) -> None:
         self.said: list[str] = []
         self.warned: list[str] = []
@@ -38,8 +38,8 @@ class Listener(NullReporter):
         self.warned.append(text)
 
 
-def loaded(path: Path, reporter: NullReporter | None = None) -> LoadedModel:
-    return load_model(str(path), Path("no-store"), "cpu", "fp32", reporter or NullReporter())
+def loaded(path: Path, reporter: Reporter | None = None) -> LoadedModel:
+    return load_model(str(path), Path("no-store"), "cpu", "fp32", reporter or Reporter())
 
 
 def logits_of(model: nn.Module, network: str) -> torch.Tensor:
@@ -187,7 +187,7 @@ def test_files_are_found_before_hardware_is_chosen(
     device: str, precision: str | None, error: type[Exception], tmp_path: Path
 ) -> None:
     def load(name: str) -> None:
-        load_model(str(tmp_path / name), tmp_path, device, precision, NullReporter())
+        load_model(str(tmp_path / name), tmp_path, device, precision, Reporter())
 
     with pytest.raises(CheckpointError, match="does not exist"):
         load("missing.pt")

@@ -17,7 +17,7 @@ from mnistctl.cli.app import app
 from mnistctl.engine.inference.loading import load_model
 from mnistctl.engine.inference.onnx_model import Description, OnnxPredictor, load_onnx
 from mnistctl.errors import CheckpointError, MnistctlError, UsageError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.recipes import RECIPES
 from mnistctl.store import archive
 
@@ -66,14 +66,14 @@ def test_answers_and_description_come_from_the_file(tmp_path: Path) -> None:
 
 def test_it_is_loaded_like_a_checkpoint_but_not_looked_into(tmp_path: Path) -> None:
     path = saved(linear_model(), tmp_path / "linear.onnx")
-    model = load_model(str(path), tmp_path, None, "auto", NullReporter())
+    model = load_model(str(path), tmp_path, None, "auto", Reporter())
     assert isinstance(model.predictor, OnnxPredictor)
     assert (model.dataset, model.path, model.label) == ("mnist", path, str(path))
     with pytest.raises(UsageError, match="is an ONNX file: its layers"):
         _ = model.predictor.members
     for device, precision in (("cuda", None), (None, "bf16")):
         with pytest.raises(UsageError, match="does not accept --device or --precision"):
-            load_model(str(path), tmp_path, device, precision, NullReporter())
+            load_model(str(path), tmp_path, device, precision, Reporter())
 
 
 def external(model: Any) -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
 from mnistctl.data.registry import DATASETS, get_dataset
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 
 pytestmark = pytest.mark.usefixtures("small_datasets")
 
@@ -25,7 +25,7 @@ def run() -> str:
 
 def picture(path: str, index: int) -> int:
     """An image of the small data set as a file, and its label."""
-    data = get_dataset("fashion").load("test", Path(), NullReporter())
+    data = get_dataset("fashion").load("test", Path(), Reporter())
     Image.fromarray(data.images[index].numpy()).save(path)
     return int(data.labels[index])
 

@@ -29,7 +29,7 @@ from mnistctl.engine.inference.predict import (
     settled,
 )
 from mnistctl.engine.inference.predictor import Predictor
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.imaging.prepare import Prepared
 from mnistctl.recipes import RECIPES
 
@@ -60,7 +60,7 @@ class SureOfWide(nn.Module):
         return torch.nn.functional.one_hot(torch.tensor([8]), 10) * 5.0 * wide[:, None]
 
 
-class Recorder(NullReporter):
+class Recorder(Reporter):
     """Keeps the names of the calls about a task, and the warnings."""
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ SURE = model_of(Always(8, 10))
 def ask(
     *images: str, multi: bool = False, reporter: Any = None, model: LoadedModel = SURE
 ) -> Predictions:
-    return predict(images, model, "auto", multi, reporter or NullReporter())
+    return predict(images, model, "auto", multi, reporter or Reporter())
 
 
 def page(joined: bool) -> str:

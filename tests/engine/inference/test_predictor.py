@@ -13,7 +13,7 @@ from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.predictor import BATCH_SIZE, Predictor
 from mnistctl.engine.inference.scores import Scores
 from mnistctl.errors import CheckpointError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.models.ensemble import Ensemble
 from mnistctl.models.registry import build, networks
 from mnistctl.recipes import RECIPES, Recipe, recipe_of_network
@@ -101,7 +101,7 @@ def test_inputs_are_to_tensor_then_normalize() -> None:
 def test_bf16_and_batching_leave_logits_close(network: str) -> None:
     torch.manual_seed(0)
     model, recipe = build(network, 10), replace(recipe_of_network(network), tta_shifts=False)
-    images = load_small_split("test", Path(), NullReporter()).images[: BATCH_SIZE["cpu"] + 1]
+    images = load_small_split("test", Path(), Reporter()).images[: BATCH_SIZE["cpu"] + 1]
     images = torch.cat([images, images[:7]])
     assert len(images) > BATCH_SIZE["cpu"]
     plain = model.eval()(predictor_of(model, recipe).inputs(images)).detach()
@@ -196,7 +196,7 @@ def test_answers_that_are_no_numbers_are_an_error(value: float) -> None:
 def test_progress_is_counted_in_images_and_closed() -> None:
     calls: list[object] = []
 
-    class Listener(NullReporter):
+    class Listener(Reporter):
         def begin(self, task: str, total: int, unit: str) -> None:
             calls.append((task, total, unit))
 

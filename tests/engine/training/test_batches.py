@@ -13,7 +13,7 @@ from mnistctl.distributed import Ranks
 from mnistctl.engine.training.batches import Batch, Feed
 from mnistctl.engine.training.config import TrainRequest, new_config
 from mnistctl.engine.training.loss import EXPOSURE, batch_loss
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.models.layers import Shard
 from mnistctl.recipes import RECIPES, Recipe
 
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.usefixtures("few_outliers")
 
 def feed_of(recipe: Recipe, tmp_path: Path, seed: int = 0) -> Feed:
     request = TrainRequest(tmp_path, tmp_path, recipe="robust", device="cpu", seed=seed)
-    config = replace(new_config(request, Ranks(), NullReporter()), recipe=recipe)
-    split = load_small_split("train", tmp_path, NullReporter())
+    config = replace(new_config(request, Ranks(), Reporter()), recipe=recipe)
+    split = load_small_split("train", tmp_path, Reporter())
     feed = Feed(config, split)
     if recipe.rejects:
         feed.draw_outliers()
@@ -124,7 +124,7 @@ def test_loss_of_outliers_by_hand() -> None:
 def test_some_digits_have_the_look_of_outliers(tmp_path: Path) -> None:
     feed, images = (
         feed_of(RECIPES["robust"], tmp_path),
-        load_small_split("train", tmp_path, NullReporter()).images,
+        load_small_split("train", tmp_path, Reporter()).images,
     )
     changed = (feed.images != images).flatten(1).any(1)
     assert changed[:100].float().mean() > 0.9

@@ -33,7 +33,7 @@ from mnistctl.errors import (
     Terminated,
     UsageError,
 )
-from mnistctl.events import NullReporter, StepReport
+from mnistctl.events import Reporter, StepReport
 from mnistctl.models.ensemble import Ensemble
 from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint
@@ -64,8 +64,8 @@ def request_(tmp_path: Path) -> TrainRequest:
     )
 
 
-def trained(request: TrainRequest, reporter: NullReporter | None = None) -> TrainResult:
-    result = train(request, reporter or NullReporter())
+def trained(request: TrainRequest, reporter: Reporter | None = None) -> TrainResult:
+    result = train(request, reporter or Reporter())
     assert result is not None
     return result
 
@@ -106,9 +106,9 @@ def test_settings_reach_every_member(request_: TrainRequest) -> None:
 
 def test_answer_is_the_mean_of_the_members_probabilities(request_: TrainRequest) -> None:
     result = trained(request_).result
-    loaded = load_model("mlp-1", request_.store, "cpu", "fp32", NullReporter()).predictor
+    loaded = load_model("mlp-1", request_.store, "cpu", "fp32", Reporter()).predictor
     assert isinstance(loaded.network, Ensemble)
-    test = load_small_split("test", request_.data_dir, NullReporter())
+    test = load_small_split("test", request_.data_dir, Reporter())
 
     def probabilities(network: nn.Module) -> torch.Tensor:
         return Predictor(network, RECIPES["mlp"], DIGITS, CPU, "fp32").probabilities(test.images)
@@ -125,7 +125,7 @@ def test_a_stopped_ensemble_resumes_to_the_same_bits(
 ) -> None:
     whole = trained(replace(request_, name="whole"))
 
-    class Stopper(NullReporter):
+    class Stopper(Reporter):
         members = 0
 
         def say(self, text: str) -> None:
@@ -164,7 +164,7 @@ def test_a_stop_at_a_members_end_begins_no_other(
     with monkeypatch.context() as patch:
         patch.setattr(single_module, "_test", stopped_while_testing)
         with pytest.raises(Interrupted) as stop:
-            train(replace(request_, name="e"), NullReporter())
+            train(replace(request_, name="e"), Reporter())
     assert stop.value.message == "member 1: Interrupted at its end; it is complete."
     assert "Resume with: mnistctl train --resume e" in stop.value.hint
     members = sorted(path.name for path in (request_.store / "e" / "members").iterdir())
@@ -183,7 +183,7 @@ def test_another_precision_is_that_of_members_begun_before(
     )
     monkeypatch.setattr(ensemble_module, "_assemble", lambda *own: None)
     again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="e", epochs=2)
-    train(replace(again, precision="bf16"), NullReporter())
+    train(replace(again, precision="bf16"), Reporter())
     assert asked == ["bf16", "bf16"]
 
 
@@ -200,7 +200,7 @@ def test_a_stop_between_members_says_how_to_go_on(
     with monkeypatch.context() as patch:
         patch.setattr(ensemble_module, "_assemble", lambda *parts: signal.raise_signal(number))
         with pytest.raises(error) as stop:
-            train(replace(request_, name="e"), NullReporter())
+            train(replace(request_, name="e"), Reporter())
     assert "train --resume e --store" in stop.value.hint
     assert signal.getsignal(signal.SIGTERM) is before
     again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="e")
@@ -215,7 +215,7 @@ def test_a_lack_of_memory_says_how_to_go_on_with_the_ensemble(
 
     monkeypatch.setattr(loop, "batch_loss", failing)
     with pytest.raises(LackOfMemory, match="member 1: cpu is out of memory with") as error:
-        train(replace(request_, name="e"), NullReporter())
+        train(replace(request_, name="e"), Reporter())
     assert "train --resume e --store" in error.value.hint
 
 
@@ -223,7 +223,7 @@ def test_an_extended_ensemble_is_warned_of_once(request_: TrainRequest) -> None:
     trained(replace(request_, name="e", settings=("schedule=one-cycle",)))
     said: list[str] = []
 
-    class Warned(NullReporter):
+    class Warned(Reporter):
         def warn(self, text: str) -> None:
             said.append(text)
 
@@ -315,7 +315,7 @@ def test_on_several_cards_each_process_resumes_on_its_own(
     monkeypatch.setattr(ensemble_module, "joined", lambda *own: contextlib.nullcontext())
     monkeypatch.setattr(ensemble_module, "train_one", remember)
     again = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="e")
-    assert train(again, NullReporter()) is None
+    assert train(again, Reporter()) is None
     assert asked == [("cuda:1", "cuda:1")]
     written = json.loads((directory / "config.json").read_text())
     assert written["device"] == "cuda:0"  # rank 0 alone writes in the ensemble's directory
@@ -352,5 +352,5 @@ def test_what_makes_no_ensemble(
     request_: TrainRequest, change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        train(replace(request_, **change), NullReporter())
+        train(replace(request_, **change), Reporter())
     assert not request_.store.exists()

@@ -17,7 +17,7 @@ from mnistctl.engine.training.initial import begin, find_init
 from mnistctl.engine.training.run import train
 from mnistctl.engine.training.state import new_state
 from mnistctl.errors import CheckpointError, UsageError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.models.ensemble import split_members
 from mnistctl.models.registry import build
 from mnistctl.recipes import Recipe, get_recipe, with_settings
@@ -28,7 +28,7 @@ from mnistctl.store.result import TrainResult
 
 pytestmark = pytest.mark.usefixtures("small_datasets")
 CPU = torch.device("cpu")
-QUIET = NullReporter()
+QUIET = Reporter()
 CLOTHES = DATASETS["fashion"].classes
 
 
@@ -148,7 +148,7 @@ def test_a_bare_state_dict_of_more_classes_than_ten(tmp_path: Path) -> None:
 
 
 def test_other_classes_are_warned_of(first: TrainResult) -> None:
-    class Warned(NullReporter):
+    class Warned(Reporter):
         warnings: tuple[str, ...] = ()
 
         def warn(self, text: str) -> None:

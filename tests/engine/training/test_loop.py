@@ -27,7 +27,7 @@ from mnistctl.engine.training.run import train
 from mnistctl.engine.training.signals import StopRequest
 from mnistctl.engine.training.state import new_state
 from mnistctl.errors import CheckpointError, Interrupted
-from mnistctl.events import EpochReport, NullReporter, Reporter, StepReport, TrainingPlan
+from mnistctl.events import EpochReport, Reporter, StepReport, TrainingPlan
 from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint, runs
 from mnistctl.store.metrics import read_metrics
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("small_datasets")
 CPU = torch.device("cpu")
 
 
-class Listener(NullReporter):
+class Listener(Reporter):
     """Keeps what it hears of a training."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Listener(NullReporter):
         self.epochs.append(report)
 
 
-class Stopper(NullReporter):
+class Stopper(Reporter):
     """Presses Ctrl-C when a step is reported."""
 
     def __init__(self, epoch: int, step: int) -> None:
@@ -87,7 +87,7 @@ def request_(tmp_path: Path) -> TrainRequest:
 
 
 def trained(request: TrainRequest, reporter: Reporter | None = None) -> TrainResult:
-    result = train(request, reporter or NullReporter())
+    result = train(request, reporter or Reporter())
     assert result is not None
     return result
 
@@ -192,11 +192,11 @@ def test_the_best_epoch_is_what_is_tested(
     assert result.checkpoint.name == "best.pt"
     assert result.result.validation is not None
     assert (result.result.validation.epoch, result.result.validation.accuracy) == (1, 0.9)
-    test = load_small_split("test", Path(), NullReporter())
+    test = load_small_split("test", Path(), Reporter())
     losses = []
     for name in ("best.pt", "last.pt"):
         path = str(result.directory / name)
-        predictor = load_model(path, request_.store, "cpu", "fp32", NullReporter()).predictor
+        predictor = load_model(path, request_.store, "cpu", "fp32", Reporter()).predictor
         losses.append(predictor.scores(test.images, test.labels).loss)
     assert result.result.test.loss == losses[0] != losses[1]
 
@@ -247,10 +247,10 @@ def inputs_seen(precision: str, tmp_path: Path) -> list[torch.Tensor]:
         seen.append(given[0].clone())
 
     state.model.register_forward_pre_hook(keep)
-    train_set = load_small_split("train", tmp_path, NullReporter())
+    train_set = load_small_split("train", tmp_path, Reporter())
     few = LabelledImages(train_set.images[:700], train_set.labels[:700])
     data = FitData(few, LabelledImages(few.images[:5], few.labels[:5]), None)
-    hooks = Hooks(NullReporter(), lambda record: None, lambda: None, StopRequest())
+    hooks = Hooks(Reporter(), lambda record: None, lambda: None, StopRequest())
     assert fit(state, config, data, Ranks(), hooks)
     return seen
 
@@ -372,7 +372,7 @@ def test_resuming_in_another_precision_warns(request_: TrainRequest) -> None:
 def test_a_run_changed_while_it_was_read_is_left_alone(request_: TrainRequest) -> None:
     first = trained(replace(request_, recipe="mlp", name="x"))
 
-    class OtherProcess(NullReporter):
+    class OtherProcess(Reporter):
         """Extends the run after it was read and before it is locked."""
 
         def say(self, text: str) -> None:
@@ -391,7 +391,7 @@ def test_a_run_changed_while_it_was_read_is_left_alone(request_: TrainRequest) -
     assert config.recipe.epochs == 9
 
 
-class Impatient(NullReporter):
+class Impatient(Reporter):
     """Presses Ctrl-C when so many outliers are drawn."""
 
     def __init__(self, drawn: int) -> None:

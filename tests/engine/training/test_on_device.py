@@ -25,7 +25,7 @@ from mnistctl.engine.training.config import TrainRequest, new_config
 from mnistctl.engine.training.loop import FitData, Hooks
 from mnistctl.engine.training.signals import StopRequest
 from mnistctl.engine.training.state import new_state
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.recipes import RECIPES
 
 META = torch.device("meta")
@@ -62,11 +62,11 @@ def without_a_card(monkeypatch: pytest.MonkeyPatch, few_outliers: None) -> None:
 def loop_of(name: str, device: torch.device, **changes: Any) -> Any:
     """The loop of a recipe on the small stand-in, in front of its first step."""
     request = TrainRequest(recipe=name, device="cpu", precision="fp32")
-    config = new_config(request, Ranks(), NullReporter())
+    config = new_config(request, Ranks(), Reporter())
     config = replace(config, recipe=replace(config.recipe, **changes))
-    split = load_small_split("train", Path(), NullReporter())
+    split = load_small_split("train", Path(), Reporter())
     data = LabelledImages(split.images.to(device), split.labels.to(device))
-    hooks = Hooks(NullReporter(), lambda record: None, lambda: None, StopRequest())
+    hooks = Hooks(Reporter(), lambda record: None, lambda: None, StopRequest())
     state = new_state(config, device)
     made = loop._Loop(state, config, FitData(data, None, None), Ranks(), hooks)
     assert made.draw_outliers()

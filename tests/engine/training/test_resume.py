@@ -24,7 +24,7 @@ from mnistctl.engine.training import loop, single
 from mnistctl.engine.training.config import TrainRequest, resume_command
 from mnistctl.engine.training.run import train as train_run
 from mnistctl.errors import MnistctlError
-from mnistctl.events import NullReporter
+from mnistctl.events import Reporter
 from mnistctl.store import checkpoint, runs
 
 pytestmark = pytest.mark.usefixtures("small_datasets")
@@ -243,7 +243,7 @@ def test_processes_compute_in_what_the_first_has_chosen(monkeypatch: pytest.Monk
     monkeypatch.setattr(single, "from_first", lambda own: {"fp32": "bf16"}[own])
     monkeypatch.setattr(single, "_load_data", load_data)
     with pytest.raises(Reached, match="bf16"):
-        single.train_one(TrainRequest(device="cpu"), None, Ranks(1, 2, 1, 2), NullReporter())
+        single.train_one(TrainRequest(device="cpu"), None, Ranks(1, 2, 1, 2), Reporter())
 
 
 def test_a_restarted_job_goes_on_with_its_own_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +251,7 @@ def test_a_restarted_job_goes_on_with_its_own_run(monkeypatch: pytest.MonkeyPatc
     request = TrainRequest(recipe="mlp", epochs=1, device="cpu", precision="fp32")
 
     def name_of_run() -> str:
-        done = train_run(request, NullReporter())
+        done = train_run(request, Reporter())
         assert done
         return done.directory.name
 
