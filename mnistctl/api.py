@@ -24,6 +24,7 @@ from mnistctl.imaging.files import Picture, picture_of, read_image
 from mnistctl.imaging.ink import Invert
 from mnistctl.imaging.prepare import prepare_digits
 from mnistctl.recipes import as_typed
+from mnistctl.store.config import DEFAULT_DATA_DIR, DEFAULT_STORE
 from mnistctl.store.result import TrainResult
 
 __all__ = ["Model", "Prediction", "load", "train"]
@@ -180,12 +181,12 @@ def _picture(image: ImageLike) -> Picture:
 
 
 def _store(given: str | Path | None) -> Path:
-    return Path(given or os.environ.get("MNISTCTL_STORE", "runs"))
+    return Path(given or os.environ.get("MNISTCTL_STORE") or DEFAULT_STORE)
 
 
 def _usual_precision() -> str | None:
-    return os.environ.get("MNISTCTL_PRECISION")
+    return os.environ.get("MNISTCTL_PRECISION") or None
 
 
 def _data_dir(given: str | Path | None) -> Path:
-    return Path(given or os.environ.get("MNISTCTL_DATA", "data"))
+    return Path(given or os.environ.get("MNISTCTL_DATA") or DEFAULT_DATA_DIR)

@@ -11,7 +11,7 @@ from mnistctl.data.images import DIGITS
 from mnistctl.recipes import RECIPES
 from mnistctl.store import runs
 from mnistctl.store.archive import seal
-from mnistctl.store.checkpoint import FORMAT, VERSION, Checkpoint
+from mnistctl.store.checkpoint import FORMAT, VERSION, Checkpoint, load, save
 from mnistctl.store.config import RunConfig
 from mnistctl.store.result import RunResult, Score, ValidationScore
 from mnistctl.store.rotation import save_last
@@ -82,9 +82,17 @@ def save_run(directory: Path, step: int = 0) -> Path:
 
 def finish(directory: Path, validation: float | None = None, test: float = 0.9) -> None:
     """Give a run its result, with the given accuracies."""
+    held = load(directory / runs.LAST_NAME)
+    training = (held.training or {"model": held.weights}) | {
+        "epochs_done": RESULT.epochs,
+        "step": 0,
+    }
+    save(directory / runs.LAST_NAME, replace(held, training=training))
     document = RESULT.to_dict()
     document["test"]["accuracy"] = test
     if validation is not None:
         scored = ValidationScore(loss=0.1, accuracy=validation, total=10, epoch=1)
         document |= {"validation": vars(scored), "checkpoint": runs.BEST_NAME}
+        metrics = {"validation_accuracy": validation, "validation_loss": 0.1, "epoch": 1}
+        save(directory / runs.BEST_NAME, replace(held, training=None, metrics=metrics))
     runs.write_json(directory, runs.RESULT_NAME, document)

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from test_readme import README
 
 import mnistctl
+from mnistctl import api
 from mnistctl.cli.help import page
 from mnistctl.data.registry import DATASETS
 from mnistctl.errors import ImageError, UsageError
@@ -40,6 +41,13 @@ def test_one_image_gives_a_prediction_and_a_list_gives_a_list(tmp_path: Path) ->
 def test_it_is_trained_found_and_measured_as_on_the_command_line(
     small_datasets: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for variable in ("MNISTCTL_STORE", "MNISTCTL_DATA", "MNISTCTL_PRECISION"):
+        monkeypatch.setenv(variable, "")  # as if it were not set
+    assert api._store(None) == Path("runs")
+    assert api._data_dir(None) == Path("data")
+    assert api._usual_precision() is None
+    monkeypatch.delenv("MNISTCTL_PRECISION")
+    monkeypatch.delenv("MNISTCTL_DATA")
     monkeypatch.setenv("MNISTCTL_STORE", "my-runs")
     done = mnistctl.train(
         "mlp",

@@ -5,6 +5,7 @@ Nothing here imports torch, torchvision or matplotlib until a command needs it.
 
 import contextlib
 import errno
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from mnistctl.cli.runs import runs_app
 from mnistctl.cli.visualize import visualize_app
 from mnistctl.device import is_out_of_memory, keep_freed_memory
 from mnistctl.errors import Interrupted, MnistctlError, UsageError
+from mnistctl.files import reason
 
 
 class ErrorMappingGroup(Group):
@@ -73,7 +75,11 @@ def _shown_errors(ctx: Any) -> Iterator[None]:
 def _unforeseen(error: Exception) -> MnistctlError:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return MnistctlError("no space is left on the disk", "make room, and try again")
-    if isinstance(error, RuntimeError) and is_out_of_memory(error):
+    if isinstance(error, OSError) and error.filename:
+        return MnistctlError(f"can't use {os.fsdecode(error.filename)}: {reason(error)}")
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and is_out_of_memory(error)
+    ):
         return MnistctlError(
             "there is not enough memory", "end other programs, or use --device cpu"
         )
@@ -84,7 +90,10 @@ def _unforeseen(error: Exception) -> MnistctlError:
 def _words_of(error: Any) -> str:
     if not hasattr(error, "possibilities"):
         return str(error.format_message())
-    guess = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
+    misplaced = error.ctx.parent is None  # what is near it there is not what was meant
+    guess = (
+        f"; did you mean {error.possibilities[0]}?" if error.possibilities and not misplaced else ""
+    )
     return f"'{error.ctx.info_name}' does not accept {error.option_name}{guess}"
 
 
@@ -138,7 +147,9 @@ def _top_level(
 def main() -> None:
     """Entry point of the `mnistctl` script; ends the process with an exit code."""
     # A file name may hold bytes that the terminal's encoding can't: shown escaped, not fatal.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever started this program
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+        elif mode == "w" and hasattr(getattr(sys, name), "reconfigure"):
+            getattr(sys, name).reconfigure(errors="backslashreplace")
     app(prog_name="mnistctl")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mnistctl.cli import complete
-from mnistctl.cli.streams import show_line
+from mnistctl.cli.streams import own_rank, show_line
 from mnistctl.data.registry import DATASETS, DEFAULT_DATASET
 from mnistctl.errors import UsageError, unknown
 from mnistctl.store.config import DEFAULT_DATA_DIR as DEFAULT_DATA_DIR
@@ -77,7 +77,7 @@ Precision = Annotated[
 
 def _say_which(value: str | None) -> str | None:
     """A name that means two things: the data set's own wins."""
-    if value in DATASETS and os.path.isdir(value) and os.environ.get("RANK", "0") == "0":
+    if value in DATASETS and os.path.isdir(value) and own_rank() == "0":
         show_line(f"warning: '{value}' is the data set; for the directory: ./{value}", sys.stderr)
     return value
 

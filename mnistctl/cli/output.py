@@ -1,7 +1,6 @@
 """What a command shows and where: stdout is data, stderr everything else, decided once here."""
 
 import contextlib
-import os
 import sys
 import traceback
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mnistctl.cli.streams import console_for, is_terminal, show_line
+from mnistctl.cli.streams import console_for, is_terminal, own_rank, show_line
 from mnistctl.errors import ExitCode, MnistctlError
 from mnistctl.events import Reporter
 from mnistctl.text import to_json
@@ -89,14 +88,14 @@ def show_traceback(error: BaseException) -> None:
 
 def start_output(ctx: typer.Context, as_json: bool, quiet: bool) -> Output:
     """The output of the command that `ctx` runs, remembered for errors."""
-    output = Output(as_json, quiet, first_rank=os.environ.get("RANK", "0") == "0")
+    output = Output(as_json, quiet, first_rank=own_rank() == "0")
     ctx.meta[_META_KEY] = output
     return output
 
 
 def show_error(ctx: typer.Context, error: MnistctlError) -> None:
     """One or two lines on stderr; in JSON mode also the command's one document on stdout."""
-    rank = os.environ.get("RANK", "0")
+    rank = own_rank()
     if rank != "0" and error.exit_code == ExitCode.USAGE:
         return  # rank 0 was given the same words, and says the same
     prefix = "error" if rank == "0" else f"error (rank {rank})"

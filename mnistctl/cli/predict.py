@@ -1,5 +1,6 @@
 """`mnistctl predict`: which digit is on a picture."""
 
+import contextlib
 import csv
 import glob
 import os
@@ -17,7 +18,7 @@ from mnistctl.cli.command import examples
 from mnistctl.cli.evaluate import model_line
 from mnistctl.cli.output import Output, start_output
 from mnistctl.cli.streams import is_terminal, show_line
-from mnistctl.errors import ExitCode, UsageError
+from mnistctl.errors import ExitCode, ImageError, UsageError
 from mnistctl.text import escaped, percent
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ def predict_command(
     output = start_output(ctx, json, quiet)
     if as_csv and json:
         raise UsageError("--csv and --json are two forms of the same output", "choose one")
-    if save_input is not None and save_input.suffix.lower() != ".png":
-        raise UsageError(f"--save-input writes PNG: '{save_input}' should end in .png")
+    if save_input is not None:
+        _check_place(save_input, images)
     from mnistctl.engine.inference.loading import load_model
     from mnistctl.engine.inference.predict import Unreadable, predict
 
@@ -196,12 +197,31 @@ def summary_lines(answers: "Predictions") -> list[str]:
     return lines
 
 
+def _check_place(save_input: Path, images: Sequence[str]) -> None:
+    """Raise UsageError or MnistctlError unless the one input can be saved there."""
+    from mnistctl.files import explained, try_place
+    from mnistctl.imaging.files import expand
+
+    if save_input.suffix.lower() != ".png":
+        raise UsageError(f"--save-input writes PNG: '{save_input}' should end in .png")
+    named: list[str] = []
+    for argument in images:
+        with contextlib.suppress(ImageError):  # said of each when it is its turn
+            named += expand(argument)
+    if len(named) > 1:
+        raise UsageError(f"--save-input saves one digit, but there are {len(named)} images")
+    if any(save_input.resolve() == Path(own).resolve() for own in named):
+        raise UsageError(f"--save-input {save_input} is the image itself", "name another file")
+    with explained(f"can't write {save_input}"):
+        try_place(save_input)
+
+
 def _save_input(answers: "Predictions", path: Path) -> None:
     from PIL import Image
 
     from mnistctl.files import explained, replacing
 
     if len(answers.predictions) != 1:
-        raise UsageError(f"--save-input saves one digit, but found were {len(answers.predictions)}")
+        raise UsageError(f"--save-input saves one digit, but {len(answers.predictions)} were found")
     with explained(f"can't write {path}"), replacing(path) as file:
         Image.fromarray(answers.predictions[0].pixels).save(file, format="PNG")

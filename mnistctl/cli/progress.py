@@ -85,11 +85,11 @@ class BarReporter(WarningReporter):
 
     def say(self, text: str) -> None:
         """A line above the bars."""
-        self._console.print(text)
+        self._console.print(text, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """A highlighted line above the bars."""
-        self._console.print(f"warning: {text}", style="yellow")
+        self._console.print(f"warning: {text}", style="yellow", soft_wrap=True)
 
     def begin(self, task: str, total: int, unit: str) -> None:
         """One bar."""

@@ -15,12 +15,13 @@ from mnistctl.cli.output import Output, start_output
 from mnistctl.cli.streams import is_terminal
 from mnistctl.cli.table import Column, show_table
 from mnistctl.data.registry import DEFAULT_DATASET
-from mnistctl.errors import CheckpointError, Interrupted, MnistctlError, UsageError
+from mnistctl.errors import Interrupted, MnistctlError, UsageError
 from mnistctl.recipes import OPTIONS, as_typed
 from mnistctl.text import counted, percent
 
 if TYPE_CHECKING:
     from mnistctl.store.config import RunConfig
+    from mnistctl.store.rotation import Verified
     from mnistctl.store.runs import RunInfo
 
 STATE_STYLES = {"running": "cyan", "interrupted": "yellow", "damaged": "red"}
@@ -69,7 +70,10 @@ def list_command(
         for run in runs:
             output.line(run.name)
         return
-    rows = [summary(run) for run in runs]
+    from mnistctl.store.rotation import verified
+
+    found = [verified(run) for run in runs]
+    rows = [summary(own) for own in found]
     output.document({"store": str(store), "runs": rows})
     if not runs:
         output.line(f"No runs in {store}. Train one: mnistctl train")
@@ -77,25 +81,18 @@ def list_command(
         _show_list(output, runs, rows)
 
 
-def summary(run: "RunInfo") -> dict[str, Any]:
-    """A run as one of the documents of `runs --json`; its newest checkpoint is verified."""
-    from mnistctl.store.rotation import epochs_saved
-
-    try:
-        state, epochs_done = run.state, epochs_saved(run)
-    except CheckpointError:
-        state, epochs_done = "damaged", 0
-    config = run.config
-    result = run.result if state == "finished" else None  # none of one with a damaged checkpoint
+def summary(found: "Verified") -> dict[str, Any]:
+    """A run as one of the documents of `runs --json`."""
+    run, config, result = found.run, found.run.config, found.run.result
     return {
         "run": run.name,
-        "state": state,
+        "state": run.state,
         "recipe": config.recipe.name if config else None,
         "dataset": config.dataset if config else None,
         "seed": config.seed if config else None,
         "num_members": config.ensemble if config else None,
         "epochs": config.recipe.epochs if config else None,
-        "epochs_done": epochs_done,
+        "epochs_done": found.epochs_done,
         "accuracy": result.test.accuracy if result else None,
         "validation_accuracy": result.validation.accuracy if result and result.validation else None,
         "train_seconds": result.train_seconds if result else None,
@@ -162,10 +159,11 @@ def show_command(
     output = start_output(ctx, json, quiet=False)
     from mnistctl.store.find import find_run
     from mnistctl.store.result import TrainResult
+    from mnistctl.store.rotation import verified
 
-    found = find_run(run, store)
-    config, result = found.config, found.result
-    document = summary(found) | {"run_dir": str(found.directory)}
+    own = verified(find_run(run, store))
+    found, config, result = own.run, own.run.config, own.run.result
+    document = summary(own) | {"run_dir": str(found.directory)}
     if config:
         document |= {
             "settings": config.recipe.to_dict(),
@@ -180,13 +178,13 @@ def show_command(
         document = TrainResult(found.directory, config, result).to_dict() | document
     output.document(document)
     if output.human:
-        _show_run(output, found, document)
+        _show_run(output, own, document)
 
 
-def _show_run(output: Output, run: "RunInfo", document: dict[str, Any]) -> None:
-    rows = {"Run": run.name, "State": document["state"], "Directory": str(run.directory)}
-    config = run.config
-    result = run.result if document["state"] == "finished" else None
+def _show_run(output: Output, found: "Verified", document: dict[str, Any]) -> None:
+    run, config, result = found.run, found.run.config, found.run.result
+    state = f"{run.state}: {found.problem}" if found.problem else run.state
+    rows = {"Run": run.name, "State": state, "Directory": str(run.directory)}
     if config:
         recipe = config.recipe
         members = f", {config.ensemble} members" if config.ensemble > 1 else ""
@@ -219,10 +217,20 @@ def _show_run(output: Output, run: "RunInfo", document: dict[str, Any]) -> None:
         }
     width = output.console().width - 12 if is_terminal(sys.stdout) else 100
     for name, text in rows.items():
-        for number, line in enumerate(textwrap.wrap(text, width, break_on_hyphens=False)):
+        lines = textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
+        for number, line in enumerate(lines):
             output.line(f"{'' if number else name:<12}{line}")
+    if found.problem:
+        output.line(f"Mend with: {_mending(found)}")
     if config:
         output.line(f"Repeat with: {document['command']}")
+
+
+def _mending(found: "Verified") -> str:
+    from mnistctl.store.config import store_words
+
+    words = ["mnistctl", "train", "--resume", found.run.name]
+    return shlex.join([*words, *store_words(found.run.directory.parent)])
 
 
 def repeat_command(config: "RunConfig") -> str:
@@ -267,8 +275,9 @@ def diff_command(
     if len(runs) < 2:
         raise UsageError("a comparison takes two runs or more", "see mnistctl runs")
     from mnistctl.store.find import find_run
+    from mnistctl.store.rotation import verified
 
-    found = [find_run(name, store) for name in runs]
+    found = [verified(find_run(name, store)).run for name in runs]
     settings = _different([_settings(run) for run in found])
     results = _different([_results(run) for run in found])
     names = [run.name for run in found]

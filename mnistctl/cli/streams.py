@@ -14,6 +14,11 @@ def is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def own_rank() -> str:
+    """This process's number among those that torchrun started, `0` where it did not."""
+    return os.environ.get("RANK", "0") if "TORCHELASTIC_RUN_ID" in os.environ else "0"
+
+
 def console_for(stream: TextIO) -> "Console":
     """Rich on `stream`; escape codes only on a terminal, colours only without NO_COLOR.
 

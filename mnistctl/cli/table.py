@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mnistctl.cli.output import Output
 from mnistctl.cli.streams import is_terminal
+from mnistctl.text import escaped
 
 GAP = "  "
 FOLDED_WIDTH = 24
@@ -52,7 +53,12 @@ def _columns_of(text: str) -> int:
 
 def show_table(output: Output, columns: Sequence[Column]) -> None:
     """Print `columns` as a table; those without any content are left out."""
-    shown = [column for column in columns if any(column.cells)]
+    shown = [
+        # Before anything is measured: what a terminal would obey is shown as what it is.
+        replace(column, heading=escaped(column.heading), cells=[*map(escaped, column.cells)])
+        for column in columns
+        if any(column.cells)
+    ]
     if is_terminal(sys.stdout):
         _show_on_terminal(output, shown)
         return

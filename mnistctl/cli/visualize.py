@@ -4,6 +4,8 @@ Each kind of `mnistctl.visualize` is a command made from its function's paramete
 here. Kinds are imported when a command or help needs them, their libraries when one runs.
 """
 
+import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -20,7 +22,7 @@ from mnistctl.cli.output import Output, start_output
 from mnistctl.cli.streams import is_terminal, show_line
 from mnistctl.errors import UsageError, unknown
 from mnistctl.visualize.registry import DEFAULT_KIND, Frame, Kind, View, all_kinds
-from mnistctl.visualize.sources import Source
+from mnistctl.visualize.sources import Image, Source
 
 # Option and default of what a source names without saying more; some differ by the source.
 SHARED: dict[str, tuple[Any, Any]] = {
@@ -85,6 +87,8 @@ class KindGroup(Group):
             error = unknown("kind", args[0], tuple(all_kinds()))
             if args[0].isdecimal():
                 error.hint = f"to see that image: mnistctl visualize --index {args[0]}"
+            elif os.path.isfile(args[0]):
+                error.hint = f"to see that file: mnistctl visualize --image {shlex.quote(args[0])}"
             raise error
         return super().resolve_command(ctx, args)
 
@@ -161,6 +165,9 @@ def _run(
         from mnistctl.draw.files import check_output
 
         check_output(out)
+        for own in arguments.values():
+            if isinstance(own, Image) and own.image and Path(own.image).resolve() == out.resolve():
+                raise UsageError(f"--output {out} is the image itself", "name another file")
     found = kind.function(**arguments, **values)
     followed = isinstance(found, Iterator)
     if followed and json:

@@ -1,6 +1,7 @@
 """`export`: a checkpoint as a file for other programs, by the suffix of its name."""
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from torch import Tensor
 from mnistctl import __version__
 from mnistctl.data import synthetic
 from mnistctl.data.registry import DEFAULT_DATASET, get_dataset, state_of
-from mnistctl.engine.inference.loading import LoadedModel, load_model
+from mnistctl.distributed import Ranks
+from mnistctl.engine.inference.loading import LoadedModel, load_models
 from mnistctl.engine.inference.onnx_model import Description
 from mnistctl.errors import DataError, MnistctlError, UsageError, require_extra, unknown
 from mnistctl.events import Reporter
@@ -74,14 +76,16 @@ def export(
     replaced with `force` only. Raises UsageError, CheckpointError, or MnistctlError when a package
     is missing or the model differs, with nothing written, or a file can't be written.
     """
-    suffix = output.suffix
+    suffix = output.suffix.lower()
+    if not suffix:
+        raise UsageError(f"{output} has no ending", f"end it in one of: {', '.join(FORMATS)}")
     if suffix not in FORMATS:
-        raise unknown("format", suffix or output.name, tuple(FORMATS))
+        raise unknown("format", suffix, tuple(FORMATS))
     require_extra("export", *FORMATS[suffix])
     card_path = output.with_name(f"{output.name}.md")
     for path in (output, card_path):
         _check_place(path, force)
-    model = load_model(checkpoint, store, "cpu", "fp32", reporter)
+    (model,) = load_models([checkpoint], store, "cpu", "fp32", Ranks(), reporter, announce=False)
     reporter.say(f"Model: {model.label}")
     if model.path.resolve() == output.resolve():
         raise UsageError(f"{output} is the checkpoint itself", "name another file")
@@ -107,7 +111,7 @@ def export(
 
 
 def _check_place(path: Path, force: bool) -> None:
-    if path.is_file() and not force:
+    if os.path.isfile(path) and not force:
         raise UsageError(f"{path} exists already", "name another file, or replace it with --force")
     with explained(f"can't write {path}"):
         try_place(path)

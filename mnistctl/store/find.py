@@ -19,22 +19,22 @@ REAL_PATH = "give the real path"
 def find_run(argument: str, store: Path) -> RunInfo:
     """The run of any state that `argument` means; a checkpoint stands for the run it lies in.
 
-    A bare word is a run of the store before it is a directory of that name.
+    A bare word is a run of the store before it is a directory of that name, `./WORD` afterwards.
     Raises CheckpointError that lists the candidates.
     """
     path = typed_path(argument)
     if path.name in CHECKPOINT_NAMES:
         path = path.parent
-    if path == Path():
-        path = Path.cwd()
     if ".." in path.parts or not path.name:
+        path = Path(os.path.abspath(path))
+    if not path.name:
         raise CheckpointError(f"'{argument}' can't name a run", "give its name, and its --store")
     if argument == "latest":
         runs = list_runs(store)
         if not runs:
             raise CheckpointError(f"no run in the store {store}", "start one: mnistctl train")
         return runs[-1]
-    if len(path.parts) == 1 and (is_run(store / path) or not is_run(path)):
+    if means_name(argument, store):
         return match_run(path.name, store, ("latest",))
     if os.path.islink(path):
         raise CheckpointError(f"run {path} is a symbolic link: refused", REAL_PATH)
@@ -64,6 +64,19 @@ def match_run(name: str, store: Path, words: Sequence[str]) -> RunInfo:
         f"no checkpoint file and no run called '{name}' in the store {store}{guess}",
         f"runs: {known}",
     )
+
+
+def means_name(argument: str, store: Path) -> bool:
+    """Whether `argument` is the name of a run of the store, not a directory elsewhere.
+
+    A bare word is one, unless it is the directory of a run and no run of the store; `./WORD` is one
+    only where that directory is no run's.
+    """
+    path = typed_path(argument)
+    if len(path.parts) != 1 or not path.name or path.name == os.pardir:
+        return False
+    bare = os.path.basename(argument) == argument
+    return not is_run(path) or (bare and is_run(store / path))
 
 
 def typed_path(argument: str) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mnistctl.errors import CheckpointError, did_you_mean
 from mnistctl.files import explained, is_temporary, sync_directory
-from mnistctl.store.find import typed_path
+from mnistctl.store.find import means_name, typed_path
 from mnistctl.store.lock import LOCK_NAME
 from mnistctl.store.metrics import METRICS_NAME
 from mnistctl.store.runs import (
@@ -30,6 +30,7 @@ from mnistctl.store.runs import (
 OWN_NAMES = {
     *CHECKPOINT_NAMES,
     *(CONFIG_NAME, RESULT_NAME, METRICS_NAME, LOCK_NAME, STAGING_NAME),
+    *(".DS_Store", "Thumbs.db", "desktop.ini"),  # what looking at a directory leaves in it
 }
 _EVENTS = re.compile(r"events\.out\.tfevents\..*")
 """TensorBoard's files."""
@@ -45,8 +46,8 @@ def check_removable(name: str, store: Path) -> Path:
     only what this program wrote.
     """
     path = typed_path(name)
-    directory = store / path if len(path.parts) == 1 else path
-    if directory.is_symlink():
+    directory = store / path if means_name(name, store) else path
+    if os.path.islink(directory):
         raise CheckpointError(f"run {directory} is a symbolic link: refused", "remove the link")
     if not path.name or ".." in path.parts or not is_run(directory):
         guess = did_you_mean(name, [own.name for own in run_directories(store)])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mnistctl.errors import CheckpointError
 from mnistctl.store.checkpoint import Checkpoint, load
-from mnistctl.store.find import REAL_PATH, match_run, typed_path
+from mnistctl.store.config import store_words
+from mnistctl.store.find import REAL_PATH, match_run, means_name, typed_path
 from mnistctl.store.rotation import is_ensemble, load_best, load_newest
 from mnistctl.store.runs import (
     BEST_NAME,
@@ -49,7 +50,7 @@ def resolve(argument: str | None, store: Path) -> ResolvedCheckpoint:
     if argument == "best":
         return _of_run(_best(store).directory, " (best validation accuracy)")
     path = typed_path(argument)
-    if len(path.parts) == 1 and is_run(store / argument):
+    if means_name(argument, store) and is_run(store / argument):
         return _of_run(match_run(path.name, store, RESERVED_NAMES).directory)
     if os.path.isdir(path):
         return _of_run(path)
@@ -113,23 +114,29 @@ def _of_run(directory: Path, how: str = "") -> ResolvedCheckpoint:
         members = found.checkpoint.config.ensemble if found.checkpoint.config else 1
         return replace(found, name=name, label=f"{label}, {members} members")
     run = describe(directory)
-    tested = run.result.checkpoint if run.result else BEST_NAME
-    if tested == BEST_NAME and (directory / BEST_NAME).exists():
-        best = load_best(directory, run.config)
+    tested = run.result.checkpoint if run.result else None
+    if tested == BEST_NAME or (tested is None and (directory / BEST_NAME).exists()):
+        try:
+            best = load_best(directory, run.config)
+        except CheckpointError as error:
+            raise CheckpointError(error.message, f"mend it: {_resume(directory)}") from error
         return ResolvedCheckpoint(directory / BEST_NAME, best, name, label)
     newest = load_newest(directory)
     if newest.checkpoint is None:
-        raise CheckpointError(
-            f"{directory} holds no checkpoint", "a run killed before its first one: --resume it"
-        )
+        if not is_run(directory):
+            raise CheckpointError(f"{directory} is not a run's directory", "see mnistctl runs")
+        raise CheckpointError(f"{directory} holds no checkpoint yet", _resume(directory))
     notes = tuple(f"{problem}; using {newest.path.name} instead" for problem in newest.problems)
     return ResolvedCheckpoint(newest.path, newest.checkpoint, name, label, notes)
 
 
+def _resume(directory: Path) -> str:
+    words = ["mnistctl", "train", "--resume", directory.resolve().name]
+    return shlex.join([*words, *store_words(directory.parent)])
+
+
 def _of_ensemble(directory: Path) -> ResolvedCheckpoint:
-    resume = shlex.join(
-        ["mnistctl", "train", "--resume", directory.name, "--store", str(directory.parent)]
-    )
+    resume = _resume(directory)
     if not (directory / LAST_NAME).exists():
         busy = describe(directory).state == "running"
         raise CheckpointError(

@@ -1,5 +1,6 @@
 """A run's checkpoints: last.pt, the one before it as previous.pt, and the best by validation."""
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable
@@ -92,13 +93,39 @@ def epochs_saved(run: RunInfo) -> int:
     return config.recipe.epochs if config else 0
 
 
+@dataclass(frozen=True)
+class Verified:
+    """A run as its checkpoints show it."""
+
+    run: RunInfo
+    """`damaged` and without a result where a checkpoint that it needs is damaged or lost."""
+    epochs_done: int
+    """Whole epochs that its newest valid checkpoint holds."""
+    problem: str = ""
+    """Why it is damaged."""
+
+
+def verified(run: RunInfo) -> Verified:
+    """`run` with its checkpoints read."""
+    damaged = dataclasses.replace(run, state="damaged", result=None)
+    try:
+        epochs_done = epochs_saved(run)
+    except CheckpointError as error:
+        return Verified(damaged, 0, error.message)
+    if run.config is None:
+        return Verified(damaged, epochs_done, "its config.json is missing or damaged")
+    if run.result is None or is_intact(run):
+        return Verified(run, epochs_done)
+    return Verified(damaged, epochs_done, f"its {run.result.checkpoint} is missing or damaged")
+
+
 def is_intact(run: RunInfo) -> bool:
     """Whether a finished run still has the network that its result is of."""
     if run.result is None:
         return False
     try:
         if run.result.checkpoint == BEST_NAME:
-            load_best(run.directory, run.config)
+            load_best(run.directory, run.config, inspect)
             return True
         return epochs_saved(run) == run.result.epochs
     except CheckpointError:
@@ -110,14 +137,16 @@ def is_ensemble(directory: Path) -> bool:
     return (directory / MEMBERS_NAME).is_dir()
 
 
-def load_best(directory: Path, config: RunConfig | None) -> Checkpoint:
+def load_best(
+    directory: Path, config: RunConfig | None, read: Callable[[Path], Checkpoint] = load
+) -> Checkpoint:
     """A run's best.pt, `metrics` being the record of its epoch.
 
-    With `config`, a checkpoint of a run of another configuration counts as damaged.
+    `config` and `read` are those of `load_newest`.
     Raises CheckpointError when it is missing or damaged.
     """
     path = directory / BEST_NAME
-    best = load(path)
+    best = read(path)
     if not isinstance(best.metrics.get("validation_accuracy"), float):
         raise CheckpointError(f"{path} holds no validation accuracy")
     _check_same_run(path, best, config)

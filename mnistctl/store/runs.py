@@ -97,7 +97,7 @@ def create_run(store: Path, config: RunConfig, name: str | None = None) -> Path:
         write_atomic(staging / CONFIG_NAME, _json_bytes(config.to_dict()))
         directory = _take_next_name(staging, config.recipe.name) if name is None else store / name
         if name is not None and not _take_name(staging, directory):
-            raise _name_taken(directory)
+            check_free(directory)
         with contextlib.suppress(OSError):  # else the run's first writer does it
             (directory / STAGING_NAME).unlink()
         sync_directory(store)
@@ -141,11 +141,14 @@ def _take_name(staging: Path, directory: Path) -> bool:
     return True
 
 
-def _name_taken(directory: Path) -> UsageError:
+def check_free(directory: Path) -> None:
+    """Raise UsageError where the directory of a new run is there already."""
     name, store = directory.name, directory.parent
+    if not os.path.lexists(directory):
+        return
     if directory.is_symlink() or not is_run(directory):
-        return UsageError(f"'{name}' exists already in {store}", "choose another --name")
-    return UsageError(
+        raise UsageError(f"'{name}' exists already in {store}", "choose another --name")
+    raise UsageError(
         f"run '{name}' exists already in {store}",
         f"continue it with --resume {name}, or choose another --name",
     )

@@ -54,7 +54,7 @@ def test_what_fails_stops_no_other(source: Path) -> None:
     words = ["download", "--dataset", "all", "--from", str(source)]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: can't get train-labels-idx1-ubyte.gz; tried ")
+    assert result.stderr.startswith("error: kmnist: can't get train-labels-idx1-ubyte.gz; tried ")
     assert "emnist-balanced" in result.stdout.splitlines()[-1]
     document = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert document["exit_code"] == 1

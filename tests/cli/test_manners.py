@@ -48,12 +48,62 @@ def photos() -> Path:
         (("predict", "x.png", "-c", "lates"), 1, "did you mean 'latest'?"),
         (("train", "-r", "list"), 2, "see mnistctl info recipes"),
         (("runs", "shwo"), 2, "Did you mean 'show'?"),
+        (("--json", "runs"), 2, "options of a command go after its name"),
+        (("export", "-o", "model"), 2, "model has no ending"),
     ],
 )
 def test_near_misses(words: tuple[str, ...], code: int, text: str) -> None:
     result = run(*words, code=code)
     assert text in result.stderr
     assert "Device" not in result.stderr
+
+
+def test_a_picture_without_its_option(photos: Path) -> None:
+    named = run("visualize", str(photos / "a.png"), code=2)
+    assert "mnistctl visualize --image photos/a.png" in named.stderr
+    assert "did you mean --version" not in run("--json", "runs", code=2).stderr
+
+
+def test_no_output_replaces_its_input(photos: Path) -> None:
+    image = photos / "a.png"
+    before = image.read_bytes()
+    same = str(photos / ".." / image)
+    for words in (
+        ("predict", str(image), "-c", "shipped", "--save-input", same),
+        ("visualize", "--image", str(image), "-c", "shipped", "-o", same),
+    ):
+        result = run(*words, code=2)
+        assert "is the image itself" in result.stderr
+        assert (result.stdout, image.read_bytes()) == ("", before)
+
+
+@pytest.mark.parametrize(
+    ("names", "place", "code", "text"),
+    [
+        (["a.png", "b.png"], "x.png", 2, "saves one digit, but there are 2 images"),
+        (["."], "x.png", 2, "saves one digit, but there are 5 images"),
+        (["a.png"], "none/x.png", 1, "can't write none/x.png"),
+        (["a.png", "--multi", "--json"], "none/x.png", 1, "can't write none/x.png"),
+    ],
+)
+def test_what_can_not_be_saved_is_known_before_anything_is_predicted(
+    names: list[str],
+    place: str,
+    code: int,
+    text: str,
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(photos)
+    result = run("predict", *names, "-c", "shipped", "--save-input", place, code=code)
+    assert text in result.stderr
+    assert "Model" not in result.stderr
+
+
+def test_a_name_that_is_taken_is_known_before_data_is_fetched(small_datasets: None) -> None:
+    train("--name", "x")
+    result = run("train", "--recipe", "mlp", "--name", "x", code=2)
+    assert result.stderr.startswith("error: run 'x' exists already in runs")
 
 
 def test_what_comes_after_training(small_datasets: None) -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from rich.table import Table
 from rich.text import Text
-from runs_made import CONFIG, finish, save_run, saved
+from runs_made import CONFIG, RESULT, finish, save_run, saved
 from typer.testing import CliRunner
 
 from mnistctl.cli import output as module
@@ -144,7 +144,7 @@ def test_a_hostile_checkpoint_stops_no_listing(made: str) -> None:
     evil.mkdir()
     runs.write_json(evil, runs.CONFIG_NAME, CONFIG.to_dict())
     (evil / "last.pt").write_bytes(HOSTILE[made])
-    finish(evil)
+    runs.write_json(evil, runs.RESULT_NAME, RESULT.to_dict())
     rows = json.loads(run("runs", "--json").stdout)["runs"]
     assert {row["run"]: row["state"] for row in rows} == {"good": "finished", "evil": "damaged"}
 
@@ -212,6 +212,52 @@ def test_an_error_that_nobody_foresaw(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stderr == shown
 
 
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (
+            PermissionError(13, "Permission denied", "/root/x"),
+            "can't use /root/x: Permission denied",
+        ),
+        (MemoryError(), "there is not enough memory"),
+    ],
+)
+def test_a_failure_that_is_no_bug(
+    error: Exception, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("mnistctl.store.runs.list_runs", fail)
+    result = run("runs")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {shown}")
+    assert "bug" not in result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")
+@pytest.mark.parametrize("words", ["runs >&-", "runs rm x <&-", "info recipes 2>&-"])
+def test_closed_streams(words: str) -> None:
+    command = f"{sys.executable} -m mnistctl {words}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert "AttributeError" not in done.stderr
+    assert done.returncode == (1 if "rm" in words else 0)
+
+
+def test_a_line_to_be_copied_is_one_line_on_a_narrow_terminal() -> None:
+    terminal = Terminal()
+    console = console_for(terminal)
+    console.width = 40
+    reporter = BarReporter(console)
+    reporter.say("Next: mnistctl predict photo.jpg " + "x" * 60)
+    reporter.warn("y" * 60)
+    text = without_own_codes(terminal.getvalue())
+    assert text.splitlines() == [
+        "Next: mnistctl predict photo.jpg " + "x" * 60,
+        "warning: " + "y" * 60,
+    ]
+
+
 def test_what_was_typed() -> None:
     for words in (["train", "--recipe", EVIL], ["train", f"--{EVIL}"], [EVIL], ["evaluate", EVIL]):
         result = run(*words)
@@ -277,6 +323,8 @@ def test_of_several_processes_the_first_alone_shows_results(
     form: tuple[str, ...], rank: str, shows: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANK", rank)
+    assert CliRunner().invoke(app, ["info", "recipes", *form]).stdout  # set by somebody else
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     result = CliRunner().invoke(app, ["info", "recipes", *form])
     assert result.exit_code == 0
     assert bool(result.stdout) == shows

@@ -1,6 +1,7 @@
 """`mnistctl runs`: what it lists, shows, compares and removes."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -183,6 +184,61 @@ def test_rm_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (STORE / "done").exists()
     run("rm", "done", answer="y\n")
     assert not (STORE / "done").exists()
+
+
+def test_rm_takes_a_directory_for_what_it_is() -> None:
+    """Not for the store's run of that name."""
+    Path("backup").mkdir()
+    save_run(Path("backup/done"))
+    os.chdir("backup")
+    store = ("--store", "../runs")
+    assert run("rm", "./done", "--yes", *store).stdout.startswith("Removed 1 run (done; ")
+    assert not Path("done").exists()
+    save_run(Path("done"))
+    assert run("rm", "done", "--yes", *store).stdout.startswith("Removed 1 run (../runs/done; ")
+    assert Path("done").exists()
+
+
+def test_rm_takes_what_a_file_manager_left() -> None:
+    (STORE / "done" / ".DS_Store").touch()
+    run("rm", "done", "--yes")
+    assert not (STORE / "done").exists()
+
+
+def test_a_run_whose_tested_network_is_lost_is_damaged_everywhere() -> None:
+    (STORE / "done" / "best.pt").unlink()
+    row = json.loads(run("--json").stdout)["runs"][1]
+    assert (row["run"], row["state"], row["accuracy"]) == ("done", "damaged", None)
+    shown = json.loads(run("show", "done", "--json").stdout)
+    assert shown["state"] == "damaged"
+    assert "test" not in shown
+    lines = run("show", "done").stdout.splitlines()
+    assert "State       damaged: its best.pt is missing or damaged" in lines
+    assert "Mend with: mnistctl train --resume done" in lines
+    results = json.loads(run("diff", "done", "stopped", "--json").stdout)["results"]
+    assert results == {"state": ["damaged", "interrupted"]}
+    evaluated = CliRunner().invoke(app, ["evaluate", "done", "--dataset", "synthetic"])
+    assert evaluated.stderr.splitlines()[-2:] == [
+        "error: runs/done/best.pt does not exist",
+        "  mend it: mnistctl train --resume done",
+    ]
+
+
+def test_a_run_whose_configuration_is_lost_says_how_to_mend_it() -> None:
+    (STORE / "done" / CONFIG_NAME).unlink()
+    lines = run("show", "done").stdout.splitlines()
+    assert "State       damaged: its config.json is missing or damaged" in lines
+    assert "Mend with: mnistctl train --resume done" in lines
+
+
+def test_long_paths_stay_whole_in_a_pipe() -> None:
+    deep = Path("a" * 60, "b" * 60)
+    deep.mkdir(parents=True)
+    save_run(deep / "far")
+    assert (
+        f"Directory   {deep / 'far'}"
+        in run("show", "far", "--store", str(deep)).stdout.splitlines()
+    )
 
 
 REFUSED = {

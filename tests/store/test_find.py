@@ -29,6 +29,15 @@ def test_names_and_paths(argument: str) -> None:
     assert find_run(argument, STORE).directory == STORE / "fast-1"
 
 
+def test_a_directory_that_is_written_as_one_is_meant() -> None:
+    """Not the store's run of that name."""
+    save_run(Path("fast-1"))
+    assert find_run("fast-1", STORE).directory == STORE / "fast-1"
+    for argument in ("./fast-1", "fast-1/"):
+        assert find_run(argument, STORE).directory == Path("fast-1")
+    assert find_run("runs/../fast-1", STORE).directory == Path("fast-1").absolute()
+
+
 def test_places_without_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
     absolute = STORE.absolute() / "fast-1"
     assert find_run(str(absolute), STORE).directory == absolute
@@ -49,7 +58,7 @@ def test_latest_is_of_any_state() -> None:
         ("lates", "did you mean 'latest'?"),
         ("fast", "matches several runs: fast-1, fast-2"),
         ("runs/nothing", "not a run's directory"),
-        ("../runs/fast-1", "can't name a run"),
+        ("../runs/fast-1", "runs/fast-1 is not a run's directory"),
         ("/", "can't name a run"),
         ("bst", "no run called 'bst' in the store runs"),
     ],

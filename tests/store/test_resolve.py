@@ -146,7 +146,9 @@ def test_runs_to_continue(store: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert find_run("runs/second", elsewhere).directory == Path("runs/second")
 
 
-@pytest.mark.parametrize("argument", ["../runs/second", "..", "runs/link", "runs", "./nothing/x"])
+@pytest.mark.parametrize(
+    "argument", ["../runs/third", "..", "/", "runs/link", "runs", "./nothing/x"]
+)
 def test_what_can_not_be_continued(
     argument: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

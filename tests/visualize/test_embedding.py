@@ -73,7 +73,7 @@ def test_points_are_those_of_the_images_as_they_are(monkeypatch: pytest.MonkeyPa
         predictor = Predictor(network, recipe, DIGITS, torch.device("cpu"), "fp32")
         loaded = LoadedModel(predictor, "mnist", Path("x.pt"), "x")
         monkeypatch.setattr(sources.Model, "load", lambda self, loaded=loaded: loaded)
-        model, split = sources.Model(store=Path("runs")), sources.Split(data_dir=Path("data"))
+        model, split = sources.Network(store=Path("runs")), sources.Split(data_dir=Path("data"))
         shown.append(compute(model, split).points)
     assert np.allclose(shown[0], shown[1], atol=1e-3)
 

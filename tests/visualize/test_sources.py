@@ -22,13 +22,13 @@ class Listener(Reporter):
 
 def test_of_an_ensemble_the_first_member_is_looked_at() -> None:
     listener = Listener()
-    source = sources.Model(store=Path("runs"), reporter=listener)
+    source = sources.Network(store=Path("runs"), reporter=listener)
     pair = model(members=2)
-    assert source.network_of(pair) is pair.predictor.members[0]
+    assert source.inside(pair) is pair.predictor.members[0]
     assert listener.said == ["Looking into the first of the 2 members"]
     single = model()
     single.predictor.network.train()
-    assert not source.network_of(single).training
+    assert not source.inside(single).training
     assert len(listener.said) == 1
 
 
@@ -65,7 +65,7 @@ def test_the_data_set_is_the_one_that_the_network_was_trained_on() -> None:
 @pytest.mark.usefixtures("small_datasets")
 def test_an_image_of_a_split_and_one_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources.Model, "load", lambda self: model())
-    network = sources.Model(store=Path("runs"))
+    network = sources.Network(store=Path("runs"))
     source = sources.Image(data_dir=Path("data"), index=3)
     _, shown = source.load_with(network)
     data = source.load("mnist")

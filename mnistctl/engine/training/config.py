@@ -37,8 +37,9 @@ from mnistctl.store.config import (
     program_words,
     store_words,
 )
+from mnistctl.store.resolve import resolve
 from mnistctl.store.rotation import saved_config
-from mnistctl.store.runs import RunInfo, check_name, utc_now
+from mnistctl.store.runs import RunInfo, check_free, check_name, utc_now
 
 DEFAULT_LOG_EVERY = 20
 MAX_STEPS = 1_000_000_000
@@ -86,6 +87,7 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
     recipe = _asked_recipe(request, _adapted(base, dataset, init))
     if request.name is not None:
         check_name(request.name)
+        check_free(request.store / request.name)
     ensemble = 1 if request.ensemble is None else request.ensemble
     if not 1 <= ensemble <= MAX_MEMBERS:
         raise UsageError(f"--ensemble {ensemble}: must be between 1 and {MAX_MEMBERS}")
@@ -269,7 +271,7 @@ def _refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
     given: dict[str, tuple[Any, Any]] = {
         "--recipe": (request.recipe, old.recipe.name),
         "--dataset": (request.dataset and get_dataset(request.dataset).name, old.dataset),
-        "--init": (request.init, old.init and old.init.checkpoint),
+        "--init": (_path_of(request.init, request.store), old.init and old.init.checkpoint),
         "--batch-size": (request.batch_size, old.recipe.batch_size),
         "--lr": (request.learning_rate, old.recipe.learning_rate),
         "--seed": (request.seed, old.seed),
@@ -291,6 +293,10 @@ def _refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
             f"--resume {name} conflicts with {', '.join(conflicts)}",
             "leave these options out, or start a new run without --resume",
         )
+
+
+def _path_of(init: str | None, store: Path) -> str | None:
+    return None if init is None else str(resolve(init, store).path.resolve())
 
 
 def _positive(option: str, value: int | None, default: int) -> int:
