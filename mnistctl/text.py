@@ -79,9 +79,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 epoch`, `2 epochs`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def counted(number: int, noun: str, several: str = "") -> str:
+    """`1 epoch`, `2 epochs`; `several` where the plural is not with an s."""
+    return f"{number:,} {noun if number == 1 else several or noun + 's'}"
 
 
 def accuracy_text(correct: int, total: int) -> str:

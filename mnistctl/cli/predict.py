@@ -190,7 +190,8 @@ def summary_lines(answers: "Predictions") -> list[str]:
         groups["unreadable"] = [error.image for error in answers.errors]
     counts = ", ".join(f"{count:,} x {name}" for name, count in sorted(classes.items()))
     lines = [f"Predicted: {counts or 'none'}"]
-    for verdict, images in groups.items():
+    for verdict, named_often in groups.items():
+        images = list(dict.fromkeys(named_often))  # several digits of one
         more = f", and {len(images) - NUM_NAMED:,} more" if len(images) > NUM_NAMED else ""
         named = ", ".join(map(os.path.basename, images[:NUM_NAMED]))
         lines.append(f"{verdict.capitalize()}: {len(images):,} ({named}{more})")

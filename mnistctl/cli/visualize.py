@@ -19,7 +19,7 @@ import typer
 from mnistctl.cli import options
 from mnistctl.cli.command import Command, Group, examples
 from mnistctl.cli.output import Output, start_output
-from mnistctl.cli.streams import is_terminal, show_line
+from mnistctl.cli.streams import is_terminal
 from mnistctl.errors import UsageError, unknown
 from mnistctl.visualize.registry import DEFAULT_KIND, Frame, Kind, View, all_kinds
 from mnistctl.visualize.sources import Image, Source
@@ -115,7 +115,9 @@ def command_of(kind: Kind) -> Any:
     hints = get_type_hints(kind.function, include_extras=True)
     parameters = signature(kind.function).parameters.values()
     sources = {name: hint for name, hint in hints.items() if _is_source(hint)}
-    own = [_option(p.name, hints[p.name], p.default) for p in parameters if p.name not in sources]
+    own = [
+        _own_option(p.name, hints[p.name], p.default) for p in parameters if p.name not in sources
+    ]
     shared = [option for source in sources.values() for option in _options_of(source)]
     ends = [_option(name, *option) for name, option in OUTPUT.items()]
     context = Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=typer.Context)
@@ -149,6 +151,12 @@ def _option(name: str, hint: Any, default: Any) -> Parameter:
     return Parameter(name, Parameter.KEYWORD_ONLY, annotation=hint, default=default)
 
 
+def _own_option(name: str, hint: Any, default: Any) -> Parameter:
+    for shown in getattr(hint, "__metadata__", ()):
+        shown.rich_help_panel = "What is shown"
+    return _option(name, hint, default)
+
+
 def _run(
     kind: Kind, sources: dict[str, type[Source]], ctx: typer.Context, values: dict[str, Any]
 ) -> None:
@@ -168,18 +176,19 @@ def _run(
         for own in arguments.values():
             if isinstance(own, Image) and own.image and Path(own.image).resolve() == out.resolve():
                 raise UsageError(f"--output {out} is the image itself", "name another file")
+    window = None
+    if show and output.first_rank:
+        from mnistctl.draw.window import open_window, show_in
+
+        window = open_window()
     found = kind.function(**arguments, **values)
     followed = isinstance(found, Iterator)
     if followed and json:
         raise UsageError("--json is one document, --follow draws many", "choose one")
     view = _follow(found, output) if isinstance(found, Iterator) else found
     _show(kind, view, output, out, panel=not quiet and not followed)
-    if show and output.first_rank:
-        from mnistctl.draw.window import show_window
-
-        problem = show_window(view.figure(), view.title)
-        if problem is not None:
-            show_line(f"no window: {problem}; --output FILE saves a file", sys.stderr)
+    if window is not None:
+        show_in(window, view.figure(), view.title)
 
 
 def _follow(frames: Iterator[Frame], output: Output) -> View:

@@ -13,6 +13,7 @@ from mnistctl.data.images import SPLITS, Dataset, LabelledImages, Preparation
 from mnistctl.errors import DataError, ImageError, UsageError, unknown
 from mnistctl.events import Reporter
 from mnistctl.files import explained, open_regular, read_regular, reason, write_atomic
+from mnistctl.text import counted
 
 MAX_CLASSES = 1_000
 MAX_NAME = 40
@@ -205,6 +206,8 @@ def _load(
 
     if split == "test":
         _warn_of_doubtful(contents, reporter)
+    else:
+        _warn_of_copies(contents, reporter)
     key = hashlib.sha256(f"{contents.root}\n{prepare}\n{__version__}".encode()).hexdigest()
     cache = data_dir / "prepared" / f"{contents.root.name}-{key[:16]}.bin"
     prepared, failures = _read_cache(cache), dict(contents.unreadable)
@@ -230,13 +233,26 @@ def _load(
                 f"remove them, or leave them out with --dataset {without}"
                 + (others if prepare == "ink" else ""),
             )
-        reporter.warn(f"{len(failures):,} of the pictures are skipped: {named}")
+        reporter.warn(f"{counted(len(failures), 'picture')} skipped: {named}")
     own = [picture for picture in contents.pictures[split] if picture.digest in prepared]
-    if not own:
-        raise DataError(f"{contents.root}: none of its {split} images can be read")
+    missing = set(contents.classes) - {contents.classes[picture.label] for picture in own}
+    if not own or (split == "train" and missing):
+        of = f" of {_listed(sorted(missing))}" if own else ""
+        raise DataError(f"{contents.root}: none of its {split} images{of} can be read")
     content = bytearray().join(prepared[picture.digest] for picture in own)
     images = torch.frombuffer(content, dtype=torch.uint8).view(-1, 28, 28)
     return LabelledImages(images, torch.tensor([picture.label for picture in own]))
+
+
+def _warn_of_copies(contents: Contents, reporter: Reporter) -> None:
+    """Say that a copy of what is trained on may be held out for validation."""
+    trained = contents.pictures["train"]
+    copies = len(trained) - len({own.digest for own in trained})
+    if copies:
+        reporter.warn(
+            f"train has {counted(copies, 'copy', 'copies')} of its own pictures: with --validation,"
+            " some may be held out and trained on"
+        )
 
 
 def _warn_of_doubtful(contents: Contents, reporter: Reporter) -> None:

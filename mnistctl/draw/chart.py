@@ -110,7 +110,7 @@ def scatter(
     console: Console,
     height: int,
 ) -> Text:
-    """Points (n, 2): each cell shows the mark of its commonest label, or a cross if one is crossed.
+    """Points (n, 2): each cell shows its commonest label's mark, or a cross where most are crossed.
 
     `labels` int (n,) are indexes of `marks`, a character each; `crossed` is bool (n,).
     """
@@ -124,13 +124,13 @@ def scatter(
     rows = np.minimum(((1 - share[:, 1]) * height).astype(int), height - 1)
     counts = np.zeros((height, width, len(marks)), int)
     np.add.at(counts, (rows, columns, labels), 1)
-    crosses = np.zeros((height, width), bool)
-    crosses[rows[crossed], columns[crossed]] = True
+    crosses = np.zeros((height, width), int)
+    np.add.at(crosses, (rows[crossed], columns[crossed]), 1)
     cross = "×" if has_blocks(console) else "x"
     text = Text(no_wrap=True, overflow="crop")
     for count_row, cross_row in zip(counts, crosses, strict=True):
-        for cell, is_crossed in zip(count_row, cross_row, strict=True):
-            if is_crossed:
+        for cell, num_crossed in zip(count_row, cross_row, strict=True):
+            if 2 * num_crossed > cell.sum():
                 text.append(cross, Style(bold=True, reverse=True, color=WRONG))
             elif cell.any():
                 label = int(cell.argmax())

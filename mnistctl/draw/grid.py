@@ -46,6 +46,8 @@ class ImageGrid:
     inches: float = 0.95
     fit: bool = False
     spread: bool = False
+    empty: str = "no image"
+    """What is said where there is none."""
 
     @cached_property
     def _lines(self) -> int:
@@ -94,7 +96,7 @@ class ImageGrid:
             figure.colorbar(axes.images[0], ax=axes, **bar)
         return figure
 
-    def draw(self, axes: Axes, empty: str = "no such image") -> None:
+    def draw(self, axes: Axes) -> None:
         """Draw the grid, or what is said where there is no image."""
         step, columns = 1 + GAP, min(self.columns, max(1, len(self.images)))
         low, high = self.limits
@@ -110,7 +112,7 @@ class ImageGrid:
         axes.set_aspect("equal", anchor="N")
         bare(axes)
         if not len(self.images):
-            axes.text(0.5, 0.5, empty, ha="center", transform=axes.transAxes)
+            axes.text(0.5, 0.5, self.empty, ha="center", transform=axes.transAxes)
 
     def panel(
         self, console: Console, beneath: int = 0, max_rows: int | None = None
@@ -120,7 +122,7 @@ class ImageGrid:
         `beneath` lines of the screen are taken by something else.
         """
         if not len(self.images):
-            return Text("no such image")
+            return Text(self.empty)
         limit = self.limits[1]
         small = [
             enlarged(thumbnail(heat_pixels(own, limit, self.colour_map, console)))

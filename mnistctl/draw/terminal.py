@@ -145,8 +145,12 @@ def probability_bars(
 
 
 def has_colours(console: Console) -> bool:
-    """Whether half blocks in colours can be shown: never under NO_COLOR, in a pipe, in ASCII."""
-    return has_blocks(console) and not console.no_color and console.color_system is not None
+    """Whether half blocks in colours can be shown: never under NO_COLOR, in a pipe, in ASCII.
+
+    Nor in 16 colours, of which pale ones would be white.
+    """
+    enough = console.color_system in ("256", "truecolor")
+    return has_blocks(console) and not console.no_color and enough
 
 
 def has_blocks(console: Console) -> bool:

@@ -141,11 +141,12 @@ def _load(file: BinaryIO, name: str) -> Picture:
     image: Image.Image = _identify(file)
     # Read before loading: draft mode changes `size`.
     width, height = image.size
-    limit = MAX_JPEG_PIXELS if image.format in ("JPEG", "MPO") else MAX_PIXELS
+    drafted = image.format in ("JPEG", "MPO") and not image.info.get("progressive")
+    limit = MAX_JPEG_PIXELS if drafted else MAX_PIXELS
     if width * height > limit:
         raise ImageError(
-            f"can't read {name}: {width}x{height} pixels are more than {limit // 10**6} million",
-            "scale it down first",
+            f"can't read {name}: {width}x{height} pixels are more than {limit // 10**6} million;"
+            " scale it down first"
         )
     image.draft(None, (WORK_SIDE, WORK_SIDE))
     with _silence_libtiff(image.format):

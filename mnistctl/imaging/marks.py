@@ -14,8 +14,9 @@ from mnistctl.imaging.rulings import MAX_THICK, lines_across
 LOW, HIGH = 0.35, 0.55
 # Share of the strongest mark's inkiness below which another is a shadow, a fold or a stain.
 PALE = 0.7
-# More than the marks of any line of digits: beyond is texture.
-MAX_MARKS = 64
+# More than the marks of a digit and what stands around it, and of a page full of digits: beyond
+# is texture.
+MAX_MARKS, MANY_MARKS = 64, 256
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,11 @@ class Page:
         return np.isin(self.labels, [mark.label for mark in self.marks])
 
 
-def find_marks(ink: Ink) -> Page:
-    """Split the ink into marks, without ruled lines, frames around the page, shadows and specks."""
+def find_marks(ink: Ink, most: int = MAX_MARKS) -> Page:
+    """Split the ink into marks, without ruled lines, frames around the page, shadows and specks.
+
+    `most`: how many marks to keep, the strongest.
+    """
     mask = _without_lines(_inky(ink))
     labels = connected(mask)
     marks = _without_frame(_outlined(labels, ink), mask.shape)
@@ -83,7 +87,7 @@ def find_marks(ink: Ink) -> Page:
     strange = [mark for mark in kept if _is_strange(mark, kept[0])]
     kept = [mark for mark in kept if mark not in strange]
     total = sum(mark.area for mark in marks) - sum(mark.area for mark in strange)
-    marked = tuple(kept[:MAX_MARKS])
+    marked = tuple(kept[:most])
     return Page(labels, marked, 1 - sum(mark.area for mark in marked) / max(total, 1))
 
 

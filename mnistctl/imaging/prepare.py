@@ -12,7 +12,7 @@ from mnistctl.imaging.digits import TWO_DIGITS, Piece, digit_lines, main_piece
 from mnistctl.imaging.doubts import FAINT, MAX_STRAY, doubt_of, is_shaded, shape_doubt
 from mnistctl.imaging.files import Picture
 from mnistctl.imaging.ink import Ink, Invert, ink_maps
-from mnistctl.imaging.marks import Page, find_marks
+from mnistctl.imaging.marks import MANY_MARKS, MAX_MARKS, Page, find_marks
 from mnistctl.imaging.normalize import SIDE, Pixels, fit, is_mnist_form
 from mnistctl.imaging.rulings import without_rulings
 from mnistctl.imaging.segments import best_pieces
@@ -106,7 +106,7 @@ def find_digits(picture: Picture, ask: Ask, invert: Invert = "auto") -> list[Pre
     """
     if invert != "yes" and is_mnist_form(picture.pixels):
         return [prepare(picture, invert)]
-    ink, page = _marked(next(ink_maps(picture.pixels, invert)))
+    ink, page = _marked(next(ink_maps(picture.pixels, invert)), MANY_MARKS)
     if page.stray > MAX_STRAY or is_shaded(picture, page):
         return []
 
@@ -130,10 +130,10 @@ def prepare_digits(
     return found or [prepared_as(how, picture, invert)]
 
 
-def _marked(ink: Ink) -> tuple[Ink, Page]:
+def _marked(ink: Ink, most: int = MAX_MARKS) -> tuple[Ink, Page]:
     """The ink without the lines of its paper, and its marks."""
     ink = without_rulings(ink)
-    return ink, find_marks(ink)
+    return ink, find_marks(ink, most)
 
 
 def _prepared(

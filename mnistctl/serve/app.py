@@ -151,7 +151,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         )
         errors = [own for own in found if isinstance(own, Unreadable)]
         if len(errors) == len(found):
-            raise Refused(422, errors[0].error, "send a PNG, JPEG or another common format")
+            raise Refused(422, errors[0].error, "send a PNG or JPEG of at most 64 million pixels")
         pictures = [
             (number, contents[number][1], prepared)
             for number, own in enumerate(found)
@@ -226,7 +226,7 @@ def _add_collection(app: FastAPI, service: Service, collection: Collection) -> N
         found = await in_thread(service.preparing, collection.find, folder, name)
         if found is None:
             raise Refused(404, "there is no such picture")
-        return found.path
+        return found
 
     @app.get("/api/collected/{folder}/{name}", response_class=FileResponse)
     async def collected_picture(folder: str, name: str) -> FileResponse:
@@ -236,7 +236,8 @@ def _add_collection(app: FastAPI, service: Service, collection: Collection) -> N
     @app.delete("/api/collected/{folder}/{name}", responses=ERRORS)
     async def remove(folder: str, name: str) -> dict[str, str]:
         """Remove a picture of the listing."""
-        (await find(folder, name)).unlink(missing_ok=True)
+        path = await find(folder, name)
+        await in_thread(service.preparing, collection.remove, path)
         return {"removed": name}
 
 

@@ -58,29 +58,41 @@ class Collection:
         path = self.directory / folder / name
         # Two labels at once would each remove the other's picture.
         with explained(f"can't save to {path}"), self._adding:
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.parent.is_symlink():
+                raise MnistctlError(f"{path.parent} is a symbolic link: refused")
             write_atomic(path, file.getvalue())
-            for other in self.pictures():
-                if other.name == name and not other.path.samefile(path):
-                    other.path.unlink(missing_ok=True)
+            for other in self._folders():
+                if not other.samefile(path.parent):
+                    (other / name).unlink(missing_ok=True)
             return Collected(folder, name, path, path.stat().st_mtime)
 
     def pictures(self) -> list[Collected]:
         """The newest first. Links, and whatever bears another kind of name, are passed over."""
         found = []
-        for folder in _entries(self.directory):
-            if not folder.is_dir(follow_symlinks=False):
-                continue
-            for entry in _entries(Path(folder.path)):
+        for folder in self._folders():
+            for entry in _entries(folder):
                 if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                     with contextlib.suppress(OSError):
                         saved = entry.stat().st_mtime
                         found.append(Collected(folder.name, entry.name, Path(entry.path), saved))
         return sorted(found, key=lambda own: (-own.saved, own.name))
 
-    def find(self, folder: str, name: str) -> Collected | None:
-        """The picture that the listing has under that folder and name."""
-        return next((p for p in self.pictures() if (p.folder, p.name) == (folder, name)), None)
+    def _folders(self) -> list[Path]:
+        entries = _entries(self.directory)
+        return [Path(own.path) for own in entries if own.is_dir(follow_symlinks=False)]
+
+    def find(self, folder: str, name: str) -> Path | None:
+        """The file that the listing has under that folder and name."""
+        if not _NAME.fullmatch(name):
+            return None
+        paths = (own / name for own in self._folders() if own.name == folder)
+        return next((path for path in paths if path.is_file() and not path.is_symlink()), None)
+
+    def remove(self, path: Path) -> None:
+        """Remove a picture that `find` gave. Raises MnistctlError."""
+        with explained(f"can't remove {path}"):
+            path.unlink(missing_ok=True)
 
 
 def _entries(directory: Path) -> "list[os.DirEntry[str]]":

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import File, UploadFile
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from mnistctl.imaging.ink import Invert
 
@@ -43,6 +43,7 @@ class PredictionsDocument(BaseModel):
 class Question(BaseModel):
     """What every request about a picture may say in its query."""
 
+    model_config = ConfigDict(extra="forbid")  # a name that is misspelt is said so
     checkpoint: str | None = Field(None, description="A name of /api/models")
     multi: bool = Field(False, description="Find several digits in a picture")
     invert: Invert = Field("auto", description="yes: dark ink on light paper; no: light on dark")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import copy
+import os
 import shlex
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,14 @@ from mnistctl.events import Reporter
 from mnistctl.imaging.prepare import Prepared
 from mnistctl.store.config import store_words
 from mnistctl.store.resolve import SHIPPED
-from mnistctl.store.runs import BEST_NAME, LAST_NAME, RESULT_NAME, RunInfo, list_runs
+from mnistctl.store.runs import (
+    BEST_NAME,
+    LAST_NAME,
+    RESULT_NAME,
+    RunInfo,
+    describe,
+    list_runs,
+)
 
 MAX_LOADED = 4
 SHIPPED_NAME = "shipped"
@@ -133,11 +141,15 @@ class Networks:
 
     def _runs(self) -> dict[str, RunInfo]:
         """Runs with a checkpoint, oldest first."""
-        return {
-            run.name: run
-            for run in list_runs(self.store)
-            if run.config and any((run.directory / own).exists() for own in (LAST_NAME, BEST_NAME))
-        }
+        return {run.name: run for run in list_runs(self.store) if _can_answer(run)}
+
+    def _run_called(self, name: str) -> RunInfo | None:
+        """The one of that name, without a look at the others."""
+        directory = self.store / name
+        if os.path.basename(name) != name or name[:1] in ("", ".") or os.path.islink(directory):
+            return None
+        run = describe(directory)
+        return run if _can_answer(run) else None
 
     def get(self, name: str | None) -> Network:
         """The network of that name, loaded when it is first asked for, or has changed since.
@@ -146,19 +158,24 @@ class Networks:
         """
         if name is None or name == self.default.name:
             return self._latest_default()
-        runs = self._runs()
-        if name != SHIPPED_NAME and name not in runs:
+        run = self._run_called(name)
+        if name != SHIPPED_NAME and run is None:
             known = [entry["name"] for entry in self.listing()]
             raise unknown("checkpoint", name, tuple(known), "see /api/models")
-        key = (name, runs[name].modified if name in runs else 0.0)
+        key = (name, run.modified if run else 0.0)
         if key not in self._loaded:
-            argument = str(runs[name].directory) if name in runs else SHIPPED_NAME
+            argument = str(run.directory) if run else SHIPPED_NAME
             model = load_model(argument, self.store, self.device, self.precision, Reporter())
             self._loaded[key] = Network(name, model)
             while len(self._loaded) > MAX_LOADED:
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(key)
         return self._loaded[key]
+
+
+def _can_answer(run: RunInfo) -> bool:
+    files = (run.directory / own for own in (LAST_NAME, BEST_NAME))
+    return run.config is not None and any(map(os.path.exists, files))
 
 
 @dataclass(frozen=True)

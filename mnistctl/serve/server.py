@@ -49,14 +49,14 @@ class Listener:
 def listen(host: str, port: int, token: str | None) -> Listener:
     """Bind `host` and `port`, 0: a free one. Beyond the loopback a token is made if none is given.
 
-    Raises UsageError for a host that isn't this machine's, MnistctlError for a port that is taken
-    or not allowed.
+    Raises UsageError for a host that nobody knows, MnistctlError for one that isn't this machine's
+    and for a port that is taken or not allowed.
     """
     if token is None and not _is_loopback(host):
         token = secrets.token_urlsafe(16)
     try:
         return Listener(_bind(host, port), host, token)
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:
         raise UsageError(f"unknown host '{host}'", "use --host 127.0.0.1 or 0.0.0.0") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:

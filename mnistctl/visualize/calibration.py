@@ -58,7 +58,7 @@ class CalibrationView:
         return f"{self.answers.where}: expected calibration error {error}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The error is that of `evaluate`."""
+        """The error is that of `evaluate` in the same precision."""
         return {
             **self.answers.document(),
             "calibration_error": self.answers.scores.calibration_error,

@@ -115,7 +115,8 @@ class CompareView:
             for own in shown
         ]
         images = self.a.data.images[[own["index"] for own in shown]].numpy()
-        return ImageGrid(images, captions, fit=self.count is None)
+        empty = "both predict the same classes"
+        return ImageGrid(images, captions, fit=self.count is None, empty=empty)
 
     def figure(self) -> Figure:
         """A two-by-two table above the images on which the networks differ."""
@@ -124,7 +125,7 @@ class CompareView:
         figure = new_figure(max(7.6, width), 2.7 + height, self.title)
         above, below = figure.subplots(2, 1, height_ratios=(1.6, height))
         self._draw_table(above)
-        grid.draw(below, empty="both predict the same classes")
+        grid.draw(below)
         return figure
 
     def _draw_table(self, axes: Axes) -> None:

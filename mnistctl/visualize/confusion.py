@@ -25,6 +25,8 @@ MISTAKES, DIAGONAL = "OrRd", "#DCE6F0"
 """A sequential colour map, nearly white at zero, and the colour of right predictions."""
 MAX_SIDE = 40.0
 """Inches of the figure: more classes than that shows are drawn smaller."""
+LETTERS_PER_INCH = 11
+"""Of the names at the axes."""
 MAX_NUMBERED = 20
 """Classes up to which every cell of the figure has its number."""
 
@@ -57,7 +59,7 @@ class ConfusionView:
         return f"{self.answers.where}: {self.answers.accuracy}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers are those of `evaluate`."""
+        """The numbers are those of `evaluate` in the same precision."""
         return {
             **self.answers.document(),
             "per_class": self.answers.scores.per_class,
@@ -100,7 +102,8 @@ class ConfusionView:
                 dark = label != prediction and count > 0.6 * largest
                 colour = "white" if dark else "black" if count else "#B8B8B8"
                 axes.text(prediction, label, str(count), ha="center", va="center", color=colour)
-        axes.set_xticks(places, classes, rotation=90 if max(map(len, classes)) > 3 else 0)
+        crowded = max(map(cell_len, classes)) / LETTERS_PER_INCH > side / len(classes)
+        axes.set_xticks(places, classes, rotation=90 if crowded else 0)
         axes.set_yticks(places, classes)
         axes.set_ylabel("label")
         axes.set_xlabel(f"prediction\n\n{self.worst(64)}")
@@ -130,6 +133,8 @@ def confusion_table(scores: "Scores", classes: Sequence[str], console: Console) 
     counts = scores.confusion
     cell = 1 + max(len(str(count)) for row in counts for count in row)
     short = max(map(cell_len, classes)) < cell
+    if not short:
+        cell = max(cell, 1 + len(str(len(classes) - 1)))
     names = list(classes) if short else [f"{k} {name}" for k, name in enumerate(classes)]
     room = console.width - max(map(cell_len, names)) - len(classes) * cell
     if room < 0:

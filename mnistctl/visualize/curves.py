@@ -75,7 +75,9 @@ class Curves:
         """How far it is."""
         done = max((x for x, _ in [*self.batch_loss, *self.epoch_loss]), default=0.0)
         epochs = f"epoch {round(done, 2):g}" + (f" of {self.epochs}" if self.epochs else "")
-        return self.state if self.state == "finished" else f"{self.state}, {epochs}"
+        if self.state != "finished":
+            return f"{self.state}, {epochs}"
+        return f"finished, test {percent(self.test_accuracy[-1][1])}"
 
     @property
     def losses(self) -> list[tuple[str, Points]]:

@@ -27,7 +27,7 @@ MARKS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 @kind("embedding", "", "-c best --output embedding.png")
 def embedding(model: sources.Network, data: sources.Split) -> "EmbeddingView":
-    """Features of the last layer in two dimensions (PCA)."""
+    """Penultimate-layer features in two dimensions (PCA)."""
     import torch
 
     from mnistctl.engine.inference.activations import penultimate
@@ -74,9 +74,9 @@ class EmbeddingView:
     @property
     def title(self) -> str:
         members = len(self.answers.model.predictor.members)
-        layer = "last layer" + (f" of the first of {members} members" if members > 1 else "")
+        layer = "penultimate layer" + (f" of the first of {members} members" if members > 1 else "")
         wrong, total = int((~self.answers.correct).sum()), self.answers.scores.total
-        what = f"{total:,} images by features of the {layer}, {wrong} misclassified"
+        what = f"{total:,} images by features of the {layer}, {wrong:,} misclassified"
         return f"{self.answers.where}: {what}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,9 +91,7 @@ class EmbeddingView:
         }
 
     def figure(self) -> Figure:
-        """A cloud coloured by label, mistakes crossed."""
-        from matplotlib.collections import PathCollection
-
+        """A cloud coloured by label, mistakes with a black edge."""
         figure = new_figure(8.0, max(7.0, 0.24 * len(self.answers.classes)), self.title)
         axes = figure.subplots()
         self._draw_points(axes)
@@ -102,33 +100,33 @@ class EmbeddingView:
         axes.set_ylabel(f"second principal component ({second})")
         open_frame(axes)
         beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-        legend = axes.legend(**beside, frameon=False, title="label")
-        for handle in legend.legend_handles:
-            if isinstance(handle, PathCollection):
-                handle.set_alpha(1)
-                handle.set_sizes([40])
+        axes.legend(
+            **beside, frameon=False, title="label", ncols=1 + len(self.answers.classes) // 21
+        )
         return figure
 
     def _draw_points(self, axes: Axes) -> None:
-        """Each class's name stands at its median, so that colour is not needed to tell them."""
+        """In random order, so that no class covers another; each class's name at its median."""
         import numpy as np
 
         labels, wrong = self.answers.data.labels.numpy(), (~self.answers.correct).numpy()
-        look: dict[str, Any] = {"alpha": 0.55, "linewidths": 0, "rasterized": True}
-        look["s"] = min(max(20_000 / len(labels), 5.0), 40.0)
+        colours = np.array([CLASSES[k % len(CLASSES)] for k in range(len(self.answers.classes))])
+        size = min(max(20_000 / len(labels), 5.0), 40.0)
+        order = np.random.default_rng(0).permutation(len(labels))
+        look: dict[str, Any] = {"s": size, "linewidths": 0, "rasterized": True, "alpha": 0.55}
+        axes.scatter(*self.points[order].T, color=colours[labels[order]], **look)
+        look |= {"linewidths": 0.7, "edgecolors": "black", "alpha": 1.0, "zorder": 3}
+        axes.scatter(*self.points[wrong].T, color=colours[labels[wrong]], **look)
         text: dict[str, Any] = {"ha": "center", "va": "center", "fontweight": "bold", "zorder": 4}
         for k, name in enumerate(self.answers.classes):
-            own, colour = self.points[labels == k], CLASSES[k % len(CLASSES)]
-            axes.scatter(own[:, 0], own[:, 1], color=colour, label=name, **look)
+            own, colour = self.points[labels == k], colours[k]
+            axes.scatter([], [], color=colour, label=name, s=40)
             if len(own):
                 x, y = np.median(own, 0)
                 box = {"facecolor": "white", "edgecolor": colour, "pad": 2, "alpha": 0.85}
                 axes.text(x, y, name, fontsize=14 if len(name) == 1 else 10, bbox=box, **text)
-        x, y = self.points[wrong].T
-        look = {"color": "white", "edgecolors": "black", "zorder": 3, "marker": "X"}
-        look["s"] = min(max(10_000 / max(len(x), 1), 9.0), 45.0)  # many would hide the cloud
-        look["linewidths"] = look["s"] ** 0.5 / 6
-        axes.scatter(x, y, label=f"misclassified ({len(x)})", **look)
+        ring: dict[str, Any] = {"facecolors": "none", "edgecolors": "black", "s": 40}
+        axes.scatter([], [], label=f"misclassified ({int(wrong.sum()):,})", **ring)
 
     def panel(self, console: Console) -> RenderableType:
         """The cloud in characters, and what they mean."""
@@ -137,7 +135,8 @@ class EmbeddingView:
         marks = "".join(classes) if single else "".join(islice(cycle(MARKS), len(classes)))
         names = "" if single else f" ({', '.join(map(' '.join, zip(marks, classes, strict=True)))})"
         cross = "×" if has_blocks(console) else "x"
-        legend = Text(f"a character: the most frequent label there{names}; {cross}: misclassified")
+        crossed = f"{cross}: most there are misclassified"
+        legend = Text(f"a character: the most frequent label there{names}; {crossed}")
         height = console.width // 3
         if console.is_terminal:  # all of it on one screen
             beneath = len(legend.wrap(console, console.width)) + 3

@@ -89,7 +89,8 @@ class ErrorsView:
             for own in self.shown
         ]
         images = self.answers.data.images[[own["index"] for own in self.shown]].numpy()
-        return ImageGrid(images, captions, fit=self.count is None)
+        empty = "no image is misclassified"
+        return ImageGrid(images, captions, fit=self.count is None, empty=empty)
 
     def figure(self) -> Figure:
         return self._grid().figure(self.title)

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
 
 from mnistctl.draw.grid import ImageGrid
 from mnistctl.draw.style import SIGNED
+from mnistctl.draw.terminal import has_colours
 from mnistctl.draw.types import Figure, Values
 from mnistctl.text import counted
 from mnistctl.visualize import sources
@@ -66,4 +68,7 @@ class FiltersView:
         return self._grid().figure(self.title, scale="weight")
 
     def panel(self, console: Console) -> RenderableType:
-        return self._grid().panel(console)
+        key = "the brighter, the farther from 0"
+        if has_colours(console):
+            key = "red: weights above 0, blue: below"
+        return Group(self._grid().panel(console), Text(key))

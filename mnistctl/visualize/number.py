@@ -52,7 +52,9 @@ class NumberView:
 
     @property
     def title(self) -> str:
-        return f"{self.name}: {''.join(_read(own) for own in self.answers)}"
+        doubts = sum(map(bool, map(_doubt, self.answers)))
+        doubtful = f" - {doubts:,} uncertain" if doubts else ""
+        return f"{sources.shown_name(self.name)}: {''.join(map(_read, self.answers))}{doubtful}"
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -63,7 +65,7 @@ class NumberView:
 
     @property
     def _inputs(self) -> ImageGrid:
-        captions = [f"{_read(own)}  {percent(own.confidence)}" for own in self.answers]
+        captions = [f"{_read(own)}  {percent(own.confidence)}{_doubt(own)}" for own in self.answers]
         return ImageGrid([own.pixels for own in self.answers], captions)
 
     def figure(self) -> Figure:
@@ -105,6 +107,10 @@ class NumberView:
             corner = max(left, right - 1), max(top, bottom - 1)  # a box may become a line
             draw.rectangle((left, top, *corner), outline=COLOURS[own.standing])
         return np.asarray(image)
+
+
+def _doubt(answer: "Prediction") -> str:
+    return " uncertain" if answer.standing == "uncertain" else ""
 
 
 def _read(answer: "Prediction") -> str:

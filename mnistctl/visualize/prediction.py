@@ -20,7 +20,7 @@ from mnistctl.draw.style import (
 from mnistctl.draw.types import Axes, Figure, Pixels
 from mnistctl.text import percent
 from mnistctl.visualize import sources
-from mnistctl.visualize.number import NumberView, read_number
+from mnistctl.visualize.number import COLOURS, NumberView, read_number
 from mnistctl.visualize.registry import kind
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class PredictionView:
         classes, label = self.model.predictor.classes, self.shown.label
         shown = terminal.bars_shown(self.answer.probabilities, label)
         values = [self.answer.probabilities[k] for k in shown]
-        hit = WRONG if self.verdict in ("wrong", "rejected") else RIGHT
+        hit = {**COLOURS, "right": RIGHT, "wrong": WRONG}[self.verdict]
         colours = [hit if k == self.answer.class_index else OTHER for k in shown]
         axes.barh(range(len(shown)), values, color=colours)
         names = [classes[k] + (" (label)" if k == label else "") for k in shown]

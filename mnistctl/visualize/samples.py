@@ -98,8 +98,10 @@ def _chosen(labels: "Tensor", count: int, classes: Sequence[int], seed: int | No
         order = torch.randperm(len(candidates), generator=torch.Generator().manual_seed(seed))
         chosen = candidates[order[:count]]
     else:
-        each, more = divmod(count, len(of_class))
-        chosen = torch.cat([own[: each + (k < more)] for k, own in enumerate(of_class)])
+        # As many of each as there are, until `count` are found: what one class lacks, others give.
+        ranks = torch.cat([torch.arange(len(own)) for own in of_class])
+        taken = ranks.argsort(stable=True)[:count].sort().values
+        chosen = torch.cat(of_class)[taken]
     if not len(chosen):
         raise MnistctlError("this split has no image of that class")
     return chosen

@@ -66,8 +66,14 @@ def class_document(index: int | None, classes: tuple[str, ...]) -> dict[str, Any
 
 def model_document(model: LoadedModel) -> dict[str, Any]:
     """A network in a JSON document."""
-    recipe, classes = model.predictor.recipe.name, list(model.predictor.classes)
-    return {"checkpoint": str(model.path), "recipe": recipe, "classes": classes}
+    own = model.predictor
+    return {
+        "checkpoint": str(model.path),
+        "recipe": own.recipe.name,
+        "classes": list(own.classes),
+        "device": str(own.device),
+        "precision": own.precision,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +172,13 @@ class Split(Source):
         return get_dataset(name).load(self.split, self.data_dir, self.reporter)
 
 
+def shown_name(file: str) -> str:
+    """What an image file is called in titles."""
+    from mnistctl.imaging.files import STDIN
+
+    return "standard input" if file == STDIN else Path(file).name
+
+
 @dataclass(frozen=True)
 class OneImage:
     """An image as the network sees it, and where it is from."""
@@ -252,12 +265,11 @@ class Image(Split):
     def _of_file(self, file: str, picture: "Picture", model: LoadedModel) -> OneImage:
         """Read as `predict` does, with every step."""
         from mnistctl.engine.inference.predict import settled
-        from mnistctl.imaging.files import STDIN
         from mnistctl.imaging.prepare import prepared_as
 
         invert = cast("Invert", self.invert)
         found = settled(model.predictor, prepared_as(model.prepare, picture, invert, True))
-        name = "standard input" if file == STDIN else Path(file).name
+        name = shown_name(file)
         return OneImage(name, found, name, {"image": file})
 
 

@@ -18,9 +18,11 @@ import numpy as np
 import pytest
 import small_data
 import typer
+from drawn import console_of, screen_of
 from matplotlib.figure import Figure
 from PIL import Image
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.live import Live
 from typer.testing import CliRunner
 
 from mnistctl.cli import visualize as cli_visualize
@@ -283,6 +285,9 @@ def test_curves_of_an_ensemble_are_its_members(store: Path) -> None:
     assert names == ["wide/seed-0", "wide/seed-1"]
 
 
+FINISHED = "finished, test 73.20 %"
+
+
 @pytest.fixture
 def growing(store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """The run `wide` as if it were being trained; called, it logs a loss and ends."""
@@ -312,19 +317,22 @@ def growing(store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
     thread.join()
 
 
-def test_following_prints_lines_where_there_is_no_terminal(growing: Callable[[], None]) -> None:
+def test_following_prints_lines_where_there_is_no_terminal(
+    growing: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert document("curves", "-c", "wide")["runs"][0]["state"] == "running"
-    timer = threading.Timer(0.2, growing)
-    timer.start()
+    monkeypatch.setattr(curves.time, "sleep", lambda seconds: growing())
     lines = run("curves", "-c", "wide", "--follow").stdout.splitlines()
     assert [line.partition("loss ")[2] for line in lines[:2]] == ["0.7500", "0.5000"]
-    assert lines[-1] == "curves of wide (finished)"
+    assert lines[-1] == f"curves of wide ({FINISHED})"
 
 
-def test_following_quietly_waits_for_the_end(growing: Callable[[], None]) -> None:
-    threading.Timer(0.2, growing).start()
+def test_following_quietly_waits_for_the_end(
+    growing: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curves.time, "sleep", lambda seconds: growing())
     result = run("curves", "-c", "wide", "--follow", "--quiet")
-    assert result.stdout == "curves of wide (finished)\n"
+    assert result.stdout == f"curves of wide ({FINISHED})\n"
 
 
 def test_following_redraws_in_a_terminal(
@@ -334,12 +342,17 @@ def test_following_redraws_in_a_terminal(
     console = Console(file=screen, force_terminal=True, width=70, highlight=False)
     monkeypatch.setattr(cli_visualize, "is_terminal", lambda stream: True)
     monkeypatch.setattr(Output, "console", lambda self: console)
-    timer = threading.Timer(0.2, growing)
-    timer.start()
+    frames: list[str] = []
+
+    def update(live: Live, shown: RenderableType, *, refresh: bool) -> None:
+        frames.append(screen_of(shown, console_of(70, colours=False)))
+        growing()
+
+    monkeypatch.setattr(Live, "update", update)
     run("curves", "-c", "wide", "--follow", "-o", "x.png")
-    drawn = screen.getvalue()
-    assert drawn.count("epochs") >= 2
-    assert "curves of wide (finished)" in drawn
+    assert "0.75" in frames[0]
+    assert frames[0] != frames[-1]
+    assert f"curves of wide ({FINISHED})" in screen.getvalue()
     assert Path("x.png").exists()
 
 
@@ -416,7 +429,9 @@ class Brightness:
         return "#" * round(self.mean / 10)
 
 
-def test_a_kind_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kind_is_added_in_one_place(
+    small_datasets: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And has a command, help, JSON, a drawing and a figure at once."""
     monkeypatch.setattr(registry, "KINDS", dict(all_kinds()))
 
@@ -450,19 +465,20 @@ def test_a_kind_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_show_says_that_there_is_no_display(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.setattr("sys.platform", "linux")
-    result = run("filters", "-c", "wide", "--show", "--quiet")
-    assert result.stderr == (
-        "no window: there is no display here (DISPLAY is not set); --output FILE saves a file\n"
-    )
+    result = run("filters", "-c", "wide", "--show", code=1)
+    assert result.stderr.splitlines() == [
+        "error: no window: there is no display here (DISPLAY is not set)",
+        "  --output FILE saves a file",
+    ]
+    assert result.stdout == ""
 
 
 def test_a_display_that_does_not_answer(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tkinter")
     monkeypatch.setenv("DISPLAY", "127.0.0.1:59")
     monkeypatch.setattr("sys.platform", "linux")
-    result = run("filters", "-c", "wide", "--show", "--quiet")
-    assert result.stderr.startswith("no window: the display can't be used (")
-    assert len(result.stderr.splitlines()) == 1
+    result = run("filters", "-c", "wide", "--show", "--quiet", code=1)
+    assert result.stderr.startswith("error: no window: the display can't be used (")
 
 
 BAD = {

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -211,7 +212,25 @@ def test_unreadable_pictures_are_named_or_skipped(parted: Path) -> None:
     listener = Listener()
     found = load(parted, "train", "#resize,skip-unreadable", listener)
     assert found.labels.tolist() == [0] * 8 + [1] * 8
-    assert listener.warnings[0].startswith("13 of the pictures are skipped: ")
+    assert listener.warnings[0].startswith("13 pictures skipped: ")
+
+
+def test_a_class_of_which_nothing_can_be_read(parted: Path) -> None:
+    for path in (parted / "train" / "no").iterdir():
+        path.write_bytes(b"no picture")
+    problem = "none of its train images of no can be read"
+    with pytest.raises(DataError, match=problem):
+        load(parted, "train", "#resize,skip-unreadable")
+
+
+def test_copies_within_train_are_warned_of(parted: Path) -> None:
+    listener = Listener()
+    load(parted, "train", listener=listener)
+    assert listener.warnings == []
+    source = parted / "train" / "no" / "009.png"
+    shutil.copy(source, source.with_name("again.png"))
+    load(parted, "train", listener=listener)
+    assert listener.warnings[0].startswith("train has 1 copy of its own pictures")
 
 
 def test_a_blank_picture_shows_no_ink(parted: Path) -> None:

@@ -55,11 +55,13 @@ def test_ticks_are_round(low: float, high: float, ticks: list[float]) -> None:
 
 
 def test_scatter_shows_the_commonest_label_and_crosses() -> None:
-    points = np.array([[0, 0], [0, 0], [0, 0], [1, 1], [1, 1]], float)
-    labels, wrong = np.array([3, 3, 5, 7, 7]), np.array([False, False, False, False, True])
+    points = np.array([[0, 0], [0, 0], [0, 0], [1, 1], [1, 1], [1, 0], [1, 0]], float)
+    labels = np.array([3, 3, 5, 7, 7, 8, 8])
+    wrong = np.array([False, False, True, True, True, True, False])  # most, and no more than half
     console = console_of(60, colours=False)
     cloud = scatter(points, labels, "0123456789", wrong, console, 20)
     lines = screen_of(cloud, console).splitlines()
     assert lines[0].rstrip().endswith("×")
     assert lines[19].startswith("3")
+    assert lines[19].rstrip().endswith("8")
     assert "5" not in "".join(lines)

@@ -58,9 +58,9 @@ def test_wide_letters_make_room_for_themselves() -> None:
 
 def test_nothing_is_said_to_be_nothing() -> None:
     console = console_of(60, colours=False)
-    assert screen_of(ImageGrid(images(0), []).panel(console), console) == "no such image\n"
+    assert screen_of(ImageGrid(images(0), []).panel(console), console) == "no image\n"
     axes = ImageGrid(images(0), []).figure("t").axes[0]
-    assert [text.get_text() for text in axes.texts] == ["no such image"]
+    assert [text.get_text() for text in axes.texts] == ["no image"]
 
 
 def test_thumbnails_are_means() -> None:

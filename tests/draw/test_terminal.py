@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from drawn import console_of, screen_of
 from results_made import CLOTHES, LETTERS, images
+from rich.color import ColorSystem
 
 from mnistctl.data.registry import DIGITS
 from mnistctl.draw import terminal
@@ -31,6 +32,14 @@ def test_shades_without_colours_are_the_mean_of_two_rows() -> None:
 def test_without_colours_on_a_terminal_images_are_shades(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     console = console_of(80)
+    pixels = np.array([[0, 255], [0, 255]], np.uint8)
+    assert screen_of(terminal.image_text(pixels, console), console) == " █\n"
+
+
+def test_sixteen_colours_are_too_few() -> None:
+    """Of a pale blue they make white."""
+    console = console_of(80)
+    console._color_system = ColorSystem.STANDARD
     pixels = np.array([[0, 255], [0, 255]], np.uint8)
     assert screen_of(terminal.image_text(pixels, console), console) == " █\n"
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from mnistctl.imaging.files import Picture, read_image
-from mnistctl.imaging.marks import MAX_MARKS
+from mnistctl.imaging.marks import MANY_MARKS
 from mnistctl.imaging.normalize import fit, is_mnist_form
 from mnistctl.imaging.prepare import find_digits, prepare, prepared_as
 from tests.bench.outlier_pictures import KINDS, outlier_pictures
@@ -452,6 +452,14 @@ def random_pictures(count: int) -> Iterator[Pixels]:
         yield np.clip(pixels, 0, 255).astype(np.uint8)
 
 
+def test_a_page_full_of_digits_is_read_to_the_last() -> None:
+    pixels = np.full((720, 720), 255, np.uint8)
+    for row in range(12):
+        for column in range(12):
+            pixels[60 * row + 15 : 60 * row + 45, 60 * column + 28 : 60 * column + 32] = 0
+    assert len(find_digits(picture(pixels), unsure)) == 144
+
+
 def survive(count: int) -> None:
     for pixels in random_pictures(count):
         prepared = prepare(picture(pixels))
@@ -460,7 +468,7 @@ def survive(count: int) -> None:
         left, top, right, bottom = prepared.box
         assert 0 <= left < right <= pixels.shape[1]
         assert 0 <= top < bottom <= pixels.shape[0]
-        assert len(find_digits(picture(pixels), unsure)) <= 2 * MAX_MARKS
+        assert len(find_digits(picture(pixels), unsure)) <= 2 * MANY_MARKS
 
 
 def test_fuzz() -> None:

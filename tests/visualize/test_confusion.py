@@ -76,6 +76,14 @@ def test_classes_are_called_by_their_names() -> None:
     assert any(line.startswith("9 Ankle boot") for line in lines)
 
 
+def test_columns_headed_by_indexes_are_as_wide_as_these() -> None:
+    names = [f"class {k}" for k in range(24)]
+    view = ConfusionView(answers(range(24), range(24), classes=names))
+    console = console_of(100, colours=False)
+    heading = screen_of(view.panel(console), console).splitlines()[1]
+    assert heading.split()[:24] == [str(k) for k in range(24)]
+
+
 def test_a_matrix_too_wide_for_the_terminal_becomes_a_list() -> None:
     own = answers([0, 46, 46, 46], [0, 46, 1, 1], classes=LETTERS)
     console = console_of(80, colours=False)

@@ -73,7 +73,7 @@ def test_a_test_without_validation_keeps_its_dashes() -> None:
 def test_title_says_how_far_the_runs_are() -> None:
     stopped = replace(run("b"), state="interrupted", epochs=9)
     view = CurvesView([run("a"), stopped])
-    assert view.title == "curves of a (finished), b (interrupted, epoch 6 of 9)"
+    assert view.title == "curves of a (finished, test 99.00 %), b (interrupted, epoch 6 of 9)"
 
 
 def test_nothing_logged_yet_draws_nothing() -> None:

@@ -11,7 +11,7 @@ from mnistctl.draw.style import ORANGE, RIGHT, WRONG
 
 
 def test_title_is_what_is_read() -> None:
-    assert number("a.png").title == "a.png: 40?7"
+    assert number("a.png").title == "a.png: 40?7 - 1 uncertain"
 
 
 def test_boxes_are_where_the_digits_are_in_the_colour_of_the_verdict() -> None:
@@ -31,7 +31,9 @@ def test_boxes_are_where_the_digits_are_in_the_colour_of_the_verdict() -> None:
 
 def test_every_input_is_shown_with_its_confidence() -> None:
     inputs = number().figure().axes[1]
-    assert [text.get_text() for text in inputs.texts] == [f"{own}  91.00 %" for own in "40?7"]
+    assert [text.get_text() for text in inputs.texts] == [
+        *("4  91.00 %", "0  91.00 % uncertain", "?  91.00 %", "7  91.00 %")
+    ]
     assert len(inputs.images) == 4
 
 

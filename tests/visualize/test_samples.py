@@ -12,7 +12,7 @@ from results_made import samples
 from mnistctl.data.registry import DATASETS
 from mnistctl.recipes import Augmentation
 from mnistctl.visualize import sources
-from mnistctl.visualize.samples import NUM_VARIANTS, _variants
+from mnistctl.visualize.samples import NUM_VARIANTS, _chosen, _variants
 from mnistctl.visualize.samples import samples as samples_of
 
 
@@ -34,6 +34,12 @@ def test_augmentation_is_the_one_that_suits_the_data_set(
     assert view.variants is not None
     mirrored = view.images[:, None, :, ::-1].astype(int)
     assert (abs(view.variants.astype(int) - mirrored) <= 1).all()
+
+
+def test_what_one_class_lacks_others_give() -> None:
+    labels = torch.tensor([0, 1, 1, 1, 1, 2, 2, 1])
+    assert _chosen(labels, 6, (0, 1, 2), None).tolist() == [0, 1, 2, 3, 5, 6]
+    assert len(_chosen(labels, 20, (0, 1, 2), None)) == 8
 
 
 def test_images_stand_over_their_labels() -> None:
