@@ -1,6 +1,7 @@
 """The Python API: the same models, answers and places as on the command line."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mnistctl.cli.help import page
 from mnistctl.data.registry import DATASETS
 from mnistctl.errors import ImageError, UsageError
 from mnistctl.events import Reporter
+from mnistctl.store import checkpoint
 
 
 def seven() -> Image.Image:
@@ -36,6 +38,22 @@ def test_one_image_gives_a_prediction_and_a_list_gives_a_list(tmp_path: Path) ->
         assert found.probabilities == pytest.approx(one.probabilities, abs=1e-6)
     assert model.predict(seven(), invert="no").digit != 7
     assert model.predict([]) == []
+
+
+def test_trainings_in_threads_end_as_they_do_alone(small_datasets: None) -> None:
+    """Initial weights and dropout come from torch's generator, of which there is one."""
+
+    def weights(name: str, seed: int) -> Any:
+        done = mnistctl.train(
+            "cnn-small", epochs=1, seed=seed, name=name, device="cpu", precision="fp32"
+        )
+        return checkpoint.load(done.checkpoint).weights
+
+    alone = [weights(f"alone-{seed}", seed) for seed in (0, 1)]
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(weights, ("a", "b"), (0, 1)))
+    for one, other in zip(alone, together, strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_it_is_trained_found_and_measured_as_on_the_command_line(

@@ -2,12 +2,19 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
+from typer.main import get_command
+
+from mnistctl.cli.app import app
+from mnistctl.cli.help import page, topics
 from mnistctl.models.registry import num_parameters
-from mnistctl.recipes import RECIPES
+from mnistctl.recipes import RECIPES, with_settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -24,6 +31,31 @@ def run(*words: str) -> "subprocess.CompletedProcess[str]":
         check=False,
         env=environment,
     )
+
+
+def _commands() -> list[str]:
+    """Those in the README's and the help pages' shell blocks, and under the gallery's pictures."""
+    texts = [README, *map(page, topics())]
+    blocks = [block for text in texts for block in re.findall(r"```sh\n(.*?)```", text, re.S)]
+    lines = re.split(r"&&|\|\||\n", "\n".join(blocks).replace("\\\n", " "))
+    typed = (line.strip().partition(" | ")[0] for line in lines)
+    own = {line for line in typed if line.startswith("mnistctl ")}
+    kinds = re.findall(r"<code>(visualize .*?)</code>", README)
+    return sorted(own | {f"mnistctl {words}" for words in kinds})
+
+
+@pytest.mark.parametrize("line", _commands())
+def test_every_command_on_the_pages_is_understood(line: str) -> None:
+    command: Any = get_command(app)
+    context = command.make_context("mnistctl", shlex.split(line)[1:])
+    while hasattr(command, "resolve_command"):
+        rest = [*context._protected_args, *context.args]
+        if not rest:
+            break
+        name, command, rest = command.resolve_command(context, rest)
+        context = command.make_context(name, rest, parent=context)
+    if settings := context.params.get("settings"):
+        with_settings(RECIPES[context.params["recipe"] or "standard"], settings)
 
 
 def test_quick_start_trains_without_a_network(offline_processes: None) -> None:

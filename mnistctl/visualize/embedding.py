@@ -116,6 +116,7 @@ class EmbeddingView:
         look: dict[str, Any] = {"s": size, "linewidths": 0, "rasterized": True, "alpha": 0.55}
         axes.scatter(*self.points[order].T, color=colours[labels[order]], **look)
         look |= {"linewidths": 0.7, "edgecolors": "black", "alpha": 1.0, "zorder": 3}
+        look["s"] = max(size, min(10_000 / max(int(wrong.sum()), 1), 30.0))  # few stand out
         axes.scatter(*self.points[wrong].T, color=colours[labels[wrong]], **look)
         text: dict[str, Any] = {"ha": "center", "va": "center", "fontweight": "bold", "zorder": 4}
         for k, name in enumerate(self.answers.classes):

@@ -63,6 +63,22 @@ def test_data_sets_are_verified(mnist_data_dir: Path, own_data_dir: Path) -> Non
     assert "mnist: damaged" in run("--data-dir", str(own_data_dir))  # half of it is missing
 
 
+def test_version() -> None:
+    shown = CliRunner().invoke(app, ["--version"])
+    assert (shown.exit_code, shown.stdout) == (0, f"mnistctl {__version__}\n")
+
+
+def test_the_environment_names_places_and_options_come_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MNISTCTL_DATA", "meant")
+    monkeypatch.setenv("MNISTCTL_STORE", "runs-meant")
+    document = json.loads(run("--json"))
+    assert (document["data_dir"], document["store"]) == ("meant", "runs-meant")
+    document = json.loads(run("--json", "--data-dir", "named", "--store", "runs-named"))
+    assert (document["data_dir"], document["store"]) == ("named", "runs-named")
+
+
 def test_recipes() -> None:
     document = json.loads(run("recipes", "--json"))
     assert document["default"] == "standard"

@@ -375,10 +375,10 @@ def test_mnists_form_needs_no_image_library() -> None:
 
 def test_mnists_form_is_fast() -> None:
     source = picture(whole_pixel_centred(clean("2")))
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(1000):
         prepare(source)
-    assert time.perf_counter() - start < 0.8
+    assert time.process_time() - start < 0.2
 
 
 def test_several_digits_in_reading_order() -> None:

@@ -1,6 +1,7 @@
 """The command as a process: it says when it answers, and ends when told to."""
 
 import json
+import queue
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mnistctl.cli.app import app
+from mnistctl.serve import server
 
 
 @contextmanager
@@ -110,6 +112,23 @@ def test_what_cannot_be_is_refused_at_the_start(words: list[str], code: int, err
     done = CliRunner().invoke(app, ["serve", *words])
     assert done.exit_code == code
     assert done.stderr.startswith(f"error: {error}")
+
+
+def test_the_page_is_opened_when_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = queue.Queue[str]()
+
+    def end(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(server, "serve", lambda app, listener, ready: ready())
+    monkeypatch.setattr("webbrowser.open", opened.put)
+    monkeypatch.setattr("os._exit", end)
+    for words, number in ((["--open"], 1), ([], 0)):
+        result = CliRunner().invoke(app, ["serve", "--port", "0", "-c", "shipped", *words])
+        assert result.exit_code == 0, result.output
+        if number:
+            assert f"Page: {opened.get(timeout=60)} (" in result.stdout
+    assert opened.empty()
 
 
 def test_without_the_extra_it_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,8 @@ def test_the_more_there_are_the_smaller_they_are() -> None:
         return [float(own.get_sizes()[0]) for own in view.figure().axes[0].collections[:2]]
 
     assert sizes(45, 19) == [40, 40]
-    assert sizes(10_000, 800) == [5, 5]
+    assert sizes(10_000, 20) == [5, 30]
+    assert sizes(10_000, 4_000) == [5, 5]
 
 
 def test_classes_with_long_names_get_a_character_each() -> None:

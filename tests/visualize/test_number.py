@@ -49,7 +49,9 @@ def test_a_box_thinner_than_a_pixel_of_the_terminal_is_a_line() -> None:
     view = number()
     thin = replace(view.answers[0], box=(6, 20, 7, 21))
     console = console_of(20)
-    assert screen_of(replace(view, answers=[thin]).panel(console), console)
+    screen = screen_of(replace(view, answers=[thin]).panel(console), console)
+    red, green, blue = (int(RIGHT[at : at + 2], 16) for at in (1, 3, 5))
+    assert f"{red};{green};{blue}" in screen
 
 
 def test_json_is_that_of_predict() -> None:

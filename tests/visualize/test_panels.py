@@ -28,14 +28,6 @@ def test_no_colour_and_no_block_where_there_are_none(name: str) -> None:
     assert "\x1b" not in screen
 
 
-@pytest.mark.parametrize("name", VIEWS)
-def test_no_color_is_obeyed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    console = console_of(80)
-    screen = screen_of(VIEWS[name]("name").panel(console), console)
-    assert not any(code in screen for code in ("[38;", "[48;", "[3", "[4"))
-
-
 @pytest.mark.parametrize("name", FITTING)
 def test_it_fits_a_screen_of_24_lines_with_its_title(name: str) -> None:
     console = console_of(80)

@@ -18,6 +18,7 @@ from mnistctl.distributed import Ranks
 from mnistctl.engine.inference.loading import load_model
 from mnistctl.engine.inference.predictor import Predictor
 from mnistctl.engine.inference.scores import Scores
+from mnistctl.engine.training import config as config_module
 from mnistctl.engine.training import loop
 from mnistctl.engine.training.checkpointing import Saver
 from mnistctl.engine.training.config import TrainRequest
@@ -367,6 +368,21 @@ def test_resuming_in_another_precision_warns(request_: TrainRequest) -> None:
     again = Listener()
     assert trained(replace(extend, epochs=3, precision="auto"), again).config.precision == "bf16"
     assert not any("last bits" in text for text in again.warnings)
+
+
+@pytest.mark.parametrize("what", ["threads", "versions"])
+def test_resuming_elsewhere_warns(
+    what: str, request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(replace(request_, name="x", recipe="mlp", epochs=1))
+    if what == "threads":
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    else:
+        monkeypatch.setattr(config_module, "_versions", lambda: {"torch": "3.0"})
+    extend = TrainRequest(store=request_.store, data_dir=request_.data_dir, resume="x", epochs=2)
+    listener = Listener()
+    trained(extend, listener)
+    assert any(f"uninterrupted run ({what}: " in text for text in listener.warnings)
 
 
 def test_a_run_changed_while_it_was_read_is_left_alone(request_: TrainRequest) -> None:

@@ -150,6 +150,7 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(rate: str) -> None:
     assert result.exit_code == 1
     assert "training diverged: weights are not finite in epoch 1" in result.stderr
     left = [checkpoint.load(path) for path in Path("runs/x").glob("*.pt")]
+    assert bool(left) == (rate == "1e30")  # the other diverges before the first one
     assert all(value.isfinite().all() for own in left for value in own.weights.values())
 
 
