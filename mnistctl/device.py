@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mnistctl.errors import DeviceError, UsageError, unknown
 from mnistctl.events import Reporter
 from mnistctl.rates import cpu_rates
-from mnistctl.text import counted
+from mnistctl.text import counted, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -84,7 +84,7 @@ def _why_failing(name: str) -> str | None:
         product = torch.ones(8, 8, device=name) @ torch.ones(8, 8, device=name)
         return None if float(product.sum()) == 512 else "a trial computation came out wrong"
     except RuntimeError as error:
-        return f"a trial computation failed: {str(error).strip().splitlines()[0]}"
+        return f"a trial computation failed: {first_line(error)}"
 
 
 def has_code_for(generation: tuple[int, int], architectures: Sequence[str]) -> bool:

@@ -84,6 +84,11 @@ def counted(number: int, noun: str, several: str = "") -> str:
     return f"{number:,} {noun if number == 1 else several or noun + 's'}"
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, 160 characters at most, or its kind."""
+    return (str(error).strip().partition("\n")[0] or type(error).__name__)[:160]
+
+
 def accuracy_text(correct: int, total: int) -> str:
     """`accuracy 99.71 % (9,971/10,000)`."""
     return f"accuracy {percent(correct / total)} ({correct:,}/{total:,})"

@@ -90,10 +90,11 @@ def _unforeseen(error: Exception) -> MnistctlError:
 def _words_of(error: Any) -> str:
     if not hasattr(error, "possibilities"):
         return str(error.format_message())
-    misplaced = error.ctx.parent is None  # what is near it there is not what was meant
-    guess = (
-        f"; did you mean {error.possibilities[0]}?" if error.possibilities and not misplaced else ""
-    )
+    # What is near it at the top level is not what was meant: a command's option.
+    near = error.possibilities if error.ctx.parent else None
+    guess = f"; did you mean {near[0]}?" if near else ""
+    if error.option_name in ("-c", "--checkpoint") and error.ctx.parent:
+        guess = "; name the checkpoint without it"
     return f"'{error.ctx.info_name}' does not accept {error.option_name}{guess}"
 
 

@@ -1,6 +1,7 @@
 """`mnistctl help`: the reference pages of `mnistctl/help`, one Markdown file per topic."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from mnistctl.cli import options
 from mnistctl.cli.command import examples
 from mnistctl.cli.output import Output, start_output
 from mnistctl.cli.streams import is_terminal
-from mnistctl.errors import unknown
+from mnistctl.errors import UsageError, unknown
 
 EXAMPLES = examples("mnistctl help", "mnistctl help recipes", "mnistctl help train")
 PAGES = Path(__file__).parents[1] / "help"
@@ -26,10 +27,10 @@ STYLES = {
 def help_command(
     ctx: typer.Context,
     topic: Annotated[
-        str | None,
+        list[str] | None,
         typer.Argument(
             metavar="TOPIC",
-            help="A topic, or a command [default: list the topics].",
+            help="A topic, or a command such as 'runs show' [default: list the topics].",
             show_default=False,
         ),
     ] = None,
@@ -40,16 +41,29 @@ def help_command(
     On a terminal the page is formatted, in a pipe it is plain Markdown.
     """
     output = start_output(ctx, json, quiet=False)
-    commands: dict[str, Any] = ctx.find_root().command.commands  # type: ignore[attr-defined]
-    if topic is None:
+    name = " ".join(topic or ())
+    if not topic:
         _list_topics(output)
-    elif topic in commands:
-        context = typer.Context(commands[topic], info_name=topic, parent=ctx.parent)
-        _show(output, topic, context.get_help())
-    elif topic in topics():
-        _show(output, topic, page(topic), markdown=True)
+    elif name in topics():
+        _show(output, name, page(name), markdown=True)
     else:
-        raise unknown("topic", topic, (*topics(), *commands), "mnistctl help describes them")
+        _show(output, name, _context_of(topic, ctx.find_root()).get_help())
+
+
+def _context_of(words: Sequence[str], root: Any) -> Any:
+    """Where a command's help is written. Raises UsageError for words that are none."""
+    context = root
+    for word in words:
+        if context is root and word in topics():
+            raise UsageError(f"'{' '.join(words)}' is no topic", f"mnistctl help {word}")
+        group = hasattr(context.command, "list_commands")
+        names: list[str] = context.command.list_commands(context) if group else []
+        if word not in names:
+            known = (*(topics() if context is root else ()), *names)
+            raise unknown("topic", word, known, "mnistctl help describes them")
+        command = context.command.get_command(context, word)
+        context = typer.Context(command, info_name=word, parent=context)
+    return context
 
 
 def topics() -> tuple[str, ...]:

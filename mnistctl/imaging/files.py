@@ -20,6 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from mnistctl.errors import ImageError
 from mnistctl.files import open_regular
 from mnistctl.imaging.pixel_modes import as_pixels, plain_mode
+from mnistctl.text import first_line
 
 MAX_BYTES = 512 * 2**20
 # JPEG decodes at an eighth of its size, so it may be larger.
@@ -211,9 +212,8 @@ def _reason(error: BaseException) -> str:
         return "it unpacks to far too many pixels"
     if isinstance(error, MemoryError):
         return "not enough memory"
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    first_line = text.strip().splitlines()[0] if text.strip() else type(error).__name__
-    return first_line[:120]
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return strerror or first_line(error)
 
 
 @contextmanager

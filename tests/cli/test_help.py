@@ -90,6 +90,13 @@ def test_on_a_terminal_a_page_is_formatted() -> None:
     assert "|---|" not in shown
 
 
+def test_a_command_of_a_group_has_its_help() -> None:
+    for words in (["runs", "show"], ["visualize", "errors"]):
+        shown = CliRunner().invoke(app, ["help", *words])
+        assert shown.exit_code == 0
+        assert shown.stdout.rstrip() == CliRunner().invoke(app, [*words, "--help"]).stdout.rstrip()
+
+
 def test_no_color_is_obeyed() -> None:
     page = "exit-codes"  # with a block of code, which is coloured
     coloured, plain = on_a_terminal(page), on_a_terminal(page, NO_COLOR="1")

@@ -50,6 +50,9 @@ def photos() -> Path:
         (("runs", "shwo"), 2, "Did you mean 'show'?"),
         (("--json", "runs"), 2, "options of a command go after its name"),
         (("export", "-o", "model"), 2, "model has no ending"),
+        (("evaluate", "-c", "x"), 2, "does not accept -c; name the checkpoint without it"),
+        (("help", "runs", "shwo"), 2, "unknown topic 'shwo'; did you mean 'show'?"),
+        (("help", "recipes", "x"), 2, "'recipes x' is no topic"),
     ],
 )
 def test_near_misses(words: tuple[str, ...], code: int, text: str) -> None:

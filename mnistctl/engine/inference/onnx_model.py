@@ -19,7 +19,7 @@ from mnistctl.errors import CheckpointError, UsageError, require_extra
 from mnistctl.events import Reporter
 from mnistctl.recipes import Recipe, check_fields
 from mnistctl.store.archive import read_model_file
-from mnistctl.text import parse_json
+from mnistctl.text import first_line, parse_json
 
 SUFFIX = ".onnx"
 INPUT, PROBABILITIES, LOGITS = "pixels", "probabilities", "logits"
@@ -92,7 +92,7 @@ class OnnxPredictor(Predictor):
         try:
             found = self._session.run([output], {INPUT: pixels.unsqueeze(1).cpu().numpy()})
         except Exception as error:  # onnxruntime has a dozen kinds without a common class
-            raise CheckpointError(f"{self.name} can't be run: {_first_line(error)}") from error
+            raise CheckpointError(f"{self.name} can't be run: {first_line(error)}") from error
         return torch.from_numpy(found[0])
 
 
@@ -115,7 +115,7 @@ def onnx_predictor(raw: bytes, name: str) -> tuple[OnnxPredictor, Description]:
             raw, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:
-        raise CheckpointError(f"{name} is refused: {_first_line(error)}", _ORIGIN) from error
+        raise CheckpointError(f"{name} is refused: {first_line(error)}", _ORIGIN) from error
     return OnnxPredictor(session, description, name), description
 
 
@@ -134,7 +134,7 @@ def _checked(raw: bytes, name: str) -> Description:
         description = Description.from_metadata(data)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{name} lacks the metadata of an exported model: {_first_line(error)}", _ORIGIN
+            f"{name} lacks the metadata of an exported model: {first_line(error)}", _ORIGIN
         ) from error
     _check_shapes(model, name, len(description.classes))
     return description
@@ -178,7 +178,7 @@ def _check_shapes(model: Any, name: str, num_classes: int) -> None:
     try:
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except Exception as error:
-        raise CheckpointError(f"{name} is refused: {_first_line(error)}", _ORIGIN) from error
+        raise CheckpointError(f"{name} is refused: {first_line(error)}", _ORIGIN) from error
     values = {own.name: own for own in (*inferred.graph.value_info, *inferred.graph.output)}
     for node in model.graph.node:
         if any(_size(values.get(own)) > MAX_VALUES for own in node.output if own):
@@ -197,7 +197,3 @@ def _size(value: Any) -> float:
         return math.inf
     dims = value.type.tensor_type.shape.dim
     return math.prod(own.dim_value if own.HasField("dim_value") else math.inf for own in dims)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().split("\n")[0] or type(error).__name__)[:160]

@@ -16,6 +16,7 @@ from mnistctl.errors import CheckpointError
 from mnistctl.models.layers import prepare_layout
 from mnistctl.models.registry import build
 from mnistctl.store.config import RunConfig
+from mnistctl.text import first_line
 
 
 @dataclass
@@ -116,9 +117,9 @@ def restore(state: TrainingState, payload: Mapping[str, Any], ranks: Ranks) -> N
         if min(state.epochs_done, state.step, state.images) < 0 or state.seconds <= 0:
             raise ValueError("negative counts")
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        cause = str(error).strip().split("\n")[0][:160]
         raise CheckpointError(
-            f"the checkpoint's training state doesn't fit this version of mnistctl: {cause}",
+            "the checkpoint's training state doesn't fit this version of mnistctl:"
+            f" {first_line(error)}",
             "start the run anew under another --name",
         ) from error
 
