@@ -2,14 +2,19 @@
 
 import json
 import os
+import string
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from idx_made import SIZES, idx_bytes, lay_out, small_row
+from typer.testing import CliRunner
 
 import mnistctl
+from mnistctl.cli.app import app
+from mnistctl.data.registry import DATASETS, emnist_dataset
 
 # EMNIST bymerge, as CONTRIBUTING shows it, smaller.
 ADDED = """
@@ -66,46 +71,42 @@ def data_dir(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_row_is_enough(data_dir: Path) -> None:
-    trained = run(
-        "train",
-        "--dataset",
-        "emnist-bymerge",
-        "--recipe",
-        "standard",
-        "--epochs",
-        "2",
-        "--name",
-        "it",
-        "--json",
-        cwd=data_dir,
-    )
-    assert trained.returncode == 0, trained.stderr
-    document = json.loads(trained.stdout)
+@pytest.fixture
+def added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row in this process, too."""
+    symbols = string.digits + string.ascii_uppercase + "abdefghnqrt"
+    row = emnist_dataset("bymerge", "814,255 digits and letters in 47 classes", symbols, COUNTS)
+    monkeypatch.setitem(DATASETS, row.name, row)
+
+
+def invoke(*words: str, code: int = 0) -> Any:
+    result = CliRunner().invoke(app, list(words))
+    assert result.exit_code == code, result.stderr
+    return result
+
+
+def test_a_row_is_enough(added: None, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(data_dir)
+    words = ("--recipe", "standard", "--epochs", "2", "--name", "it", "--device", "cpu")
+    document = json.loads(invoke("train", "--dataset", "emnist-bymerge", *words, "--json").stdout)
     assert document["dataset"] == "emnist-bymerge"
     assert len(document["classes"]) == 47
     config = json.loads((data_dir / "runs" / "it" / "config.json").read_text())
     assert config["recipe"]["pixel_mean"] == 0.1751
     assert document["test"]["total"] == 94
-    evaluated = run("evaluate", "it", "--json", cwd=data_dir)
-    assert evaluated.returncode == 0, evaluated.stderr
-    scores = json.loads(evaluated.stdout)
+    scores = json.loads(invoke("evaluate", "it", "--json").stdout)
     assert scores["classes"][-1] == "t"
     assert len(scores["confusion"]) == len(scores["per_class"]) == 47
     assert sum(map(sum, scores["confusion"])) == 94
     for kind in ("samples", "confusion"):
-        shown = run("visualize", kind, "--dataset", "emnist-bymerge", "-o", "x.png", cwd=data_dir)
-        assert shown.returncode == 0, shown.stderr
+        invoke("visualize", kind, "--dataset", "emnist-bymerge", "-o", "x.png")
         assert (data_dir / "x.png").stat().st_size > 2_000
-    other = run("evaluate", "it", "--dataset", "mnist", cwd=data_dir)
-    assert (other.returncode, other.stderr.splitlines()[-2:]) == (
-        2,
-        [
-            "error: the classes of run it are not those of the data set 'mnist':"
-            " 0, 1, 2, 3, ... (47); 0, 1, 2, 3, ... (10)",
-            "  it was trained on emnist-bymerge: choose with --dataset",
-        ],
-    )
+    other = invoke("evaluate", "it", "--dataset", "mnist", code=2)
+    assert other.stderr.splitlines()[-2:] == [
+        "error: the classes of run it are not those of the data set 'mnist':"
+        " 0, 1, 2, 3, ... (47); 0, 1, 2, 3, ... (10)",
+        "  it was trained on emnist-bymerge: choose with --dataset",
+    ]
 
 
 def test_help_and_completion_know_it(tmp_path: Path) -> None:
@@ -118,13 +119,13 @@ def test_help_and_completion_know_it(tmp_path: Path) -> None:
     assert "did you mean 'emnist-bymerge'" in listed.stderr
 
 
-def test_a_name_that_is_a_directory_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "emnist-bymerge").mkdir()
-    done = run("evaluate", "shipped", "--dataset", "emnist-bymerge", cwd=tmp_path)
+def test_a_name_that_is_a_directory_too(added: None) -> None:
+    Path("emnist-bymerge").mkdir()
+    done = invoke("evaluate", "shipped", "--dataset", "emnist-bymerge", code=2)
     assert done.stderr.splitlines()[0] == (
         "warning: 'emnist-bymerge' is the data set; for the directory: ./emnist-bymerge"
     )
-    done = run("evaluate", "shipped", "--dataset", "./emnist-bymerge", cwd=tmp_path)
+    done = invoke("evaluate", "shipped", "--dataset", "./emnist-bymerge", code=1)
     assert "emnist-bymerge has 0 classes, not 2 to 1,000" in done.stderr
 
 
@@ -132,10 +133,6 @@ def test_a_name_that_is_a_directory_too(tmp_path: Path, monkeypatch: pytest.Monk
 def test_what_was_trained_on_another_data_set_says_so(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from typer.testing import CliRunner
-
-    from mnistctl.cli.app import app
-
     row = small_row(monkeypatch, name)
     assert row.published
     lay_out(row, tmp_path / row.published.folder, "raw")

@@ -20,11 +20,17 @@ def drawn() -> LabelledImages:
     return synthetic.load("test")
 
 
-def test_shapes_and_classes_are_those_of_mnist(drawn: LabelledImages) -> None:
+@pytest.fixture(scope="module")
+def train() -> LabelledImages:
+    return synthetic.load("train")
+
+
+def test_shapes_and_classes_are_those_of_mnist(
+    drawn: LabelledImages, train: LabelledImages
+) -> None:
     assert drawn.images.shape == (10_000, 28, 28)
     assert (drawn.images.dtype, drawn.labels.dtype) == (torch.uint8, torch.int64)
     assert drawn.labels.bincount().tolist() == [1000] * 10
-    train = synthetic.load("train")
     assert train.images.shape == (60_000, 28, 28)
     assert train.labels.bincount().tolist() == [6000] * 10
 
@@ -53,10 +59,10 @@ def test_precision_settings_of_a_training_run_change_nothing() -> None:
         torch.set_float32_matmul_precision(precision)
 
 
-def test_train_and_test_share_no_image(drawn: LabelledImages) -> None:
-    train = {image.numpy().tobytes() for image in synthetic.load("train").images}
-    assert len(train) == 60_000
-    assert train.isdisjoint(image.numpy().tobytes() for image in drawn.images)
+def test_train_and_test_share_no_image(drawn: LabelledImages, train: LabelledImages) -> None:
+    known = {image.numpy().tobytes() for image in train.images}
+    assert len(known) == 60_000
+    assert known.isdisjoint(image.numpy().tobytes() for image in drawn.images)
 
 
 def test_prepared_as_mnist_was(drawn: LabelledImages) -> None:
@@ -84,9 +90,8 @@ def test_no_image_is_empty_or_a_blot(drawn: LabelledImages) -> None:
     assert share.max() < 0.5
 
 
-def test_neither_trivial_nor_noise(drawn: LabelledImages) -> None:
+def test_neither_trivial_nor_noise(drawn: LabelledImages, train: LabelledImages) -> None:
     """A linear classifier learns it, but not to the end."""
-    train = synthetic.load("train")
     images, labels = train.images[:8000], train.labels[:8000]
     flat = images.reshape(len(images), -1).double() / 255
     flat = torch.cat([flat, torch.ones(len(flat), 1)], 1)

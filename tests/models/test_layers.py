@@ -49,45 +49,55 @@ def _batch(mean: float) -> tuple[torch.Tensor, torch.Tensor]:
     return images, torch.randn(7, 3, 4, 5, generator=generator)
 
 
-def _normalise_share(rank: int, directory: str, ends: list[int]) -> None:
-    """One of two processes: its share of a batch through the layer, there and back."""
+CASES = {"both": ([3, 7], 2.0), "one": ([7, 7], 2.0), "large mean": ([3, 7], 1000.0)}
+"""Ends of the two processes' shares of seven images, and their mean."""
+
+
+def _normalise_shares(rank: int, directory: str) -> None:
+    """One of two processes: its share of each batch through the layer, there and back."""
     dist.init_process_group("gloo", f"file://{directory}/store", rank=rank, world_size=2)
-    images, weights = torch.load(f"{directory}/batch.pt")
-    first, end = ([0, *ends])[rank], ends[rank]
-    layer, x = BatchNorm(3), images[first:end].clone().requires_grad_()
-    layer.shard = Shard(((first, end),), len(images))
-    exchanges, exchange = [], dist.all_reduce
+    exchange = dist.all_reduce
+    for name, (ends, mean) in CASES.items():
+        images, weights = _batch(mean)
+        first, end = ([0, *ends])[rank], ends[rank]
+        layer, x = BatchNorm(3), images[first:end].clone().requires_grad_()
+        layer.shard = Shard(((first, end),), len(images))
+        exchanges: list[torch.Size] = []
 
-    def counted(tensor: torch.Tensor) -> None:
-        exchanges.append(tensor.shape)
-        exchange(tensor)
+        def counted(tensor: torch.Tensor, exchanges: list[torch.Size] = exchanges) -> None:
+            exchanges.append(tensor.shape)
+            exchange(tensor)
 
-    dist.all_reduce = counted
-    y = layer(x)
-    assert exchanges == [(2, 3, 3)]
-    (y * weights[first:end]).sum().backward()
-    assert exchanges == [(2, 3, 3), (2, 3)]
-    gradient = layer.weight.grad
-    assert gradient is not None
-    dist.all_reduce(gradient)
-    torch.save([y.detach(), x.grad, gradient, layer.state_dict()], f"{directory}/{rank}.pt")
+        dist.all_reduce = counted
+        y = layer(x)
+        assert exchanges == [(2, 3, 3)]
+        (y * weights[first:end]).sum().backward()
+        assert exchanges == [(2, 3, 3), (2, 3)]
+        gradient = layer.weight.grad
+        assert gradient is not None
+        exchange(gradient)
+        found = [y.detach(), x.grad, gradient, layer.state_dict()]
+        torch.save(found, f"{directory}/{name}-{rank}.pt")
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize(
-    ("ends", "mean"), [([3, 7], 2), ([7, 7], 2), ([3, 7], 1000)], ids=["both", "one", "large mean"]
-)
-def test_normalisation_over_processes_is_that_of_the_whole(
-    ends: list[int], mean: float, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def shares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What both processes found in each case: starting them takes most of the time."""
+    directory = tmp_path_factory.mktemp("shares")
+    torch.multiprocessing.spawn(_normalise_shares, (str(directory),), nprocs=2)
+    return directory
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_normalisation_over_processes_is_that_of_the_whole(name: str, shares: Path) -> None:
     """In one exchange forward and one backward; a sum of squares of 1000 would have no digits."""
+    mean = CASES[name][1]
     images, weights = _batch(mean)
-    torch.save((images, weights), tmp_path / "batch.pt")
     whole, x = torch.nn.BatchNorm2d(3).double(), images.double().requires_grad_()
     y = whole(x)
     (y * weights).sum().backward()
-    torch.multiprocessing.spawn(_normalise_share, (str(tmp_path), ends), nprocs=2)
-    parts = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    parts = [torch.load(shares / f"{name}-{rank}.pt") for rank in (0, 1)]
     assert x.grad is not None
     tolerance = 2e-4 if mean == 1000 else 1e-5  # float32 has no more digits of such images
     for number, wanted in enumerate((y, x.grad)):
@@ -96,10 +106,10 @@ def test_normalisation_over_processes_is_that_of_the_whole(
     for part in parts:
         gradient = part[2].double()
         assert torch.allclose(gradient, whole.weight.grad, rtol=1e-4, atol=10 * tolerance)
-        for name, value in whole.state_dict().items():
+        for key, value in whole.state_dict().items():
             assert torch.allclose(
-                part[3][name].double(), value.double(), rtol=1e-6, atol=tolerance
-            ), name
+                part[3][key].double(), value.double(), rtol=1e-6, atol=tolerance
+            ), key
 
 
 def test_means_are_those_of_the_probabilities() -> None:
