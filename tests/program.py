@@ -12,6 +12,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,6 +68,13 @@ class Server:
         code, self.running = self._ask(""), 0
         out, err, writes = ((self.directory / name).read_text() for name in LOGS)
         return Done(code, out, err, int(writes or 0))
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the command that was started last has said `text` on stderr."""
+        give_up = time.monotonic() + DEADLINE
+        while text not in (said := (self.directory / "err").read_text()):
+            assert time.monotonic() < give_up, said
+            time.sleep(0.01)
 
     def run(self, *words: str, **faults: int) -> Done:
         """Start and wait."""
