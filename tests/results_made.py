@@ -157,7 +157,15 @@ def run(name: str, epochs: int = 6) -> Curves:
     means = [(float(epoch), 2.0 / epoch) for epoch in range(1, epochs + 1)]
     validation = [(x, 1 - y / 40) for x, y in means]
     return Curves(
-        name, Path(name), "finished", epochs, steps, means, validation, [(float(epochs), 0.99)]
+        name,
+        Path(name),
+        "finished",
+        epochs,
+        steps,
+        means,
+        validation,
+        [(float(epochs), 0.99)],
+        0.99,
     )
 
 

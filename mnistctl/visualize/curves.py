@@ -69,15 +69,19 @@ class Curves:
     validation_accuracy: Points
     test_accuracy: Points
     """After epochs with `--test-every-epoch`; of a finished run always, at the epoch kept."""
+    accuracy: float | None
+    """Of a finished run in its test."""
 
     @property
     def progress(self) -> str:
         """How far it is."""
         done = max((x for x, _ in [*self.batch_loss, *self.epoch_loss]), default=0.0)
         epochs = f"epoch {round(done, 2):g}" + (f" of {self.epochs}" if self.epochs else "")
-        if self.state != "finished":
-            return f"{self.state}, {epochs}"
-        return f"finished, test {percent(self.test_accuracy[-1][1])}"
+        return (
+            f"{self.state}, {epochs}"
+            if self.accuracy is None
+            else (f"finished, test {percent(self.accuracy)}")
+        )
 
     @property
     def losses(self) -> list[tuple[str, Points]]:
@@ -219,11 +223,13 @@ def _curves(run: RunInfo) -> Curves:
         return [(float(r["epoch"]), r[key]) for r in epochs if _is_number(r.get(key))]
 
     test = column("test_accuracy")
+    accuracy = None
     if run.state == "finished" and run.result is not None:
+        accuracy = run.result.test.accuracy
         kept = run.result.validation
         last = float(kept.epoch if kept else run.result.epochs)
         test = [point for point in test if point[0] != last]
-        test.append((last, run.result.test.accuracy))
+        test = sorted([*test, (last, accuracy)])
     above = run.directory.parent
     return Curves(
         name=f"{above.parent.name}/{run.name}" if above.name == MEMBERS_NAME else run.name,
@@ -238,6 +244,7 @@ def _curves(run: RunInfo) -> Curves:
         epoch_loss=column("train_loss"),
         validation_accuracy=column("validation_accuracy"),
         test_accuracy=test,
+        accuracy=accuracy,
     )
 
 

@@ -10,6 +10,7 @@ from runs_made import CONFIG, RESULT
 from mnistctl.store.metrics import MetricsLog
 from mnistctl.store.result import ValidationScore
 from mnistctl.store.runs import BEST_NAME, CONFIG_NAME, RESULT_NAME, write_json
+from mnistctl.text import percent
 from mnistctl.visualize.curves import CurvesView, logged_curves
 
 
@@ -31,7 +32,8 @@ def test_points_of_a_run_are_where_its_epochs_are(tmp_path: Path) -> None:
     assert curves.batch_loss == [(0.5, 2.0), (1.5, 1.0)]
     assert curves.epoch_loss == [(1.0, 1.5), (2.0, 0.75)]
     assert curves.validation_accuracy == [(1.0, 0.95), (2.0, 0.94)]
-    assert curves.test_accuracy == [(2.0, 0.8), (1.0, RESULT.test.accuracy)]
+    assert curves.test_accuracy == [(1.0, RESULT.test.accuracy), (2.0, 0.8)]
+    assert curves.progress == f"finished, test {percent(RESULT.test.accuracy)}"
     assert [name for name, _ in curves.accuracies] == ["validation", "test"]
 
 
