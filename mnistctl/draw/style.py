@@ -38,7 +38,7 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN))
     whole = re.sub(r"(?<=\d) %", "\u00a0%", escaped(title))  # a number stays with its sign
     lines = fill(whole, int((width - 2 * MARGIN) * _LETTERS_PER_INCH))
-    figure.suptitle(lines, fontsize=TITLE_SIZE)
+    figure.suptitle(lines.replace("\u00a0", " "), fontsize=TITLE_SIZE)
     return figure
 
 

@@ -77,11 +77,9 @@ class Curves:
         """How far it is."""
         done = max((x for x, _ in [*self.batch_loss, *self.epoch_loss]), default=0.0)
         epochs = f"epoch {round(done, 2):g}" + (f" of {self.epochs}" if self.epochs else "")
-        return (
-            f"{self.state}, {epochs}"
-            if self.accuracy is None
-            else (f"finished, test {percent(self.accuracy)}")
-        )
+        if self.state != "finished" or self.accuracy is None:
+            return f"{self.state}, {epochs}"
+        return f"finished, test {percent(self.accuracy)}"
 
     @property
     def losses(self) -> list[tuple[str, Points]]:
