@@ -1,5 +1,6 @@
 """Which device and number format a command runs on; torch is imported only when asked."""
 
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -170,7 +171,10 @@ def choose_precision(
     Raises UsageError for another name, DeviceError for bf16 on a device that can't compute it.
     """
     if requested is not None and requested not in PRECISIONS:
-        raise unknown("precision", requested, PRECISIONS)
+        typed = os.environ.get("MNISTCTL_PRECISION") != requested
+        raise unknown(
+            "precision", requested, PRECISIONS, "" if typed else "MNISTCTL_PRECISION is set"
+        )
     if requested == "fp32":
         return Choice("fp32", why)
     able = device == "cpu" or _has_bf16(device)

@@ -8,6 +8,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
@@ -57,7 +58,7 @@ def _shown_errors(ctx: Any) -> Iterator[None]:
     except MistypedError as error:
         place = error.ctx or ctx
         hint = f"see {place.command_path} --help"
-        if place.parent is None:
+        if place.parent is None and hasattr(error, "possibilities"):
             hint += "; options of a command go after its name"
         known, cause = UsageError(_words_of(error), hint), error
     except (typer.Exit, typer.Abort):
@@ -90,12 +91,13 @@ def _unforeseen(error: Exception) -> MnistctlError:
 def _words_of(error: Any) -> str:
     if not hasattr(error, "possibilities"):
         return str(error.format_message())
-    # What is near it at the top level is not what was meant: a command's option.
-    near = error.possibilities if error.ctx.parent else None
+    option, context = error.option_name, error.ctx
+    near = get_close_matches(option, error.possibilities or (), n=1, cutoff=0.7)
     guess = f"; did you mean {near[0]}?" if near else ""
-    if error.option_name in ("-c", "--checkpoint") and error.ctx.parent:
+    arguments = [own for own in context.command.params if own.param_type_name == "argument"]
+    if option in ("-c", "--checkpoint") and any(own.metavar == "CHECKPOINT" for own in arguments):
         guess = "; name the checkpoint without it"
-    return f"'{error.ctx.info_name}' does not accept {error.option_name}{guess}"
+    return f"'{context.info_name}' does not accept {option}{guess}"
 
 
 app = typer.Typer(

@@ -31,6 +31,11 @@ def datasets(ctx: typer.Context, args: list[str], incomplete: str) -> list[str]:
 
 
 def runs(ctx: typer.Context, args: list[str], incomplete: str) -> list[str]:
+    """Names of the runs in the store, and what stands for the newest."""
+    return [*run_names(ctx, args, incomplete), "latest"]
+
+
+def run_names(ctx: typer.Context, args: list[str], incomplete: str) -> list[str]:
     """Names of the runs in the store."""
     from mnistctl.store.runs import run_directories
 
@@ -51,7 +56,7 @@ def checkpoints(ctx: typer.Context, args: list[str], incomplete: str) -> list[st
     files = [
         os.path.join(folder, name) for name in names if name.endswith((".pt", ".pth", ".onnx"))
     ]
-    return [*runs(ctx, args, incomplete), "latest", "best", "shipped", *files]
+    return [*runs(ctx, args, incomplete), "best", "shipped", *files]
 
 
 devices = one_of(*(name for name in DEVICES if name != "cuda:N"))

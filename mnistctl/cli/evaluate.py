@@ -113,17 +113,17 @@ def show_several(output: Output, results: Sequence["Evaluation"]) -> float:
     from mnistctl.engine.inference.significance import summarise
 
     summary = summarise([result.scores.accuracy for result in results])
+    possible = [min(max(bound, 0.0), 1.0) for bound in summary.ci95]
     output.document(
         {
             "evaluations": [result.to_dict() for result in results],
-            "summary": summary.to_dict(),
+            "summary": summary.to_dict() | {"ci95": list(possible)},
             "dataset": results[0].dataset,
             "split": results[0].split,
         }
     )
     for result in results:
         output.line(f"{result.model.label}: {scores_text(result.scores)}")
-    possible = (min(max(bound, 0.0), 1.0) for bound in summary.ci95)
     mean, sd, least, most, low, high = (
         f"{100 * share:.3f}"
         for share in (summary.mean, summary.sd, summary.min, summary.max, *possible)

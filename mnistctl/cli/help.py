@@ -32,6 +32,7 @@ def help_command(
             metavar="TOPIC",
             help="A topic, or a command such as 'runs show' [default: list the topics].",
             show_default=False,
+            autocompletion=lambda: [*topics()],
         ),
     ] = None,
     json: options.Json = False,
@@ -54,13 +55,15 @@ def _context_of(words: Sequence[str], root: Any) -> Any:
     """Where a command's help is written. Raises UsageError for words that are none."""
     context = root
     for word in words:
-        if context is root and word in topics():
-            raise UsageError(f"'{' '.join(words)}' is no topic", f"mnistctl help {word}")
         group = hasattr(context.command, "list_commands")
         names: list[str] = context.command.list_commands(context) if group else []
+        before = " ".join(words[: words.index(word)]) or word
+        if not names or (context is root and word in topics()):
+            raise UsageError(f"'{' '.join(words)}' is no topic", f"mnistctl help {before}")
         if word not in names:
             known = (*(topics() if context is root else ()), *names)
-            raise unknown("topic", word, known, "mnistctl help describes them")
+            where = "mnistctl help" if context is root else f"mnistctl help {before}"
+            raise unknown("topic", word, known, f"{where} describes them")
         command = context.command.get_command(context, word)
         context = typer.Context(command, info_name=word, parent=context)
     return context

@@ -76,7 +76,9 @@ Precision = Annotated[
 
 
 def _say_which(value: str | None) -> str | None:
-    """A name that means two things: the data set's own wins."""
+    """A name that means two things: the data set's own wins. Raises UsageError for none."""
+    if value == "":
+        raise UsageError("--dataset '' names nothing", "leave it out for the default")
     if value in DATASETS and os.path.isdir(value) and own_rank() == "0":
         show_line(f"warning: '{value}' is the data set; for the directory: ./{value}", sys.stderr)
     return value

@@ -4,11 +4,12 @@ import contextlib
 import sys
 import traceback
 from dataclasses import dataclass
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mnistctl.cli.streams import console_for, is_terminal, own_rank, show_line
+from mnistctl.cli.streams import console_for, is_command, is_terminal, own_rank, show_line
 from mnistctl.errors import ExitCode, MnistctlError
 from mnistctl.events import Reporter
 from mnistctl.text import to_json
@@ -41,12 +42,12 @@ class Output:
         """A line of the result for people, on stdout; `style`, rich's, is for terminals."""
         if not self.human:
             return
-        if not style or not is_terminal(sys.stdout):
+        if not is_terminal(sys.stdout) or (not style and len(text) < get_terminal_size().columns):
             show_line(text, sys.stdout)
             return
         console = self.console()
         with console.capture() as styled:
-            console.print(text, style=style, soft_wrap=True, end="")
+            console.print(text, style=style, soft_wrap=is_command(text), end="")
         print(styled.get(), flush=True)  # through sys.stdout, which bars redirect
 
     def show(self, renderable: "RenderableType") -> None:

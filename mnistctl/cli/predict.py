@@ -19,6 +19,7 @@ from mnistctl.cli.evaluate import model_line
 from mnistctl.cli.output import Output, start_output
 from mnistctl.cli.streams import is_terminal, show_line
 from mnistctl.errors import ExitCode, ImageError, UsageError
+from mnistctl.events import Reporter
 from mnistctl.text import escaped, percent
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def predict_command(
         for line in summary_lines(answers):
             reporter.say(line)
     if save_input is not None and (answers.predictions or not answers.errors):
-        _save_input(answers, save_input)
+        _save_input(answers, save_input, reporter)
     if answers.errors:
         raise typer.Exit(int(ExitCode.ERROR))
 
@@ -217,7 +218,7 @@ def _check_place(save_input: Path, images: Sequence[str]) -> None:
         try_place(save_input)
 
 
-def _save_input(answers: "Predictions", path: Path) -> None:
+def _save_input(answers: "Predictions", path: Path, reporter: Reporter) -> None:
     from PIL import Image
 
     from mnistctl.files import explained, replacing
@@ -226,3 +227,4 @@ def _save_input(answers: "Predictions", path: Path) -> None:
         raise UsageError(f"--save-input saves one digit, but {len(answers.predictions)} were found")
     with explained(f"can't write {path}"), replacing(path) as file:
         Image.fromarray(answers.predictions[0].pixels).save(file, format="PNG")
+    reporter.say(f"Saved to {path}")

@@ -6,7 +6,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from mnistctl.cli.streams import is_terminal, show_line
+from mnistctl.cli.streams import is_command, is_terminal, show_line
 from mnistctl.events import EpochReport, Reporter, StepReport, TrainingPlan
 from mnistctl.text import counted, escaped
 
@@ -80,16 +80,17 @@ class BarReporter(WarningReporter):
         self._console = console
         self._plan: TrainingPlan | None = None
         self._bars: Progress | None = None
+        self._begun = 0.0, 0
         self._note = self._unit = ""
         self._next_draw = 0.0
 
     def say(self, text: str) -> None:
         """A line above the bars."""
-        self._console.print(text, soft_wrap=True)
+        self._console.print(text, soft_wrap=is_command(text))
 
     def warn(self, text: str) -> None:
         """A highlighted line above the bars."""
-        self._console.print(f"warning: {text}", style="yellow", soft_wrap=True)
+        self._console.print(f"warning: {text}", style="yellow", soft_wrap=is_command(text))
 
     def begin(self, task: str, total: int, unit: str) -> None:
         """One bar."""
@@ -127,6 +128,7 @@ class BarReporter(WarningReporter):
         self._bars.add_task("epoch", total=plan.steps_per_epoch, count="", note="")
         self._note = "starting"
         done = (plan.first_epoch - 1) * plan.steps_per_epoch + plan.first_step
+        self._begun = time.monotonic(), done
         self._move_training(plan, done)
         self._draw(time.monotonic())
         self._note = ""
@@ -167,6 +169,10 @@ class BarReporter(WarningReporter):
         step = done - epoch * plan.steps_per_epoch
         self._bars.update(whole, completed=done)
         left = self._bars.tasks[0].time_remaining
+        if left is None and done > self._begun[1]:  # steps take longer than the pace looks back
+            first, before = self._begun
+            total = plan.epochs * plan.steps_per_epoch
+            left = (time.monotonic() - first) / (done - before) * (total - done)
         note = "" if left is None else f"{clock(left)} left"
         count = f"epoch {epoch + 1}/{plan.epochs}"
         self._bars.update(whole, count=count, note=note)

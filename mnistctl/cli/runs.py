@@ -183,8 +183,12 @@ def show_command(
 
 def _show_run(output: Output, found: "Verified", document: dict[str, Any]) -> None:
     run, config, result = found.run, found.run.config, found.run.result
-    state = f"{run.state}: {found.problem}" if found.problem else run.state
-    rows = {"Run": run.name, "State": state, "Directory": str(run.directory)}
+    rows = {
+        "Run": run.name,
+        "State": run.state,
+        "Problem": found.problem,
+        "Directory": str(run.directory),
+    }
     if config:
         recipe = config.recipe
         members = f", {config.ensemble} members" if config.ensemble > 1 else ""
@@ -221,7 +225,7 @@ def _show_run(output: Output, found: "Verified", document: dict[str, Any]) -> No
         for number, line in enumerate(lines):
             output.line(f"{'' if number else name:<12}{line}")
     if found.problem:
-        output.line(f"Mend with: {_mending(found)}")
+        output.line(found.hint or f"Mend with: {_mending(found)}")
     if config:
         output.line(f"Repeat with: {document['command']}")
 
@@ -351,7 +355,7 @@ def rm_command(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN", help="Full names, or directories.", autocompletion=complete.runs
+            metavar="RUN", help="Full names, or directories.", autocompletion=complete.run_names
         ),
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
@@ -379,10 +383,11 @@ def rm_command(
 
 def _ask(question: str) -> None:
     if not is_terminal(sys.stdin):
-        raise UsageError("removing runs asks first, and this is no terminal", "add --yes")
+        raise UsageError("without a terminal nobody can be asked for confirmation", "add --yes")
     try:
         agreed = typer.confirm(question, err=True)
     except typer.Abort as error:
+        print(file=sys.stderr)  # to leave the question's line
         raise Interrupted("nothing was removed") from error
     if not agreed:
         raise MnistctlError("nothing was removed")

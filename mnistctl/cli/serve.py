@@ -99,6 +99,7 @@ def serve_command(
                 Thread(target=webbrowser.open, args=(listener.url,), daemon=True).start()
 
         serve(create_app(networks, collection), listener, ready)
+        reporter.say("Stopped")
     # Nothing is left to save, and freeing torch's memory takes the interpreter up to 2 s.
     sys.stdout.flush()
     sys.stderr.flush()

@@ -14,6 +14,11 @@ def is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def is_command(text: str) -> bool:
+    """Whether a line holds a command to be copied: it is not broken, other lines are at words."""
+    return "mnistctl " in text
+
+
 def own_rank() -> str:
     """This process's number among those that torchrun started, `0` where it did not."""
     return os.environ.get("RANK", "0") if "TORCHELASTIC_RUN_ID" in os.environ else "0"

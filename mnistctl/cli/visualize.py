@@ -28,6 +28,7 @@ from mnistctl.visualize.sources import Image, Source
 SHARED: dict[str, tuple[Any, Any]] = {
     "checkpoint": (options.CheckpointsOption, None),
     "Network.checkpoint": (options.NetworkOption, None),
+    "DataSplit.dataset": (options.TrainingDataset, None),
     "Pair.checkpoint": (options.PairOption, None),
     "dataset": (options.Dataset, None),
     "data_dir": (options.DataDir, options.DEFAULT_DATA_DIR),

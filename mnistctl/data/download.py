@@ -118,7 +118,8 @@ class _Download:
         raw, raw_damaged = self._inspect(raw_path, file.raw)
         if raw and not self._knows(file.raw):
             # Decompressed by another program, which left no sum: the .gz can vouch for it.
-            raw_damaged = gz is None or not _fits(raw, gz, file, raw_path)
+            raw_damaged = gz is not None and not _fits(raw, gz, file, raw_path)
+            raw = raw if gz else None
         status: Status
         if raw and not raw_damaged and not gz_damaged and not self.force:
             # A good decompressed copy is enough: people clear away the .gz.

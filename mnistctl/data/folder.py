@@ -206,8 +206,6 @@ def _load(
 
     if split == "test":
         _warn_of_doubtful(contents, reporter)
-    else:
-        _warn_of_copies(contents, reporter)
     key = hashlib.sha256(f"{contents.root}\n{prepare}\n{__version__}".encode()).hexdigest()
     cache = data_dir / "prepared" / f"{contents.root.name}-{key[:16]}.bin"
     prepared, failures = _read_cache(cache), dict(contents.unreadable)
@@ -242,17 +240,6 @@ def _load(
     content = bytearray().join(prepared[picture.digest] for picture in own)
     images = torch.frombuffer(content, dtype=torch.uint8).view(-1, 28, 28)
     return LabelledImages(images, torch.tensor([picture.label for picture in own]))
-
-
-def _warn_of_copies(contents: Contents, reporter: Reporter) -> None:
-    """Say that a copy of what is trained on may be held out for validation."""
-    trained = contents.pictures["train"]
-    copies = len(trained) - len({own.digest for own in trained})
-    if copies:
-        reporter.warn(
-            f"train has {counted(copies, 'copy', 'copies')} of its own pictures: with --validation,"
-            " some may be held out and trained on"
-        )
 
 
 def _warn_of_doubtful(contents: Contents, reporter: Reporter) -> None:

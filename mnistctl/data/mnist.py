@@ -32,6 +32,8 @@ class Copy(NamedTuple):
     raw: bytearray
     gz: bytearray | None
     source: str
+    has_sum: bool = True
+    """Whether a checksum vouches for it."""
 
 
 def load(dataset: Dataset, split: str, data_dir: Path) -> LabelledImages:
@@ -93,16 +95,20 @@ def find_copy(
             except DataError as error:
                 problems.append(error.message)
                 continue
-            return Copy(found, None if known is raw else content, str(path)), problems
+            checked = bool(known.sha256 or known.md5)
+            return Copy(found, None if known is raw else content, str(path), checked), problems
     return None, problems
 
 
 def state(source: Published, data_dir: Path) -> str:
-    """`verified`, `missing`, or `damaged`: whether all files are in `data_dir` and intact."""
+    """`verified`, `unverified`, `missing` or `damaged`: how all files are in `data_dir`.
+
+    Unverified are those that another program decompressed, where no sum tells what they are.
+    """
     files = [file for pair in source.files.values() for file in pair]
     found = [find_copy(source, file, data_dir) for file in files]
     if all(copy for copy, _ in found):
-        return "verified"
+        return "verified" if all(copy and copy.has_sum for copy, _ in found) else "unverified"
     return "damaged" if any(copy or problems for copy, problems in found) else "missing"
 
 

@@ -301,7 +301,9 @@ def get_dataset(name: str) -> Dataset:
             f"{path} is not a directory",
             f"a data set is a directory of pictures, or one of: {', '.join(DATASETS)}",
         )
-    raise unknown("data set", name, tuple(DATASETS), "or a directory with one for each class")
+    raise unknown(
+        "data set", name, tuple(DATASETS), "or a directory with a subdirectory for each class"
+    )
 
 
 def preparation(name: str | None) -> Preparation:
@@ -327,7 +329,7 @@ def download(
 
 
 def state_of(dataset: Dataset, data_dir: Path) -> str:
-    """`verified`, `missing` or `damaged`: whether its files are in `data_dir`; else what it is."""
+    """How its files are in `data_dir`, see `mnist.state`; of one without files what it is."""
     if dataset.published is None:
         return "drawn at run time" if dataset.name in DATASETS else "a directory"
     from mnistctl.data.mnist import state

@@ -58,6 +58,8 @@ def expand(argument: str) -> list[str]:
     expanded gives what it matches; anything else gives itself, whether it is there or not.
     Raises ImageError when a directory has none or can't be read, or a pattern matches nothing.
     """
+    if not argument:
+        raise ImageError("'' names no file")
     if "://" in argument:
         raise ImageError(f"{argument}: URLs are not supported, download the picture first")
     path = Path(argument)

@@ -146,7 +146,9 @@ class Networks:
     def _run_called(self, name: str) -> RunInfo | None:
         """The one of that name, without a look at the others."""
         directory = self.store / name
-        if os.path.basename(name) != name or name[:1] in ("", ".") or os.path.islink(directory):
+        if os.path.basename(name) != name or name[:1] in ("", ".") or "\0" in name:
+            return None
+        if os.path.islink(directory):
             return None
         run = describe(directory)
         return run if _can_answer(run) else None

@@ -34,7 +34,7 @@ def find_run(argument: str, store: Path) -> RunInfo:
         if not runs:
             raise CheckpointError(f"no run in the store {store}", "start one: mnistctl train")
         return runs[-1]
-    if means_name(argument, store):
+    if len(path.parts) == 1 and means_name(argument, store):
         return match_run(path.name, store, ("latest",))
     if os.path.islink(path):
         raise CheckpointError(f"run {path} is a symbolic link: refused", REAL_PATH)

@@ -98,6 +98,11 @@ def _best(store: Path) -> RunInfo:
 
 def _of_file(path: Path) -> ResolvedCheckpoint:
     name = path.name
+    if path.suffix == ".safetensors":
+        raise CheckpointError(
+            f"{path}: of a safetensors file the network is not known",
+            "give the run, or an ONNX file",
+        )
     if name in CHECKPOINT_NAMES:  # as those of every run are called
         name = f"{path.resolve().parent.name}/{name}"
     return ResolvedCheckpoint(path, load(path), name, str(path))
@@ -125,13 +130,17 @@ def _of_run(directory: Path, how: str = "") -> ResolvedCheckpoint:
     if newest.checkpoint is None:
         if not is_run(directory):
             raise CheckpointError(f"{directory} is not a run's directory", "see mnistctl runs")
-        raise CheckpointError(f"{directory} holds no checkpoint yet", _resume(directory))
+        busy = run.state == "running"
+        hint = "it is being trained: wait for its first" if busy else _resume(directory)
+        raise CheckpointError(f"{directory} holds no checkpoint yet", hint)
     notes = tuple(f"{problem}; using {newest.path.name} instead" for problem in newest.problems)
     return ResolvedCheckpoint(newest.path, newest.checkpoint, name, label, notes)
 
 
 def _resume(directory: Path) -> str:
-    words = ["mnistctl", "train", "--resume", directory.resolve().name]
+    if not directory.name or ".." in directory.parts:
+        directory = directory.resolve()
+    words = ["mnistctl", "train", "--resume", directory.name]
     return shlex.join([*words, *store_words(directory.parent)])
 
 

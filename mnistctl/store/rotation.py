@@ -103,6 +103,8 @@ class Verified:
     """Whole epochs that its newest valid checkpoint holds."""
     problem: str = ""
     """Why it is damaged."""
+    hint: str = ""
+    """The way on where `train --resume` can't mend it."""
 
 
 def verified(run: RunInfo) -> Verified:
@@ -111,7 +113,7 @@ def verified(run: RunInfo) -> Verified:
     try:
         epochs_done = epochs_saved(run)
     except CheckpointError as error:
-        return Verified(damaged, 0, error.message)
+        return Verified(damaged, 0, error.message, error.hint)
     if run.config is None:
         return Verified(damaged, epochs_done, "its config.json is missing or damaged")
     if run.result is None or is_intact(run):

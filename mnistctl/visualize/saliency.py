@@ -32,7 +32,13 @@ def saliency(
         sources.class_option("The class to explain, a name or index [default: the prediction]."),
     ] = None,
     method: Annotated[
-        str, typer.Option("--method", metavar="NAME", help=f"One of: {', '.join(METHODS)}.")
+        str,
+        typer.Option(
+            "--method",
+            metavar="NAME",
+            help=f"One of: {', '.join(METHODS)}.",
+            autocompletion=lambda: list(METHODS),
+        ),
     ] = "integrated-gradients",
 ) -> "SaliencyView":
     """The evidence of each pixel for and against a class, by default the one predicted.

@@ -26,7 +26,7 @@ NUM_VARIANTS = 7
 
 @kind("samples", "", "--class 7 --count 40 -o sevens.png", "--augmented standard --seed 1")
 def samples(
-    data: sources.Split,
+    data: sources.DataSplit,
     count: Annotated[
         int | None, sources.count_option("Images in all [default: some of each class].")
     ] = None,
@@ -40,7 +40,10 @@ def samples(
     augmented: Annotated[
         str | None,
         typer.Option(
-            "--augmented", metavar="RECIPE", help="Beside each, how the recipe alters it."
+            "--augmented",
+            metavar="RECIPE",
+            help="Beside each, how the recipe alters it.",
+            autocompletion=lambda: list(RECIPES),
         ),
     ] = None,
 ) -> "SamplesView":

@@ -179,6 +179,11 @@ def shown_name(file: str) -> str:
     return "standard input" if file == STDIN else Path(file).name
 
 
+@dataclass(frozen=True, kw_only=True)
+class DataSplit(Split):
+    """A split of a data set, without a network that was trained on one."""
+
+
 @dataclass(frozen=True)
 class OneImage:
     """An image as the network sees it, and where it is from."""

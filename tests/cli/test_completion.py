@@ -57,10 +57,11 @@ def test_names_of_the_program() -> None:
 @pytest.mark.usefixtures("_runs")
 def test_runs_and_checkpoints() -> None:
     assert proposed("mnistctl runs rm ") == ["a", "b"]
-    assert proposed("mnistctl train --resume ") == ["a", "b"]
+    assert proposed("mnistctl train --resume ") == ["a", "b", "latest"]
     assert proposed("mnistctl predict -c ") == ["a", "b", "latest", "best", "shipped", "cnn.pt"]
     assert proposed("mnistctl evaluate runs/a/") == ["runs/a/last.pt"]
-    assert proposed("mnistctl runs show --store nowhere ") == [""]
+    assert proposed("mnistctl runs show --store nowhere ") == ["latest"]
+    assert "exit-codes" in proposed("mnistctl help e")
 
 
 def test_other_shells() -> None:

@@ -50,15 +50,25 @@ def photos() -> Path:
         (("runs", "shwo"), 2, "Did you mean 'show'?"),
         (("--json", "runs"), 2, "options of a command go after its name"),
         (("export", "-o", "model"), 2, "model has no ending"),
+        (("train", "-r", ""), 2, "unknown recipe ''"),
+        (("train", "--dataset", ""), 2, "--dataset '' names nothing"),
+        (("predict", ""), 1, "'' names no file"),
+        (("runs", "--store", "photos/a.png"), 1, "the store photos/a.png is no directory"),
+        (("evaluate", "photos/x.safetensors"), 1, "the network is not known"),
         (("evaluate", "-c", "x"), 2, "does not accept -c; name the checkpoint without it"),
         (("help", "runs", "shwo"), 2, "unknown topic 'shwo'; did you mean 'show'?"),
+        (("train", "-c", "x"), 2, "'train' does not accept -c"),
+        (("--versoin",), 2, "did you mean --version?"),
+        (("help", "train", "foo"), 2, "mnistctl help train"),
+        (("help", "runs", "nope"), 2, "mnistctl help runs describes them"),
         (("help", "recipes", "x"), 2, "'recipes x' is no topic"),
     ],
 )
-def test_near_misses(words: tuple[str, ...], code: int, text: str) -> None:
+def test_near_misses(words: tuple[str, ...], code: int, text: str, photos: Path) -> None:
     result = run(*words, code=code)
     assert text in result.stderr
     assert "Device" not in result.stderr
+    assert ("without it" in result.stderr) == ("without it" in text)
 
 
 def test_a_picture_without_its_option(photos: Path) -> None:

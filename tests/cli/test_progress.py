@@ -77,6 +77,14 @@ def test_the_time_left_is_told_from_the_last_moments_of_this_session(screen: Scr
     assert screen.shown()[-2].endswith("6:00 left")
 
 
+def test_the_time_left_where_steps_are_slow(screen: Screen) -> None:
+    screen.reporter.training(PLAN)
+    for step in (1, 2):
+        screen.now += 15
+        screen.reporter.advance(step)
+    assert screen.shown()[-2].endswith("29:30 left")
+
+
 def test_at_most_ten_drawings_a_second(screen: Screen) -> None:
     screen.reporter.training(PLAN)
     screen.shown()

@@ -213,7 +213,8 @@ def test_a_run_whose_tested_network_is_lost_is_damaged_everywhere() -> None:
     assert shown["state"] == "damaged"
     assert "test" not in shown
     lines = run("show", "done").stdout.splitlines()
-    assert "State       damaged: its best.pt is missing or damaged" in lines
+    assert "State       damaged" in lines
+    assert "Problem     its best.pt is missing or damaged" in lines
     assert "Mend with: mnistctl train --resume done" in lines
     results = json.loads(run("diff", "done", "stopped", "--json").stdout)["results"]
     assert results == {"state": ["damaged", "interrupted"]}
@@ -224,10 +225,17 @@ def test_a_run_whose_tested_network_is_lost_is_damaged_everywhere() -> None:
     ]
 
 
+def test_a_run_of_which_nothing_is_left_is_not_to_be_resumed() -> None:
+    (STORE / "stopped" / LAST_NAME).write_bytes(b"nothing")
+    shown = run("show", "stopped").stdout
+    assert "start it anew under another --name" in shown
+    assert "--resume" not in shown
+
+
 def test_a_run_whose_configuration_is_lost_says_how_to_mend_it() -> None:
     (STORE / "done" / CONFIG_NAME).unlink()
     lines = run("show", "done").stdout.splitlines()
-    assert "State       damaged: its config.json is missing or damaged" in lines
+    assert "Problem     its config.json is missing or damaged" in lines
     assert "Mend with: mnistctl train --resume done" in lines
 
 

@@ -24,6 +24,7 @@ from idx_made import (
     zipped,
 )
 
+from mnistctl.data import download as download_module
 from mnistctl.data import mnist
 from mnistctl.data.images import Blob, Dataset
 from mnistctl.data.registry import DATASETS, download, get_dataset, state_of
@@ -317,6 +318,9 @@ def test_an_archive_is_fetched_once_and_kept_for_its_other_parts(
     for path in folder_of(letters, tmp_path).glob("emnist-*"):
         path.unlink()
     assert download(tmp_path, "emnist-letters").files[0].status == "extracted"
+    for path in folder_of(letters, tmp_path).glob("emnist-*"):
+        path.unlink()
+    assert download(tmp_path, "emnist-letters", url).files[0].status == "extracted"
     assert asked == ["/gzip.zip"]
 
 
@@ -336,6 +340,69 @@ def test_a_gz_of_unknown_origin_is_not_trusted(
     assert len(get_dataset("emnist-letters").load("train", tmp_path, REPORTER).images) == 60
     assert not (folder / f"{name}.gz").exists()
     assert f"{name}.gz" not in mnist.read_sums(folder)
+
+
+def altered(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-10:] = bytes(10)
+    path.write_bytes(content)
+
+
+def test_what_another_program_decompressed_gives_way_to_a_gz_with_a_sum(
+    fashion: Dataset, tmp_path: Path
+) -> None:
+    """Whether it is intact, nothing tells."""
+    lay_out(fashion, folder_of(fashion, tmp_path), "gz")
+    folder = folder_of(fashion, tmp_path)
+    load = get_dataset("fashion").load
+    whole = load("test", tmp_path, REPORTER)
+    for path in folder.glob("*.gz"):
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+    for path in folder.glob("t10k*ubyte"):
+        altered(path)
+    assert torch.equal(load("test", tmp_path, REPORTER).labels, whole.labels)
+    assert state_of(fashion, tmp_path) == "verified"
+    for path in folder.glob("*.gz"):
+        path.unlink()
+    assert not torch.equal(load("test", tmp_path, REPORTER).labels, whole.labels)
+    assert state_of(fashion, tmp_path) == "unverified"
+
+
+def test_what_cannot_be_verified_is_not_called_so(fashion: Dataset, tmp_path: Path) -> None:
+    source, data = tmp_path / "from", tmp_path / "data"
+    lay_out(fashion, source, "gz")
+    lay_out(fashion, folder_of(fashion, data), "gz")
+    folder = folder_of(fashion, data)
+    for path in folder.glob("*.gz"):
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+        path.unlink()
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(DataError, match="can't get train-images"):
+        download(data, "fashion", str(tmp_path / "nothing"))
+    with pytest.raises(DataError, match="can't get train-images"):
+        download(tmp_path / "other", "fashion", str(data))
+    assert mnist.read_sums(folder) == {}
+    assert state_of(fashion, data) == "unverified"
+    files = download(data, "fashion", str(source)).files
+    assert {file.status for file in files} == {"downloaded"}
+    assert len(mnist.read_sums(folder)) == 8
+    assert state_of(fashion, data) == "verified"
+
+
+def test_parts_of_an_archive_that_come_at_once_keep_each_others_sums(
+    letters: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = small_row(monkeypatch, "emnist-digits")
+    for row in (letters, digits):
+        lay_out(row, tmp_path / row.name, "zip")
+    both = [
+        download_module._Download(row, tmp_path / "data", str(tmp_path / row.name), False, REPORTER)
+        for row in (letters, digits)
+    ]
+    for own in both:
+        own.run()
+    names = mnist.read_sums(folder_of(letters, tmp_path / "data")).keys()
+    assert {name.split("-")[1] for name in names} == {"letters", "digits"}
 
 
 def test_an_archive_of_another_sum_is_not_kept(

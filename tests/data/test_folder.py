@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -221,16 +220,6 @@ def test_a_class_of_which_nothing_can_be_read(parted: Path) -> None:
     problem = "none of its train images of no can be read"
     with pytest.raises(DataError, match=problem):
         load(parted, "train", "#resize,skip-unreadable")
-
-
-def test_copies_within_train_are_warned_of(parted: Path) -> None:
-    listener = Listener()
-    load(parted, "train", listener=listener)
-    assert listener.warnings == []
-    source = parted / "train" / "no" / "009.png"
-    shutil.copy(source, source.with_name("again.png"))
-    load(parted, "train", listener=listener)
-    assert listener.warnings[0].startswith("train has 1 copy of its own pictures")
 
 
 def test_a_blank_picture_shows_no_ink(parted: Path) -> None:

@@ -205,6 +205,7 @@ def test_a_picture_without_a_digit_that_stands_out_is_collected_whole(
         ("post", "/api/predict", {"files": files(b"")}, 422, "can't read 0.png: it is empty"),
         ("post", "/api/predict?invert=maybe", {"files": files(b"1")}, 422, "invert: "),
         ("post", "/api/predict?mutli=true", {"files": files(b"1")}, 422, "mutli: Extra inputs"),
+        ("post", "/api/predict?checkpoint=%00", {"files": files(b"1")}, 404, "unknown checkpoi"),
         ("post", "/api/predict?checkpoint=..", {"files": files(b"1")}, 404, "unknown checkpoi"),
         ("post", "/api/predict?checkpoint=shiped", {"files": files(b"1")}, 404, "unknown checkpoi"),
         ("post", "/api/predict", {"files": files(*[b"1"] * 65)}, 422, "65 images at once"),

@@ -418,10 +418,13 @@ def test_an_answer_that_fails_leaves_no_other_standing(page: Page) -> None:
     page.tab.route("**/api/predict*", lambda route: route.fulfill(**refusal))
     page.draw([[(0.3, 0.5), (0.7, 0.5)]])
     playwright.expect(page.tab.locator("#message")).to_have_text("too large: make it smaller")
-    page.shows("?", "empty")
-    assert page.tab.locator("#reason").inner_text() == "There is no answer to this picture."
+    page.shows("?", "no answer")
+    assert page.tab.locator("#reason").inner_text() == "There is none to this picture."
     assert page.tab.locator("#collect").is_hidden()
     page.tab.unroute("**/api/predict*")
+    page.tab.evaluate("dispatchEvent(new Event('focus'))")  # it may answer again
+    playwright.expect(page.tab.locator("#message")).to_have_text("")
+    playwright.expect(page.tab.locator("#verdict")).not_to_have_text("no answer")
     page.complaints.clear()  # the browser notes the refusal
 
 
@@ -449,8 +452,13 @@ def test_the_keyboard_stays_where_a_label_was_given(page: Page) -> None:
     page.draw(examples()[7])
     page.shows("7")
     page.tab.get_by_role("button", name="It is a 3").focus()
-    page.tab.keyboard.press("Enter")
+    page.tab.keyboard.down("Enter")
     back = page.tab.get_by_role("button", name="Take it back")
+    back.wait_for()
+    for _ in range(5):
+        page.tab.keyboard.down("Enter")  # held
+        page.tab.wait_for_timeout(50)
+    page.tab.keyboard.up("Enter")
     playwright.expect(back).to_be_focused()
     playwright.expect(page.tab.locator("#announcement")).to_have_text("Saved as 3")
     page.tab.evaluate("dispatchEvent(new Event('focus'))")
@@ -493,6 +501,20 @@ def test_the_eraser_end_of_a_pen_and_a_palm_beside_it(page: Page) -> None:
     send("pointerup", 0.9, 0.9, button=0, **palm)
     send("pointermove", 0.5, 0.85, button=-1, buttons=1, **pen)
     send("pointerup", 0.5, 0.85, button=0, **pen)
+    page.shows("1")
+    page.tab.click("#clear")
+    send("pointerdown", 0.9, 0.9, button=0, buttons=1, **palm)  # the palm comes first
+    send("pointerdown", 0.5, 0.2, button=0, buttons=1, **pen)
+    send("pointermove", 0.5, 0.85, button=-1, buttons=1, **pen)
+    send("pointerup", 0.9, 0.9, button=0, **palm)
+    send("pointerup", 0.5, 0.85, button=0, **pen)
+    page.tab.click("#clear")
+    pad.press("Space")  # the keyboard's pen is down
+    send("pointerdown", 0.5, 0.2, button=0, buttons=1, **pen)
+    send("pointermove", 0.5, 0.85, button=-1, buttons=1, **pen)
+    send("pointerup", 0.5, 0.85, button=0, **pen)
+    page.tab.click("#clear")
+    page.draw([[(0.5, 0.2), (0.5, 0.85)]])
     page.shows("1")
     page.tab.locator("#width").fill("44")
     send("pointerdown", 0.5, 0.1, button=5, buttons=32, **pen)

@@ -29,6 +29,12 @@ def test_names_and_paths(argument: str) -> None:
     assert find_run(argument, STORE).directory == STORE / "fast-1"
 
 
+def test_a_file_of_the_run_that_one_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("runs/fast-1")
+    for argument in ("last.pt", "./last.pt", "."):
+        assert find_run(argument, STORE).directory.name == "fast-1"
+
+
 def test_a_directory_that_is_written_as_one_is_meant() -> None:
     """Not the store's run of that name."""
     save_run(Path("fast-1"))

@@ -78,8 +78,8 @@ class TrainRequest:
 
 def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunConfig:
     """The configuration of a new run. Raises UsageError or DeviceError before anything is made."""
-    dataset = get_dataset(request.dataset or DEFAULT_DATASET)
-    init, base = None, get_recipe(request.recipe or DEFAULT_RECIPE)
+    dataset = get_dataset(_default(request.dataset, DEFAULT_DATASET))
+    init, base = None, get_recipe(_default(request.recipe, DEFAULT_RECIPE))
     if request.init is not None:
         init, base = find_init(
             request.init, request.recipe, dataset.classes, request.store, reporter
@@ -289,9 +289,10 @@ def _refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
             f"--set {' --set '.join(request.settings)} (the run has {old.recipe.label})"
         )
     if conflicts:
+        out = "it" if len(conflicts) == 1 else "them"
         raise UsageError(
             f"--resume {name} conflicts with {', '.join(conflicts)}",
-            "leave these options out, or start a new run without --resume",
+            f"leave {out} out, or start a new run without --resume",
         )
 
 

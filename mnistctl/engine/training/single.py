@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.registry import get_dataset
@@ -98,7 +99,7 @@ def train_one(
             advice = f" with {size} images per step; for a new run, try --batch-size "
             with _explained_lack_of_memory(job, saver, f"{advice}{max(1, size // 2)}"):
                 _fit(job, saver, data, stop)
-            with _explained_lack_of_memory(job, saver, ", testing"):
+            with _explained_lack_of_memory(job, saver, " while testing"):
                 result = _test(job, saver, test)
         if is_member and stop.requested:  # too late to stop this one, not to begin the next
             raise stop.error("Interrupted at its end; it is complete.", "")
@@ -138,8 +139,20 @@ def _load_data(job: _Job) -> tuple[FitData, LabelledImages]:
         kept, held_out = split_validation(config.seed, len(images), config.validation)
         validation = LabelledImages(images[held_out], labels[held_out])
         images, labels = images[kept], labels[kept]
+        _warn_of_copies(images, validation.images, job.reporter)
     training = LabelledImages(images.to(job.device), labels.to(job.device))
     return FitData(training, validation, test if config.test_every_epoch else None), test
+
+
+def _warn_of_copies(trained: Tensor, held_out: Tensor, reporter: Reporter) -> None:
+    """Say how many images, uint8 (n, 28, 28), are both trained on and held out."""
+    known = {image.tobytes() for image in trained.numpy()}
+    copies = sum(image.tobytes() in known for image in held_out.numpy())
+    if copies:
+        reporter.warn(
+            f"{copies:,} of the {len(held_out):,} images held out for validation equal ones that"
+            " are trained on"
+        )
 
 
 @contextlib.contextmanager

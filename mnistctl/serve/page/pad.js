@@ -16,7 +16,7 @@ export class Pad {
     this.erasing = false;
     this.cursor = null; // of the keyboard: {x, y}
     this.current = null; // the stroke that is being drawn
-    this.pointer = null; // the one that draws it: a palm beside a pen is another
+    this.pointer = null; // {id, type} of what draws it, null: the keyboard. A palm may be there, too.
     this.layer = new OffscreenCanvas(SENT, SENT).getContext("2d", { willReadFrequently: true });
     this.listen();
     new ResizeObserver(() => this.draw()).observe(canvas);
@@ -30,26 +30,27 @@ export class Pad {
   listen() {
     const { canvas } = this;
     canvas.addEventListener("pointerdown", (event) => {
-      const pen = event.button === 5; // the eraser end of a pen
-      if ((event.button !== 0 && !pen) || !event.isPrimary || this.current) return;
+      const eraserEnd = event.button === 5;
+      const over = this.pointer && !(event.pointerType === "pen" && this.pointer.type !== "pen");
+      if ((event.button !== 0 && !eraserEnd) || !event.isPrimary || over) return;
       event.preventDefault();
       canvas.focus({ preventScroll: true });
       canvas.setPointerCapture(event.pointerId);
       this.cursor = null;
-      this.pointer = event.pointerId;
-      this.begin(this.point(event), this.erasing || pen);
+      this.pointer = { id: event.pointerId, type: event.pointerType };
+      this.begin(this.point(event), this.erasing || eraserEnd);
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (!this.current || event.pointerId !== this.pointer) return;
+      if (!this.current || event.pointerId !== this.pointer?.id) return;
       const events = event.getCoalescedEvents?.() ?? [];
       for (const own of events.length ? events : [event]) this.current.points.push(this.point(own));
       this.update();
     });
     for (const end of ["pointerup", "pointercancel"]) {
-      canvas.addEventListener(end, (event) => { if (event.pointerId === this.pointer) this.current = null; });
+      canvas.addEventListener(end, (event) => { if (event.pointerId === this.pointer?.id) this.current = this.pointer = null; });
     }
     canvas.addEventListener("keydown", (event) => this.key(event));
-    canvas.addEventListener("blur", () => { this.cursor = this.current = null; this.draw(); });
+    canvas.addEventListener("blur", () => { this.cursor = this.current = this.pointer = null; this.draw(); });
   }
 
   point(event) {
@@ -64,6 +65,7 @@ export class Pad {
     const move = moves[event.key];
     if (!move && event.key !== " ") return;
     event.preventDefault();
+    this.pointer = null;
     const cursor = (this.cursor ??= { x: SIDE / 2, y: SIDE / 2 });
     if (!move) {
       if (this.current) this.current = null;

@@ -100,7 +100,7 @@ const answerNow = newest("answer", async () => {
   try {
     documents = await Promise.all(chosen().map((name) => post("/api/predict", blob, { ...settings(name), input: true })));
   } catch (error) { // what was answered before is of another picture, or of another network
-    showNothing("There is no answer to this picture.");
+    showNothing("no answer", "There is none to this picture.");
     throw error;
   }
   if (pad.empty) return;
@@ -123,14 +123,14 @@ function answer() {
   answerNow();
 }
 
-function showNothing(reason) {
+function showNothing(verdict, reason) {
   Object.assign(state, { number: 0, about: null, last: null, saved: null });
-  for (const card of cards) card.clear(reason);
+  for (const card of cards) card.clear(verdict, reason);
   byId("boxes").replaceChildren();
   byId("live").textContent = byId("announcement").textContent = "";
   showCollect();
   showNoSteps(byId("steps"));
-  showNoLayers(byId("layers"));
+  showNoLayers(byId("layers"), reason);
 }
 
 function showBoxes(predictions, multi) {
@@ -252,6 +252,11 @@ byId("several").onchange = () => {
   answer();
   explain();
 };
+
+// A key that is held says a thing once: the focus has moved on by then.
+byId("collect").addEventListener("keydown", (event) => {
+  if (event.repeat && event.key === "Enter") event.preventDefault();
+});
 
 addEventListener("paste", (event) => openPhoto(event.clipboardData.files[0]));
 addEventListener("dragover", (event) => { event.preventDefault(); byId("board").classList.add("over"); });
@@ -380,7 +385,13 @@ async function showCollected() {
 let listed = "";
 async function loadModels() {
   const found = await ask("/api/models");
-  if (listed === JSON.stringify(found)) return;
+  if (listed === JSON.stringify(found)) {
+    if (Object.values(problems).some(Boolean)) { // it may answer again
+      answer();
+      explain();
+    }
+    return;
+  }
   listed = JSON.stringify(found);
   const { models, default: first, collect } = found;
   state.collect = collect;

@@ -57,8 +57,8 @@ export class Card {
     this.find(".who").textContent = text;
   }
 
-  clear(reason = this.invitation) {
-    this.headline("?", "empty", "empty", reason);
+  clear(verdict = "empty", reason = this.invitation) {
+    this.headline("?", verdict, "empty", reason);
     this.find(".digits").hidden = true;
     for (const item of this.find(".bars").children) {
       fillBar(item, 0, false);
@@ -246,8 +246,8 @@ function fillSteps(list, shown) {
     canvas, element("b", { textContent: `${index + 1}. ${name}` }), element("span", { textContent: text }))));
 }
 
-export function showNoLayers(list) {
-  list.replaceChildren(element("li", { className: "note", textContent: "Draw something first." }));
+export function showNoLayers(list, reason = "Draw something first.") {
+  list.replaceChildren(element("li", { className: "note", textContent: reason }));
 }
 
 export async function showLayers(list, layers) {

@@ -321,6 +321,25 @@ def test_training_and_validation_images_are_apart(
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks files up in /proc")
+def test_images_that_are_both_trained_on_and_held_out_are_warned_of(
+    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, twice = Listener(), Listener()
+    trained(replace(request_, validation=200, name="alone"), alone)
+    assert alone.warnings == []
+    row = DATASETS["mnist"]
+
+    def with_copies(split: str, data_dir: Path, reporter: Reporter) -> LabelledImages:
+        found = row.load(split, data_dir, reporter)
+        return LabelledImages(found.images[:1].expand_as(found.images), found.labels)
+
+    monkeypatch.setitem(DATASETS, "mnist", replace(row, load=with_copies))
+    trained(replace(request_, validation=200, name="twice"), twice)
+    assert twice.warnings == [
+        "200 of the 200 images held out for validation equal ones that are trained on"
+    ]
+
+
 def test_metrics_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
     request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -206,7 +206,7 @@ def test_out_of_memory_at_once_and_in_the_test(monkeypatch: pytest.MonkeyPatch) 
     with monkeypatch.context() as patched:
         patched.setattr(Predictor, "answers", failing)
         assert train(*NEW).stderr.splitlines()[-2:] == [
-            "error: cpu is out of memory, testing",
+            "error: cpu is out of memory while testing",
             "  resume when there is more memory: mnistctl train --resume x",
         ]
     resumed = CliRunner().invoke(app, ["train", "--resume", "x"])
