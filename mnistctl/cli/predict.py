@@ -189,7 +189,7 @@ def summary_lines(answers: "Predictions") -> list[str]:
             groups.setdefault(prediction.verdict.replace("-", " "), []).append(prediction.image)
     if answers.errors:
         groups["unreadable"] = [error.image for error in answers.errors]
-    counts = ", ".join(f"{count:,} x {name}" for name, count in sorted(classes.items()))
+    counts = ", ".join(f"{name} ({count:,})" for name, count in sorted(classes.items()))
     lines = [f"Predicted: {counts or 'none'}"]
     for verdict, named_often in groups.items():
         images = list(dict.fromkeys(named_often))  # several digits of one

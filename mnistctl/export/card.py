@@ -23,7 +23,7 @@ calibrated, and `logits`. Preprocessing, members, views and temperature are insi
 """
 _WEIGHTS = """\
 Weights alone. The network `{network}` takes float32 (n, 1, 28, 28): (x / 255 - {mean:g}) / {std:g}
-of pixels 0..255, light ink on black. Softmax of its logits / {temperature:g} gives calibrated
+of pixels 0..255, light ink on black. Softmax of its logits{divided} gives calibrated
 probabilities{more}.
 """
 
@@ -63,7 +63,8 @@ def _origin(model: LoadedModel, tested: Score | None) -> Rows:
     ]
     accuracy = "not recorded"
     if tested is not None:
-        accuracy = f"{tested.correct:,} of {tested.total:,} ({100 * tested.accuracy:.2f} %)"
+        share = f"{tested.correct:,} of {tested.total:,} ({100 * tested.accuracy:.2f} %)"
+        accuracy = f"{share}, computed in {config.precision}"
     return [*rows, ("test accuracy", accuracy)]
 
 
@@ -75,7 +76,7 @@ def _use(predictor: Predictor, name: str) -> str:
         network=recipe.network,
         mean=recipe.pixel_mean,
         std=recipe.pixel_std,
-        temperature=recipe.temperature,
+        divided="" if recipe.temperature == 1 else f" / {recipe.temperature:g}",
         more=" (of the mean of its members and views)"
         if predictor.num_members > 1 or recipe.tta_shifts or recipe.tta_flip
         else "",

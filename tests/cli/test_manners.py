@@ -152,7 +152,7 @@ def test_a_folder_ends_with_a_summary(photos: Path) -> None:
     ]
     assert result.stderr.splitlines()[1:] == [
         "error: can't read photos/note.png as an image: its image format is not known",
-        "Predicted: 3 x 1",
+        "Predicted: 1 (3)",
         "Not a digit: 1 (empty.png)",
         "Unreadable: 1 (note.png)",
     ]

@@ -132,7 +132,7 @@ def test_card(made: tuple[Path, dict[str, Any]]) -> None:
     assert "| recipe | `fast (temperature=0.5, tta_shifts=true, tta_flip=true)` |" in text
     assert "| trained on | the training images of `synthetic` |" in text
     assert "| command | `mnistctl train` |" in text
-    assert "| test accuracy | 9 of 10 (90.00 %) |" in text
+    assert "| test accuracy | 9 of 10 (90.00 %), computed in fp32 |" in text
     assert "2,000 images of synthetic" in text
     assert re.search(r"Of 300 drawn letters, symbols and shapes, .* calls \d+ a digit", text)
 
