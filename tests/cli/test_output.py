@@ -259,6 +259,21 @@ def test_a_line_to_be_copied_is_one_line_on_a_narrow_terminal() -> None:
     ]
 
 
+def test_a_long_line_is_broken_at_words_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "40")
+    Output().line("mnist test: accuracy 97.70 % on 10,000 images")
+    Output().line("next: mnistctl predict a-photograph-with-a-long-name.jpg")
+    Output().line("short")
+    assert [line.rstrip() for line in terminal.getvalue().splitlines()] == [
+        "mnist test: accuracy 97.70 % on 10,000",
+        "images",
+        "next: mnistctl predict a-photograph-with-a-long-name.jpg",
+        "short",
+    ]
+
+
 def test_what_was_typed() -> None:
     for words in (["train", "--recipe", EVIL], ["train", f"--{EVIL}"], [EVIL], ["evaluate", EVIL]):
         result = run(*words)
