@@ -404,7 +404,8 @@ def case(seed: int) -> bytes:
     if sealed:
         raw = seal(raw)
         if draw.random() < 0.3:
-            raw = b"!" + mutated(draw, raw)  # marked: a sealed file that changed
+            changed = mutated(draw, raw)
+            raw = b"!" + changed if changed != raw else raw  # marked: a sealed file that changed
     return raw
 
 

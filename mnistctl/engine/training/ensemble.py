@@ -29,6 +29,7 @@ from mnistctl.engine.training.single import (
 )
 from mnistctl.errors import CheckpointError, Interrupted, LackOfMemory, Terminated
 from mnistctl.events import Reporter
+from mnistctl.files import explained
 from mnistctl.models.ensemble import join_members
 from mnistctl.models.registry import num_parameters
 from mnistctl.store.checkpoint import Checkpoint, save
@@ -96,7 +97,8 @@ def _shared_directory(
     """The ensemble's directory, made by rank 0 for all."""
     if old is None and ranks.is_first:
         old = create_run(request.store, config, request.name)
-        (old / MEMBERS_NAME).mkdir()
+        with explained(f"can't make {old / MEMBERS_NAME}", CheckpointError):
+            (old / MEMBERS_NAME).mkdir()
     directory = from_first(old)
     assert directory is not None
     return directory
