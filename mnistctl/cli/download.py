@@ -13,8 +13,6 @@ from mnistctl.errors import DataError, unknown
 
 ALL = "all"
 NAMES = tuple(name for name, row in DATASETS.items() if row.published)
-
-
 EXAMPLES = examples(
     "mnistctl download",
     "mnistctl download --from ~/mnist-files --data-dir ~/data",

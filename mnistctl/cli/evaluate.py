@@ -117,7 +117,7 @@ def show_several(output: Output, results: Sequence["Evaluation"]) -> float:
     output.document(
         {
             "evaluations": [result.to_dict() for result in results],
-            "summary": summary.to_dict() | {"ci95": list(possible)},
+            "summary": summary.to_dict() | {"ci95": possible},
             "dataset": results[0].dataset,
             "split": results[0].split,
         }

@@ -54,10 +54,10 @@ def help_command(
 def _context_of(words: Sequence[str], root: Any) -> Any:
     """Where a command's help is written. Raises UsageError for words that are none."""
     context = root
-    for word in words:
+    for number, word in enumerate(words):
         group = hasattr(context.command, "list_commands")
         names: list[str] = context.command.list_commands(context) if group else []
-        before = " ".join(words[: words.index(word)]) or word
+        before = " ".join(words[:number]) or word
         if not names or (context is root and word in topics()):
             raise UsageError(f"'{' '.join(words)}' is no topic", f"mnistctl help {before}")
         if word not in names:

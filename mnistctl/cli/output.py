@@ -70,7 +70,6 @@ class Output:
     def reporter(self) -> Reporter:
         """Where the engine's progress goes: bars on a terminal, else lines; warnings at least."""
         from mnistctl.cli.progress import BarReporter, LineReporter, WarningReporter
-        from mnistctl.events import Reporter
 
         if not self.first_rank:
             return Reporter()

@@ -225,16 +225,11 @@ def _show_run(output: Output, found: "Verified", document: dict[str, Any]) -> No
         for number, line in enumerate(lines):
             output.line(f"{'' if number else name:<12}{line}")
     if found.problem:
-        output.line(found.hint or f"Mend with: {_mending(found)}")
+        from mnistctl.store.config import resume_line
+
+        output.line(found.hint or f"Mend with: {resume_line(run.directory)}")
     if config:
         output.line(f"Repeat with: {document['command']}")
-
-
-def _mending(found: "Verified") -> str:
-    from mnistctl.store.config import store_words
-
-    words = ["mnistctl", "train", "--resume", found.run.name]
-    return shlex.join([*words, *store_words(found.run.directory.parent)])
 
 
 def repeat_command(config: "RunConfig") -> str:

@@ -205,21 +205,11 @@ class _Download:
     def _fetch_archive(self, location: str, archive: Blob) -> Path:
         """Where the archive is in the data set's folder, fetched once."""
         path = self.folder / archive.name
-        if not self.force and path not in self.verified and self._is_verified(path, archive):
-            self.verified.add(path)
-        if path not in self.verified:
+        if path not in self.verified and (self.force or not _is_intact(path, archive)):
             with _told(path), replacing(path) as target:
                 fetch(location + archive.name, archive, target, self.reporter)
-            self.verified.add(path)
+        self.verified.add(path)
         return path
-
-    def _is_verified(self, path: Path, archive: Blob) -> bool:
-        try:
-            with open_regular(path, archive.limit) as stream:
-                _verify(stream, archive)
-        except (DataError, OSError):
-            return False
-        return True
 
     def _extract(self, path: Path, archive: Blob, file: IdxFile) -> Copy:
         """A member of the archive, which is verified first. Raises FetchError."""
@@ -262,6 +252,15 @@ def _fits(raw: bytearray, gz: bytearray, file: IdxFile, path: Path) -> bool:
         return raw == decompress(gz, file, path)
     except DataError:
         return False
+
+
+def _is_intact(path: Path, archive: Blob) -> bool:
+    try:
+        with open_regular(path, archive.limit) as stream:
+            _verify(stream, archive)
+    except (DataError, OSError):
+        return False
+    return True
 
 
 def _verify(stream: BinaryIO, archive: Blob) -> None:

@@ -1,6 +1,7 @@
 """The effective configuration of a run: with the data set, all that reproduces it."""
 
 import os
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,14 @@ def store_words(store: Path) -> list[str]:
 def data_words(data_dir: Path) -> list[str]:
     """What names `data_dir` to a command, nothing where it is the one taken without."""
     return _place_words("--data-dir", data_dir, "MNISTCTL_DATA", DEFAULT_DATA_DIR)
+
+
+def resume_line(directory: Path) -> str:
+    """The command that goes on with the run in `directory`, in one process."""
+    if not directory.name or ".." in directory.parts:
+        directory = directory.resolve()
+    words = [*program_words(1), "train", "--resume", directory.name]
+    return shlex.join([*words, *store_words(directory.parent)])
 
 
 def _place_words(option: str, place: Path, variable: str, default: Path) -> list[str]:

@@ -1,13 +1,12 @@
 """From what a person types to a checkpoint: path, run, prefix, `latest`, `best`, `shipped`."""
 
 import os
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mnistctl.errors import CheckpointError
 from mnistctl.store.checkpoint import Checkpoint, load
-from mnistctl.store.config import store_words
+from mnistctl.store.config import resume_line
 from mnistctl.store.find import REAL_PATH, match_run, means_name, typed_path
 from mnistctl.store.rotation import is_ensemble, load_best, load_newest
 from mnistctl.store.runs import (
@@ -124,28 +123,21 @@ def _of_run(directory: Path, how: str = "") -> ResolvedCheckpoint:
         try:
             best = load_best(directory, run.config)
         except CheckpointError as error:
-            raise CheckpointError(error.message, f"mend it: {_resume(directory)}") from error
+            raise CheckpointError(error.message, f"mend it: {resume_line(directory)}") from error
         return ResolvedCheckpoint(directory / BEST_NAME, best, name, label)
     newest = load_newest(directory)
     if newest.checkpoint is None:
         if not is_run(directory):
             raise CheckpointError(f"{directory} is not a run's directory", "see mnistctl runs")
         busy = run.state == "running"
-        hint = "it is being trained: wait for its first" if busy else _resume(directory)
+        hint = "it is being trained: wait for its first" if busy else resume_line(directory)
         raise CheckpointError(f"{directory} holds no checkpoint yet", hint)
     notes = tuple(f"{problem}; using {newest.path.name} instead" for problem in newest.problems)
     return ResolvedCheckpoint(newest.path, newest.checkpoint, name, label, notes)
 
 
-def _resume(directory: Path) -> str:
-    if not directory.name or ".." in directory.parts:
-        directory = directory.resolve()
-    words = ["mnistctl", "train", "--resume", directory.name]
-    return shlex.join([*words, *store_words(directory.parent)])
-
-
 def _of_ensemble(directory: Path) -> ResolvedCheckpoint:
-    resume = _resume(directory)
+    resume = resume_line(directory)
     if not (directory / LAST_NAME).exists():
         busy = describe(directory).state == "running"
         raise CheckpointError(

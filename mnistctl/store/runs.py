@@ -235,9 +235,10 @@ def run_directories(store: Path) -> list[Path]:
     Raises CheckpointError when the store can't be read.
     """
     with explained(f"can't read the store {store}", CheckpointError):
-        if os.path.lexists(store) and not store.is_dir():
-            raise CheckpointError(f"the store {store} is no directory", "name another: --store DIR")
         if not store.is_dir():
+            if os.path.lexists(store):
+                hint = "name another: --store DIR"
+                raise CheckpointError(f"the store {store} is no directory", hint)
             return []
         with os.scandir(store) as found:
             entries = [Path(e) for e in found if e.is_dir(follow_symlinks=False)]
