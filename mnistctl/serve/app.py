@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import FastAPI, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from mnistctl import __version__
 from mnistctl.data.images import Preparation
@@ -222,22 +222,19 @@ def _add_collection(app: FastAPI, service: Service, collection: Collection) -> N
         saved = await in_thread(service.preparing, collection.add, pixels, class_name)
         return {"folder": saved.folder, "name": saved.name}
 
-    async def find(folder: str, name: str) -> Path:
-        found = await in_thread(service.preparing, collection.find, folder, name)
-        if found is None:
-            raise Refused(404, "there is no such picture")
-        return found
-
-    @app.get("/api/collected/{folder}/{name}", response_class=FileResponse)
-    async def collected_picture(folder: str, name: str) -> FileResponse:
+    @app.get("/api/collected/{folder}/{name}", responses=ERRORS)
+    async def collected_picture(folder: str, name: str) -> Response:
         """A picture of the listing, PNG."""
-        return FileResponse(await find(folder, name), media_type="image/png")
+        content = await in_thread(service.preparing, collection.read, folder, name)
+        if content is None:
+            raise Refused(404, "there is no such picture")
+        return Response(content, media_type="image/png")
 
     @app.delete("/api/collected/{folder}/{name}", responses=ERRORS)
     async def remove(folder: str, name: str) -> dict[str, str]:
         """Remove a picture of the listing."""
-        path = await find(folder, name)
-        await in_thread(service.preparing, collection.remove, path)
+        if not await in_thread(service.preparing, collection.remove, folder, name):
+            raise Refused(404, "there is no such picture")
         return {"removed": name}
 
 

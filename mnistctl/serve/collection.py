@@ -82,17 +82,31 @@ class Collection:
         entries = _entries(self.directory)
         return [Path(own.path) for own in entries if own.is_dir(follow_symlinks=False)]
 
-    def find(self, folder: str, name: str) -> Path | None:
-        """The file that the listing has under that folder and name."""
+    def read(self, folder: str, name: str) -> bytes | None:
+        """The PNG that the listing has under that folder and name. Raises MnistctlError."""
+        path = self._find(folder, name)
+        if path is None:
+            return None
+        with explained(f"can't read {path}"):
+            try:
+                return path.read_bytes()
+            except FileNotFoundError:  # removed meanwhile
+                return None
+
+    def remove(self, folder: str, name: str) -> bool:
+        """Remove a picture of the listing; False where there is none. Raises MnistctlError."""
+        path = self._find(folder, name)
+        if path is None:
+            return False
+        with explained(f"can't remove {path}"):
+            path.unlink(missing_ok=True)
+        return True
+
+    def _find(self, folder: str, name: str) -> Path | None:
         if not _NAME.fullmatch(name):
             return None
         paths = (own / name for own in self._folders() if own.name == folder)
         return next((path for path in paths if path.is_file() and not path.is_symlink()), None)
-
-    def remove(self, path: Path) -> None:
-        """Remove a picture that `find` gave. Raises MnistctlError."""
-        with explained(f"can't remove {path}"):
-            path.unlink(missing_ok=True)
 
 
 def _entries(directory: Path) -> "list[os.DirEntry[str]]":

@@ -452,6 +452,14 @@ def test_collected_pictures_are_saved_moved_listed_and_removed(
     assert unknown.status_code == 422
 
 
+def test_a_collected_picture_that_is_removed_meanwhile_is_not_found(
+    client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("mnistctl.serve.app.Collection._find", lambda *_: tmp_path / "gone.png")
+    answer = client.get(f"/api/collected/7/{'0' * 16}.png")
+    assert (answer.status_code, answer.json()["error"]) == (404, "there is no such picture")
+
+
 def test_an_upload_that_never_ends_is_given_up(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

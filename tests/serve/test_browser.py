@@ -107,8 +107,12 @@ class Page:
         playwright.expect(self.tab.locator("#answer")).to_have_text(answer, timeout=WAIT)
 
     def saved(self, name: int) -> None:
+        """And its picture is shown, so that it is asked for no longer."""
         said = self.tab.locator("#collect")
         playwright.expect(said).to_contain_text(f"Saved as {name}", timeout=WAIT)
+        self.tab.locator("#collected img").evaluate_all(
+            "(images) => Promise.all(images.map((image) => image.decode()))"
+        )
 
     def explained(self, name: str) -> None:
         about = self.tab.locator(".network .about").first
@@ -448,9 +452,27 @@ def test_a_label_is_of_the_drawing_that_it_was_given_to(page: Page, site: dict[s
     page.tab.unroute("**/api/collected?*")
 
 
+def test_a_label_is_said_last_however_late_the_evidence_is(page: Page) -> None:
+    def later(route: Any) -> None:
+        page.tab.wait_for_timeout(700)
+        route.continue_()
+
+    page.tab.route("**/api/explain*", later)
+    page.draw(examples()[7])
+    page.shows("7")
+    page.tab.get_by_role("button", name="It is a 3").click()
+    page.saved(3)
+    page.explained("7")
+    assert page.tab.locator("#announcement").inner_text() == "Saved as 3"
+    page.tab.get_by_role("button", name="Take it back").click()
+    page.tab.get_by_role("button", name="Right").wait_for()
+    page.tab.unroute("**/api/explain*")
+
+
 def test_the_keyboard_stays_where_a_label_was_given(page: Page) -> None:
     page.draw(examples()[7])
     page.shows("7")
+    page.explained("7")
     page.tab.get_by_role("button", name="It is a 3").focus()
     page.tab.keyboard.down("Enter")
     back = page.tab.get_by_role("button", name="Take it back")

@@ -158,7 +158,7 @@ const explainNow = newest("evidence", async () => {
   const { class_name: name, confidence, verdict } = found[0].prediction;
   const several = byId("several").checked && state.last ? `Digits ${readingOf(state.last)}. Chosen: ` : "";
   const one = rejected({ verdict }) ? "No digit" : `${name}, ${percent(confidence)}, ${verdict}`;
-  byId("announcement").textContent = several + one;
+  if (!state.saved) byId("announcement").textContent = several + one; // else its label was said last
 });
 
 let resting;
