@@ -120,14 +120,14 @@ def _is_one_file(images: Sequence[str]) -> bool:
 
 
 def _line_writer(output: Output, classes: Sequence[str], multi: bool) -> Writer:
-    """Shows answers to people."""
+    """Shows answers to people: of several digits those of each line of writing together."""
+    from mnistctl.engine.inference.predict import reading
 
     def write(found: "list[Prediction]") -> None:
-        for (_, image), group in groupby(found, lambda p: (p.number, p.image)):
+        for (_, image, _), group in groupby(found, lambda p: (p.number, p.image, p.line)):
             digits = list(group)
             if multi:
-                read = "".join("?" if p.rejected else p.class_name for p in digits)
-                output.line(f"{image}: {read}")
+                output.line(f"{image}: {reading(digits)}")
             for prediction in digits:
                 text, style = answer_text(prediction, classes), STYLES.get(prediction.verdict, "")
                 line = f"  {text} at {prediction.box}" if multi else f"{image}: {text}"

@@ -29,6 +29,7 @@ class Prepared:
     `pixels` is uint8 (28, 28), light ink on black. `box` is left, top, right, bottom in pixels of
     the upright original. `doubt` says why this can't be one digit, from the picture alone, or is
     None. `warnings` are for the user. `steps` are named grey pictures, uint8, of the way here.
+    `line` is the line of writing that it stands in, counted from 0 at the top.
     `touching` tells that it may be less or more than one digit: cut off, or as wide as two.
     `others` are less likely readings of a picture whose light or colour is uneven.
     """
@@ -39,6 +40,7 @@ class Prepared:
     warnings: tuple[str, ...] = ()
     steps: tuple[tuple[str, Pixels], ...] = ()
     touching: bool = False
+    line: int = 0
     others: tuple["Prepared", ...] = ()
 
 
@@ -114,11 +116,12 @@ def find_digits(picture: Picture, ask: Ask, invert: Invert = "auto") -> list[Pre
         most: NDArray[np.float32] = ask(np.stack([_fit(ink, own) for own in pieces])).max(axis=1)
         return most
 
-    chosen = [own for line in digit_lines(page) for own in best_pieces(line, confidence)]
-    doubts = [shape_doubt(piece, beside_others=len(chosen) > 1) for piece in chosen]
+    lines = [best_pieces(line, confidence) for line in digit_lines(page)]
+    beside_others = sum(map(len, lines)) > 1
     return [
-        _prepared(picture, ink, piece, doubt, ())
-        for piece, doubt in zip(chosen, doubts, strict=True)
+        replace(_prepared(picture, ink, piece, shape_doubt(piece, beside_others), ()), line=number)
+        for number, line in enumerate(lines)
+        for piece in line
     ]
 
 

@@ -28,6 +28,7 @@ class PredictionDocument(BaseModel):
     outlier_probability: float | None
     warnings: list[str]
     box: tuple[int, int, int, int]
+    line: int
     input: list[list[int]] | None = None
 
 

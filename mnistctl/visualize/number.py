@@ -52,9 +52,11 @@ class NumberView:
 
     @property
     def title(self) -> str:
+        from mnistctl.engine.inference.predict import reading
+
         doubts = sum(map(bool, map(_doubt, self.answers)))
         doubtful = f" - {doubts:,} uncertain" if doubts else ""
-        return f"{sources.shown_name(self.name)}: {''.join(map(_read, self.answers))}{doubtful}"
+        return f"{sources.shown_name(self.name)}: {reading(self.answers)}{doubtful}"
 
     def to_dict(self) -> dict[str, Any]:
         return {

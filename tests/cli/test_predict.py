@@ -157,6 +157,21 @@ def test_several_digits_are_read_in_order(store: Path, digits: LabelledImages) -
     assert all(0 <= left < right <= 200 for left, _, right, _ in boxes)
 
 
+def test_each_line_of_writing_is_shown_for_itself(store: Path, digits: LabelledImages) -> None:
+    labels = digits.labels.tolist()
+    page = np.zeros((140, 200), np.uint8)
+    for place, wanted in enumerate((2, 0, 4, 8)):
+        row, column = 16 + 70 * (place // 2), 20 + 40 * (place % 2)
+        image = digits.images[labels.index(wanted)].numpy()
+        page[row : row + 28, column : column + 28] = image
+    name = save(255 - page, "lines.png")
+    shown = invoke(store, "--multi", name).stdout.splitlines()
+    headings = [line for line in shown if not line.startswith(" ")]
+    assert headings == ["lines.png: 20", "lines.png: 48"]
+    found = json.loads(invoke(store, "--multi", name, "--json").stdout)["predictions"]
+    assert [(own["digit"], own["line"]) for own in found] == [(2, 0), (0, 0), (4, 1), (8, 1)]
+
+
 def test_multi_keeps_pictures_apart_and_names_blank_ones(
     store: Path, digits: LabelledImages
 ) -> None:

@@ -393,6 +393,7 @@ def test_several_digits_in_reading_order() -> None:
     lefts = [prepared.box[0] for prepared in found]
     assert lefts[:4] == sorted(lefts[:4])
     assert found[4].box[1] > 200
+    assert [prepared.line for prepared in found] == [0, 0, 0, 0, 1, 1]
     assert prepare(picture(on_paper(image))).doubt is not None
 
 

@@ -307,6 +307,13 @@ def test_each_of_several_digits_is_labelled(page: Page, site: dict[str, Any]) ->
         saved_as.unlink()
 
 
+def test_lines_of_writing_are_kept_apart(page: Page) -> None:
+    page.tab.check("#several")
+    for top, digit in ((0.0, 1), (0.5, 7)):
+        page.draw([[(x / 2, top + y / 2) for x, y in stroke] for stroke in examples()[digit]])
+    page.shows("1 7")
+
+
 def test_a_digit_key_labels_on_the_drawing_alone(page: Page, site: dict[str, Any]) -> None:
     page.draw(examples()[2])
     page.shows("2")

@@ -14,6 +14,12 @@ def test_title_is_what_is_read() -> None:
     assert number("a.png").title == "a.png: 40?7 - 1 uncertain"
 
 
+def test_title_keeps_lines_of_writing_apart() -> None:
+    view = number("a.png", "2048")
+    below = [replace(own, line=1) for own in view.answers[2:]]
+    assert replace(view, answers=view.answers[:2] + below).title == "a.png: 20 48 - 1 uncertain"
+
+
 def test_boxes_are_where_the_digits_are_in_the_colour_of_the_verdict() -> None:
     image = number().figure().axes[0]
     assert image.images[0].get_extent() == [0, 400, 90, 0]

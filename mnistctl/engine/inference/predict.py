@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, Literal
 
 import numpy as np
@@ -62,6 +62,8 @@ class Prediction:
     """Where the digit is: left, top, right, bottom in pixels of the upright image."""
     pixels: NDArray[np.uint8]
     """(28, 28): the network's input."""
+    line: int = 0
+    """Which line of writing of the image it stands in, from 0."""
     outlier_probability: float | None = None
     """How likely the image shows none of the classes, 0..1; None where the network can't tell."""
 
@@ -90,7 +92,17 @@ class Prediction:
             "outlier_probability": self.outlier_probability,
             "warnings": list(self.warnings),
             "box": list(self.box),
+            "line": self.line,
         }
+
+
+def reading(digits: Sequence[Prediction]) -> str:
+    """What the digits of one image say together: `2048 37` of two lines; ? for a rejected one."""
+    apart = "" if all(len(own.class_name) == 1 for own in digits) else " "
+    lines = groupby(digits, lambda own: own.line)
+    return " ".join(
+        apart.join("?" if own.rejected else own.class_name for own in line) for _, line in lines
+    )
 
 
 @dataclass(frozen=True)
@@ -285,6 +297,7 @@ def _answers(
             warnings=prepared.warnings + ((doubt,) if doubt else ()),
             box=prepared.box,
             pixels=prepared.pixels,
+            line=prepared.line,
             outlier_probability=outlier,
         )
 

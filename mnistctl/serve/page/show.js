@@ -34,8 +34,13 @@ export const rejected = (prediction) => ["not-a-digit", "unknown"].includes(pred
 
 export const answerText = (prediction) => (rejected(prediction) ? "?" : prediction.class_name);
 
-export const readingOf = ({ classes, predictions }) =>
-  predictions.map(answerText).join(classes.every((name) => name.length === 1) ? "" : " ");
+// Of several lines of writing, a space between them.
+export function readingOf({ classes, predictions }) {
+  const apart = classes.every((name) => name.length === 1) ? "" : " ";
+  const lines = [];
+  for (const own of predictions) (lines[own.line] ??= []).push(answerText(own));
+  return lines.map((line) => line.join(apart)).join(" ");
+}
 
 // One network's card. `asked` is called with a class's name whose evidence is wanted, `chosen`
 // with the number of the digit, of several, that is looked at.

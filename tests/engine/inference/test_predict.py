@@ -172,6 +172,7 @@ def test_a_digit_has_its_number_and_its_name() -> None:
         "outlier_probability": None,
         "warnings": [],
         "box": None,
+        "line": 0,
     }
 
 
