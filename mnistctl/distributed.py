@@ -4,17 +4,17 @@ import contextlib
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mnistctl.errors import MnistctlError
+from mnistctl.errors import Interrupted, MnistctlError, Terminated
 
 T = TypeVar("T")
 TORCHRUN = ("torchrun", "torch.distributed.run")
@@ -103,6 +103,8 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
 
     A process leaves when all are done: torchrun ends the others when one fails at its exit, as
     torch may while a thread of gloo still holds a tensor, and rank 0 may still be saving.
+    One that fails alone does not leave NCCL, which would wait for the others: it ends, and
+    torchrun ends them.
     Raises MnistctlError when another process is gone, and where a group was joined before.
     """
     if dist.is_initialized():
@@ -115,10 +117,22 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
     gpu = device if backend == "nccl" else None
-    dist.init_process_group(backend, timeout=PATIENCE, device_id=gpu)
+    dist.init_process_group(
+        backend,
+        timeout=PATIENCE,
+        device_id=gpu,
+        store=_own_store(ranks),
+        rank=ranks.rank,
+        world_size=ranks.world_size,
+    )
+    leaves = backend == "gloo"
     try:
         yield
         wait_for_all()
+        leaves = True
+    except (Interrupted, Terminated):  # all agreed on stopping
+        leaves = True
+        raise
     except (RuntimeError, dist.DistBackendError) as error:
         lost = "Connection" in str(error) or "peer" in str(error).lower()
         if not lost and not isinstance(error, dist.DistBackendError):
@@ -128,7 +142,24 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
             "its own output says why; continue from the last checkpoint with --resume",
         ) from error
     finally:
-        dist.destroy_process_group()
+        if leaves:
+            dist.destroy_process_group()
+
+
+def _own_store(ranks: Ranks) -> Any:
+    """Where processes that torchrun has started again find each other; None: as torch has it.
+
+    torchrun keeps one store for all its attempts, in which they would find the addresses of
+    processes that are gone (pytorch/pytorch#167288). On several machines, these don't count the
+    attempts alike.
+    """
+    shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    if not (shared and is_restarted() and os.environ.get("GROUP_WORLD_SIZE") == "1"):
+        return None
+    place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    stores: Any = dist  # which doesn't declare them
+    store = stores.TCPStore(*place, ranks.world_size, is_master=False)
+    return stores.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
 
 
 @contextlib.contextmanager
@@ -147,6 +178,22 @@ def total_over_ranks(value: Tensor) -> Tensor:
         value = value.clone()
         dist.all_reduce(value)
     return value
+
+
+def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace each gradient by its sum over all processes, which have those of the same ones.
+
+    All in one message, the same at every step: the order of a sum decides its last bits.
+    (DistributedDataParallel arranges its messages anew after a process's first step, so that of
+    three and more processes a resumed run ends in other bits.)
+    """
+    params = list(parameters)
+    own = [torch.zeros_like(p) if p.grad is None else p.grad for p in params]
+    flat = torch.cat([gradient.flatten() for gradient in own])
+    dist.all_reduce(flat)
+    sums = flat.split_with_sizes([gradient.numel() for gradient in own])
+    for gradient, total in zip(own, sums, strict=True):
+        gradient.copy_(total.view(gradient.shape))
 
 
 def gather_over_ranks(value: Tensor, ranks: Ranks) -> Tensor:

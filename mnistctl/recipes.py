@@ -258,8 +258,11 @@ def get_recipe(name: str) -> Recipe:
 
 
 def recipe_of_network(network: str) -> Recipe:
-    """The first recipe that trains `network`. Raises StopIteration when none does."""
-    return next(recipe for recipe in RECIPES.values() if recipe.network == network)
+    """The first recipe that trains `network`. Raises UsageError when none does."""
+    for recipe in RECIPES.values():
+        if recipe.network == network:
+            return recipe
+    raise UsageError(f"no recipe trains the network '{network}'", "add one to recipes.RECIPES")
 
 
 def with_settings(

@@ -383,7 +383,7 @@ def test_stopping_saves_and_the_printed_command_resumes(
     number: int, code: int, server: Server
 ) -> None:
     options = ("--log-every", "1", "--validation", "300")
-    long = (*SMALL, "--epochs", "6", "--name", "stopped", *options)
+    long = (*SMALL, "--epochs", "12", "--name", "stopped", *options)
     result = interrupt(server, *long, number=number)
     assert result.code == code
     assert result.out == ""

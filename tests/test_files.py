@@ -1,6 +1,7 @@
 """A file is replaced whole or not at all, in the order that survives a power cut; or read."""
 
 import errno
+import gc
 import os
 from pathlib import Path
 
@@ -160,7 +161,8 @@ def test_a_file_that_lies_about_its_size(tmp_path: Path) -> None:
 
 def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
+    gc.collect()  # what others have left open
     before = len(os.listdir("/dev/fd"))
     for _ in range(5):
         unreadable(tmp_path / "pipe")
-    assert len(os.listdir("/dev/fd")) == before
+    assert len(os.listdir("/dev/fd")) <= before

@@ -63,6 +63,11 @@ def test_round_trip_through_json(recipe: Recipe) -> None:
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
+def test_a_network_that_no_recipe_trains() -> None:
+    with pytest.raises(UsageError, match="no recipe trains the network 'own'"):
+        recipe_of_network("own")
+
+
 def test_unknown_recipe_names_the_near_match() -> None:
     with pytest.raises(UsageError, match="did you mean 'cnn-small'") as caught:
         get_recipe("cnn-smal")

@@ -232,7 +232,9 @@ def _load(
                 + (others if prepare == "ink" else ""),
             )
         reporter.warn(f"{counted(len(failures), 'picture')} skipped: {named}")
-    own = [picture for picture in contents.pictures[split] if picture.digest in prepared]
+    readable = [picture for picture in contents.pictures[split] if picture.digest in prepared]
+    # By content, as the fingerprint has it: files that are renamed change no training.
+    own = sorted(readable, key=lambda picture: (picture.label, picture.digest))
     missing = set(contents.classes) - {contents.classes[picture.label] for picture in own}
     if not own or (split == "train" and missing):
         of = f" of {_listed(sorted(missing))}" if own else ""

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from mnistctl.errors import CheckpointError
 from mnistctl.files import explained, write_atomic
-from mnistctl.store.archive import EXPECTED, RETRAIN, Archive, read_archive, seal, with_tensors
+from mnistctl.store.archive import (
+    EXPECTED,
+    MAX_BYTES,
+    RETRAIN,
+    Archive,
+    read_archive,
+    seal,
+    with_tensors,
+)
 from mnistctl.store.config import RunConfig
 from mnistctl.store.metrics import ROOM_HINT
 from mnistctl.store.validate import TensorClaim
@@ -47,7 +55,8 @@ def save(
     """Write `checkpoint` sealed and atomically to `path`.
 
     `before_replace` is called when the new bytes are on the disk and `path` is still the old file.
-    Raises CheckpointError when the disk won't take it; a file that was there is then untouched.
+    Raises CheckpointError when the disk won't take it, or it would be too large to be read; a file
+    that was there is then untouched.
     """
     assert checkpoint.config is not None
     document = {
@@ -62,8 +71,15 @@ def save(
         document["training"] = dict(checkpoint.training)
     if checkpoint.scales:
         document["scales"] = dict(checkpoint.scales)
+    content = seal(_serialise(document))
+    if len(content) > MAX_BYTES:
+        raise CheckpointError(
+            f"can't save {path}: it would have {len(content) >> 20:,} MiB,"
+            f" and files of more than {MAX_BYTES >> 20} are never read",
+            "train a smaller network",
+        )
     with explained(f"can't save {path}", CheckpointError, ROOM_HINT):
-        write_atomic(path, seal(_serialise(document)), before_replace)
+        write_atomic(path, content, before_replace)
 
 
 def load(path: Path) -> Checkpoint:

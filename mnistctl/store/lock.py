@@ -10,6 +10,10 @@ LOCK_NAME = ".lock"
 PATIENCE = 1.0
 """Seconds for which a writer tries: whoever looks at a run holds its lock for a moment."""
 
+PAUSE = 0.02
+LOOKS = 5 if os.name == "nt" else 1
+"""Without shared locks, as on Windows, two that look at the same moment are in each other's way."""
+
 if os.name == "nt":
     import msvcrt
 
@@ -42,7 +46,7 @@ def locked(directory: Path) -> Iterator[bool]:
     try:
         give_up = time.monotonic() + PATIENCE
         while not (free := _try_lock(descriptor, shared=False)) and time.monotonic() < give_up:
-            time.sleep(0.02)
+            time.sleep(PAUSE)
         yield free
     finally:
         os.close(descriptor)
@@ -55,7 +59,11 @@ def is_locked(directory: Path) -> bool:
     except OSError:  # no lock file, or a store that can't be written: no writer either
         return False
     try:
-        return not _try_lock(descriptor, shared=True)
+        for left in reversed(range(LOOKS)):
+            if _try_lock(descriptor, shared=True):
+                return False
+            time.sleep(PAUSE if left else 0)
+        return True
     finally:
         os.close(descriptor)
 

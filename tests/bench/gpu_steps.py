@@ -1,6 +1,5 @@
 """On a GPU: exchanges between processes, and training steps of which none waits for the card."""
 
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -9,7 +8,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.distributed import (
@@ -17,6 +15,7 @@ from mnistctl.distributed import (
     from_first,
     gather_over_ranks,
     share_weights,
+    sum_gradients,
     total_over_ranks,
     wait_for_all,
 )
@@ -36,19 +35,18 @@ Step = tuple[str, Callable[[], dict[str, Any]]]
 def alone_in_a_group(device: torch.device) -> dict[str, Any]:
     """Every exchange of several processes, by NCCL on a card, in a group of one process."""
     backend = "nccl" if device.type == "cuda" else "gloo"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     dist.init_process_group(
         backend,
-        init_method=f"tcp://127.0.0.1:{port}",
+        store=dist.HashStore(),
         rank=0,
         world_size=1,
         device_id=device if backend == "nccl" else None,
     )
     try:
         value = torch.ones(3, device=device)
-        model = DistributedDataParallel(nn.Linear(3, 2).to(device))
+        model = nn.Linear(3, 2).to(device)
         model(value).sum().backward()
+        sum_gradients(model.parameters())
         share_weights(model)
         wait_for_all()
         exact = bool((total_over_ranks(value) == 1).all()) and from_first("x") == "x"
@@ -79,7 +77,7 @@ def steps_without_waiting(
     loop = _Loop(state, config, FitData(train, None, None), Ranks(), hooks)
     loop.draw_outliers()
     batches = loop.feed.order(1)
-    loop.model.train()
+    state.model.train()
     loop.train_step(batches[0])  # which draws the epoch
     if device.type == "cuda":
         torch.cuda.set_sync_debug_mode("error")

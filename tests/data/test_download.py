@@ -50,7 +50,7 @@ def _answer(server: Server, handler: http.server.BaseHTTPRequestHandler) -> None
         handler.send_error(int(fault))
         return
     if fault == "hang":
-        time.sleep(0.6)
+        time.sleep(2 * fetch.TIMEOUT_SECONDS)
         return
     if fault == "garbage":
         content = b"<html>sign in to the guest network</html>"
@@ -88,7 +88,7 @@ def server(mnist_dir: Path) -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "BACKOFF_SECONDS", 0.01)
-    monkeypatch.setattr(fetch, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(fetch, "TIMEOUT_SECONDS", 10.0)
 
 
 @pytest.fixture(autouse=True)
@@ -324,6 +324,8 @@ def test_passing_faults_are_retried(
 ) -> None:
     only_labels(monkeypatch)
     server.faults = [fault, fault]
+    if fault == "hang":
+        monkeypatch.setattr(fetch, "TIMEOUT_SECONDS", 1.0)
     listener = Listener()
     assert statuses(download(tmp_path, source=server.url, reporter=listener)) == ["downloaded"]
     assert len(server.requests) == 3
@@ -341,7 +343,7 @@ def test_passing_faults_are_retried(
         ("altered", 1, "sent something other than the published file"),
         ("endless", 1, "sent something other than the published file"),
         ("truncated", 3, "broke off after 2,271 of 4,542 bytes"),
-        ("hang", 3, "no answer in 0.3 s|closed connection"),
+        ("hang", 3, "no answer in 1 s|closed connection"),
     ],
 )
 def test_lasting_faults_are_named_and_leave_nothing(
@@ -354,6 +356,8 @@ def test_lasting_faults_are_named_and_leave_nothing(
 ) -> None:
     only_labels(monkeypatch)
     server.faults = [fault] * 9
+    if fault == "hang":
+        monkeypatch.setattr(fetch, "TIMEOUT_SECONDS", 1.0)
     with pytest.raises(DataError, match=reason) as caught:
         download(tmp_path, source=server.url)
     assert len(server.requests) == requests
@@ -380,7 +384,7 @@ def test_offline_names_the_mirrors_and_both_ways_on(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(DataError) as caught:
         download(tmp_path)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
     for mirror in published().mirrors:
         assert f"{mirror} (Name or service not known)" in caught.value.message
     assert "\n" not in caught.value.message + caught.value.hint
@@ -475,7 +479,7 @@ def test_two_downloads_at_once(server: Server, tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(data_dir), server.url]
     environment = os.environ | {"PYTHONPATH": str(Path(module.__file__).parents[2])}
     twins = [subprocess.Popen(command, env=environment) for _ in range(2)]
-    assert [twin.wait(timeout=60) for twin in twins] == [0, 0]
+    assert [twin.wait(timeout=300) for twin in twins] == [0, 0]
     assert len(server.requests) == 4
     assert statuses(download(data_dir)) == ["present"] * 2
     assert leftovers(data_dir) == []

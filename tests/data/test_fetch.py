@@ -75,6 +75,11 @@ def mirror() -> Iterator[Callable[..., Mirror]]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BACKOFF_SECONDS", 0.001)
     monkeypatch.setattr(module, "TIMEOUT_SECONDS", 2.0)
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives a slow server up soon. Elsewhere a busy machine's pause is no fault of a server's."""
     monkeypatch.setattr(module, "SLOW_SECONDS", 0.3)
 
 
@@ -83,7 +88,7 @@ def refused(mirror: Mirror) -> str:
     started = time.monotonic()
     with pytest.raises(FetchError) as caught:
         fetched(mirror.url)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     return str(caught.value)
 
 
@@ -123,6 +128,7 @@ def slow_chunks(path: str) -> Iterator[bytes]:
     yield from repeat(b"1;" + b"x" * 3, 5000)
 
 
+@pytest.mark.usefixtures("in_a_hurry")
 @pytest.mark.parametrize("script", [slow_body, slow_headers, slow_chunks])
 def test_a_byte_now_and_then_is_given_up_at_once(
     script: Script, mirror: Callable[..., Mirror]
@@ -132,13 +138,16 @@ def test_a_byte_now_and_then_is_given_up_at_once(
     assert slow.requests == 1  # another mirror is a better bet
 
 
-def test_a_slow_line_may_take_its_time(mirror: Callable[..., Mirror]) -> None:
+def test_a_slow_line_may_take_its_time(
+    mirror: Callable[..., Mirror], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def steady(path: str) -> Iterator[bytes]:
         yield HEADER + b"\r\n"
-        yield from in_pieces(CONTENT, 200)
+        yield from in_pieces(CONTENT, 400)
 
+    monkeypatch.setattr(module, "SLOW_SECONDS", 1.0)
     started = time.monotonic()
-    assert fetched(mirror(steady, pause=0.05).url) == CONTENT
+    assert fetched(mirror(steady, pause=0.3).url) == CONTENT
     assert time.monotonic() - started > 3 * module.SLOW_SECONDS
 
 
@@ -285,6 +294,7 @@ def test_a_gzip_bomb_is_never_unpacked(
         assert "broke off" in (reason := refused(lying)) or "something other" in reason
 
 
+@pytest.mark.usefixtures("in_a_hurry")
 def test_another_mirror_stands_in_for_a_slow_one(
     mirror: Callable[..., Mirror], monkeypatch: pytest.MonkeyPatch, mnist_dir: Any, tmp_path: Any
 ) -> None:

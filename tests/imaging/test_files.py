@@ -188,10 +188,10 @@ def test_a_very_long_image() -> None:
 
 def fails(source: Path | bytes) -> str:
     """The error's one line."""
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ImageError) as caught:
         read_image(source)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert "\n" not in caught.value.message
     return caught.value.message
 

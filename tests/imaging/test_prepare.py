@@ -378,7 +378,7 @@ def test_mnists_form_is_fast() -> None:
     start = time.process_time()
     for _ in range(1000):
         prepare(source)
-    assert time.process_time() - start < 0.2
+    assert time.process_time() - start < 1
 
 
 def test_several_digits_in_reading_order() -> None:

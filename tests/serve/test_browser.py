@@ -28,6 +28,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason=needed)
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason=needed)
 WAIT = 20_000
 """Milliseconds; a busy machine is slow."""
+playwright.expect.set_options(timeout=WAIT)
 
 
 @pytest.fixture(scope="module")
@@ -103,20 +104,22 @@ class Page:
             session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
     def shows(self, answer: str, verdict: str = "digit") -> None:
-        playwright.expect(self.tab.locator("#verdict")).to_have_text(verdict, timeout=WAIT)
-        playwright.expect(self.tab.locator("#answer")).to_have_text(answer, timeout=WAIT)
+        playwright.expect(self.tab.locator("#verdict")).to_have_text(verdict)
+        playwright.expect(self.tab.locator("#answer")).to_have_text(answer)
 
     def saved(self, name: int) -> None:
-        """And its picture is shown, so that it is asked for no longer."""
-        said = self.tab.locator("#collect")
-        playwright.expect(said).to_contain_text(f"Saved as {name}", timeout=WAIT)
+        playwright.expect(self.tab.locator("#collect")).to_contain_text(f"Saved as {name}")
+        self.pictures_shown()
+
+    def pictures_shown(self) -> None:
+        """What is collected; what is asked for and removed meanwhile would be a complaint."""
         self.tab.locator("#collected img").evaluate_all(
             "(images) => Promise.all(images.map((image) => image.decode()))"
         )
 
     def explained(self, name: str) -> None:
         about = self.tab.locator(".network .about").first
-        playwright.expect(about).to_have_text(f"for and against {name}", timeout=WAIT)
+        playwright.expect(about).to_have_text(f"for and against {name}")
 
 
 @pytest.fixture
@@ -231,7 +234,7 @@ def test_two_networks_answer_side_by_side(page: Page) -> None:
     page.tab.select_option("#other", "")
     playwright.expect(page.tab.locator(".network")).to_have_count(1)
     page.tab.select_option("#model", "other")
-    playwright.expect(page.tab.locator("#layers li")).to_have_count(2, timeout=WAIT)
+    playwright.expect(page.tab.locator("#layers li")).to_have_count(2)
 
 
 def test_only_the_newest_drawing_is_sent(page: Page) -> None:
@@ -452,7 +455,8 @@ def test_a_label_is_of_the_drawing_that_it_was_given_to(page: Page, site: dict[s
     page.tab.click("#clear")
     page.draw(examples()[1])
     page.shows("1")
-    playwright.expect(page.tab.locator("#collected button")).to_have_count(1, timeout=WAIT)
+    playwright.expect(page.tab.locator("#collected button")).to_have_count(1)
+    page.pictures_shown()
     playwright.expect(page.tab.locator("#collect")).to_contain_text("Right")
     page.tab.get_by_role("button", name="Remove this picture of a 3").click()
     playwright.expect(page.tab.locator("#collected button")).to_have_count(0)
@@ -488,6 +492,7 @@ def test_the_keyboard_stays_where_a_label_was_given(page: Page) -> None:
         page.tab.keyboard.down("Enter")  # held
         page.tab.wait_for_timeout(50)
     page.tab.keyboard.up("Enter")
+    page.saved(3)
     playwright.expect(back).to_be_focused()
     playwright.expect(page.tab.locator("#announcement")).to_have_text("Saved as 3")
     page.tab.evaluate("dispatchEvent(new Event('focus'))")

@@ -53,8 +53,8 @@ def test_it_answers_once_it_says_so_and_ends_in_order(number: signal.Signals) ->
             urllib.request.urlopen(foreign)
         begun = time.monotonic()
         process.send_signal(number)
-        assert process.wait(10) == 0
-        assert time.monotonic() - begun < 2
+        assert process.wait(60) == 0
+        assert time.monotonic() - begun < 8
         assert process.stdout
         assert process.stderr
         assert (process.stdout.read(), process.stderr.read()) == ("", "")
@@ -72,7 +72,7 @@ def test_beyond_the_loopback_it_warns_and_makes_a_token() -> None:
         with urllib.request.urlopen(asked) as answer:
             assert json.load(answer)["status"] == "ok"
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         assert process.stderr
         assert "--host 0.0.0.0: other machines can ask" in process.stderr.read()
 

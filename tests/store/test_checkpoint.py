@@ -44,6 +44,19 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
+def test_what_would_be_too_large_to_read_is_not_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.pt"
+    checkpoint.save(path, saved())
+    before = path.read_bytes()
+    monkeypatch.setattr(checkpoint, "MAX_BYTES", len(before) - 1)
+    with pytest.raises(CheckpointError, match="can't save .*last.pt: it would have") as caught:
+        checkpoint.save(path, saved())
+    assert caught.value.hint == "train a smaller network"
+    assert path.read_bytes() == before
+
+
 def refusal(path: Path, raw: bytes) -> CheckpointError:
     """The error with which `raw` is refused; it names the file and takes little memory."""
     path.write_bytes(raw)
@@ -399,7 +412,7 @@ HOSTILE = {
 def test_hostile_files_are_refused_in_little_memory(name: str, tmp_path: Path) -> None:
     started = time.process_time()  # a busy machine or coverage may take longer
     refusal(tmp_path / "evil.pt", HOSTILE[name])
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 30
 
 
 REASONS = {

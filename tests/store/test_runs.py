@@ -280,7 +280,22 @@ def test_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_locked(tmp_path)
 
 
-def test_looking_does_not_keep_a_writer_out(tmp_path: Path) -> None:
+def test_who_looks_is_not_taken_for_a_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are no shared locks, two that look at once are in each other's way."""
+    (tmp_path / LOCK_NAME).touch()
+    answers = iter([False, False, True])
+    monkeypatch.setattr("mnistctl.store.lock._try_lock", lambda *own, **kind: next(answers))
+    monkeypatch.setattr("mnistctl.store.lock.LOOKS", 5)
+    assert not is_locked(tmp_path)
+    assert not list(answers)
+
+
+def test_looking_does_not_keep_a_writer_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mnistctl.store.lock.PATIENCE", 20.0)  # a busy machine may pause a thread
     (tmp_path / LOCK_NAME).touch()
     stop = threading.Event()
 

@@ -187,7 +187,7 @@ def extended_config(run: RunInfo, request: TrainRequest, reporter: Reporter) -> 
             " and no checkpoint holds a copy",
             "start it anew under another --name",
         )
-    _refuse_conflicts(run.name, old, request)
+    refuse_conflicts(run.name, old, request)
     if get_dataset(old.dataset).fingerprint() != old.dataset_sha256:
         raise CheckpointError(
             f"run '{run.name}' was trained on another version of the data set '{old.dataset}'",
@@ -267,7 +267,8 @@ def resume_command(directory: Path, request: TrainRequest, ranks: Ranks) -> str:
     return shlex.join(words)
 
 
-def _refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
+def refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
+    """Raise UsageError where `request` asks for another result than run `name` has, by `old`."""
     given: dict[str, tuple[Any, Any]] = {
         "--recipe": (request.recipe, old.recipe.name),
         "--dataset": (request.dataset and get_dataset(request.dataset).name, old.dataset),

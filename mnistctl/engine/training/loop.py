@@ -1,29 +1,26 @@
 """The training loop: batches in, weights out; it reports, and saves through what it is given."""
 
-import inspect
 import math
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
 from mnistctl.data.images import LabelledImages
 from mnistctl.data.sampling import Stream, derive_seed
 from mnistctl.device import default_generator, synchronize
-from mnistctl.distributed import Ranks, any_rank, total_over_ranks
+from mnistctl.distributed import Ranks, any_rank, share_weights, sum_gradients, total_over_ranks
 from mnistctl.engine.inference.predictor import autocast
 from mnistctl.engine.inference.scores import Scores
 from mnistctl.engine.training.batches import Feed
 from mnistctl.engine.training.loss import batch_loss
 from mnistctl.engine.training.optim import learning_rate
 from mnistctl.engine.training.signals import StopRequest
-from mnistctl.engine.training.state import TrainingState, result_predictor
+from mnistctl.engine.training.state import TrainingState, is_finite, result_predictor
 from mnistctl.errors import MnistctlError
 from mnistctl.events import EpochReport, Reporter, StepReport, TrainingPlan
 from mnistctl.models.layers import set_shard
@@ -35,11 +32,6 @@ STOP_CHECK_STEPS = 10
 """Several processes agree on stopping every so many steps: an exchange of its own each time."""
 STOP_CHECK_DRAWN = 500
 """The same while outliers are drawn, counted in those drawn: every process draws all of them."""
-_SYNC_BUFFERS = (
-    "forward_sync_buffers"  # its name from torch 2.14 on
-    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
-    else "broadcast_buffers"
-)
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,7 @@ def fit(state: TrainingState, config: RunConfig, data: FitData, ranks: Ranks, ho
     """Train from where `state` stands to the last epoch; False when a stop was asked for.
 
     The order of images, dropout and augmentation depend on (seed, epoch, step) alone. With
-    several processes each trains on its shard of every batch, and the gradients' average is
+    several processes each trains on its shard of every batch, and the sum of their gradients is
     that of the whole batch.
     Raises MnistctlError where training diverges or torchrun has died; what saving raises.
     """
@@ -106,10 +98,8 @@ class _Loop:
             first_epoch=state.epochs_done + 1,
             first_step=state.step,
         )
-        self.model = state.model
-        if ranks.world_size > 1:
-            options: dict[str, Any] = {_SYNC_BUFFERS: False}
-            self.model = DistributedDataParallel(state.model, **options)
+        if ranks.world_size > 1:  # another kind of processor may have drawn other initial weights
+            share_weights(state.model)
         self.parent = os.getppid()
         self.started = time.perf_counter()
         self.reported = state.images, state.seconds
@@ -145,7 +135,7 @@ class _Loop:
         self.started = time.perf_counter()
         batches = self.feed.order(state.epochs_done + 1)
         state.averaged = None
-        self.model.train()
+        state.model.train()
         while state.step < self.steps:
             loss = self.train_step(batches[state.step])
             state.step += 1
@@ -177,16 +167,15 @@ class _Loop:
         epoch, world_size = state.epochs_done + 1, self.ranks.world_size
         batch = self.feed.batch(indexes, epoch, state.step, self.ranks)
         rate = self.rate(state.step)
-        seed = derive_seed(config.seed, Stream.STEP, epoch, state.step)
-        default_generator(self.device).manual_seed(seed)
+        self.seed_step(epoch, state.step)
         if world_size > 1:
             set_shard(state.model, batch.shard)
         with autocast(self.device, config.precision):
-            logits = self.model(batch.inputs).float()
-        loss, mean = batch_loss(logits, batch, config.recipe)
-        # DistributedDataParallel averages over processes: scaled so that the average is the
-        # gradient of the global batch's mean loss, whatever the shards' sizes.
-        (mean * world_size).backward()  # type: ignore[no-untyped-call]
+            logits = state.model(batch.inputs).float()
+        loss, part = batch_loss(logits, batch, config.recipe)
+        part.backward()  # type: ignore[no-untyped-call]
+        if world_size > 1:
+            sum_gradients(state.model.parameters())
         state.optimizer.step(rate)
         if state.average:
             state.average.update(state.model, state.epochs_done * self.steps + state.step + 1)
@@ -194,17 +183,25 @@ class _Loop:
         state.loss_sum += shard_loss
         return shard_loss
 
+    def seed_step(self, epoch: int, step: int) -> None:
+        """Make what the network draws in the 0-based `step` depend on nothing drawn before."""
+        seed = derive_seed(self.config.seed, Stream.STEP, epoch, step)
+        default_generator(self.device).manual_seed(seed)
+
     def average(self, epoch: int) -> None:
         """Make the averaged network after `epoch`, unless it is there or none is wanted."""
         state = self.state
         if state.average is None or state.averaged is not None:
             return
         batches = self.feed.order(epoch)[:STATISTICS_STEPS]
-        inputs = (
-            self.feed.batch(batch, epoch, step, Ranks()).inputs
-            for step, batch in enumerate(batches)
-        )
-        state.averaged = state.average.network(state.model, inputs, self.config.precision)
+
+        def inputs() -> Iterator[Tensor]:
+            for step, batch in enumerate(batches):
+                own = self.feed.batch(batch, epoch, step, Ranks()).inputs
+                self.seed_step(epoch, step)  # dropout's, which is on while statistics are taken
+                yield own
+
+        state.averaged = state.average.network(state.model, inputs(), self.config.precision)
 
     def rate(self, step: int) -> float:
         """The learning rate of the 0-based `step` of the current epoch."""
@@ -231,14 +228,12 @@ class _Loop:
         self.started = time.perf_counter()
 
     def save(self) -> None:
-        """Save the state. Raises MnistctlError if weights are not finite: they replace no others.
+        """Save the state. Raises MnistctlError where it is not finite: it replaces no other.
 
-        Every process has the same.
+        Such a file would be refused when it is read.
         """
-        # Asked about all at once: a GPU is waited for at each answer.
-        own = [value.isfinite().all() for value in self.state.model.state_dict().values()]
-        if not torch.stack(own).all():
-            raise self.diverged("weights are not finite")
+        if any_rank(not is_finite(self.state), self.device):
+            raise self.diverged("weights, or the optimiser's state, are not finite")
         self.hooks.save()
 
     def diverged(self, how: str) -> MnistctlError:

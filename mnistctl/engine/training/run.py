@@ -1,16 +1,17 @@
 """Training, from request to result: one network, or an ensemble of them."""
 
+import contextlib
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
 from mnistctl.device import keep_freed_memory
 from mnistctl.distributed import from_environment, is_restarted, job
-from mnistctl.engine.training.config import TrainRequest
+from mnistctl.engine.training.config import TrainRequest, refuse_conflicts
 from mnistctl.engine.training.ensemble import train_ensemble, was_ensemble
 from mnistctl.engine.training.single import train_one
+from mnistctl.errors import UsageError
 from mnistctl.events import Reporter
 from mnistctl.store.find import find_run
 from mnistctl.store.result import TrainResult
@@ -42,15 +43,22 @@ def _train(request: TrainRequest, reporter: Reporter) -> TrainResult | None:
     if not ranks.is_first:
         reporter = Reporter()
     old = find_run(request.resume, request.store) if request.resume is not None else None
-    if old is None and is_restarted() and (old := _begun_before(request.store)):
+    if old is None and is_restarted() and (old := _begun_before(request)):
         request = replace(request, resume=old.name, init=None)
     if request.ensemble not in (None, 1) if old is None else was_ensemble(old):
         return train_ensemble(request, old, ranks, reporter)
     return train_one(request, old, ranks, reporter)
 
 
-def _begun_before(store: Path) -> RunInfo | None:
-    """The run that this job of torchrun has begun in `store` before it was restarted."""
+def _begun_before(request: TrainRequest) -> RunInfo | None:
+    """The newest run that this job of torchrun has begun for `request` before it was restarted."""
     own = job()
-    runs = [run for run in list_runs(store) if run.config and own and run.config.job == own]
-    return runs[-1] if runs else None
+    for run in reversed(list_runs(request.store)):
+        old = run.config
+        if old is None or own is None or old.job != own:
+            continue
+        with contextlib.suppress(UsageError):  # begun for another request of the same script
+            refuse_conflicts(run.name, old, replace(request, init=None))
+            if request.epochs in (None, old.recipe.epochs):
+                return run
+    return None

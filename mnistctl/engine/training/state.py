@@ -74,6 +74,16 @@ def result_predictor(state: TrainingState, config: RunConfig, device: torch.devi
     )
 
 
+def is_finite(state: TrainingState) -> bool:
+    """Whether every number that a checkpoint holds of `state` is, on this process."""
+    networks = [own for own in (state.model, state.averaged) if own is not None]
+    kept = [value for network in networks for value in network.state_dict().values()]
+    kept += [value for values in state.optimizer.state_dict().values() for value in values]
+    kept += [*(state.average.values if state.average else ()), state.loss_sum]
+    # Asked about all at once: a GPU is waited for at each answer.
+    return bool(torch.stack([value.isfinite().all() for value in kept]).all())
+
+
 def state_to_payload(state: TrainingState, loss_sums: Tensor) -> dict[str, Any]:
     """Checkpoint form of `state`, tensors on the CPU.
 

@@ -1,5 +1,6 @@
 """Training computes the same whatever is measured on the way, and the same again."""
 
+import copy
 import os
 import signal
 from dataclasses import replace
@@ -26,9 +27,10 @@ from mnistctl.engine.training.loop import FitData, Hooks, fit
 from mnistctl.engine.training.optim import learning_rate
 from mnistctl.engine.training.run import train
 from mnistctl.engine.training.signals import StopRequest
-from mnistctl.engine.training.state import new_state
+from mnistctl.engine.training.state import is_finite, new_state
 from mnistctl.errors import CheckpointError, Interrupted
 from mnistctl.events import EpochReport, Reporter, StepReport, TrainingPlan
+from mnistctl.models.layers import BatchNorm
 from mnistctl.recipes import RECIPES
 from mnistctl.store import checkpoint, runs
 from mnistctl.store.metrics import read_metrics
@@ -141,6 +143,56 @@ def test_what_is_reported_changes_no_bit(recipe: str, request_: TrainRequest) ->
     assert measured[-1]["test_accuracy"] == watched.result.test.accuracy
     assert measured[-1]["test_loss"] == watched.result.test.loss
     assert measured[0]["test_loss"] != measured[1]["test_loss"]
+
+
+@pytest.mark.parametrize("part", ["model", "averaged", "optimizer", "average", "loss_sum"])
+def test_nothing_is_saved_that_would_be_refused(part: str) -> None:
+    """One infinite number, in whatever a checkpoint holds."""
+    config = replace(CONFIG, recipe=RECIPES["accurate"])
+    state = new_state(config, CPU)
+    state.averaged = copy.deepcopy(state.model)
+    assert is_finite(state)
+    assert state.average
+    holders = {
+        "model": state.model.get_buffer("bn1.running_var"),
+        "averaged": state.averaged.get_buffer("bn1.running_var"),
+        "optimizer": state.optimizer.state_dict()["exp_avg_sq"][3],
+        "average": state.average.values[3],
+        "loss_sum": state.loss_sum,
+    }
+    holders[part].fill_(torch.inf)
+    assert not is_finite(state)
+
+
+class Drawing(nn.Module):
+    """Has batch statistics that dropout decides."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.drop, self.norm = nn.Dropout(0.5), BatchNorm(1)
+        self.out = nn.Linear(784, num_classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.out(self.norm(self.drop(images)).flatten(1))
+
+
+def test_the_averaged_networks_statistics_depend_on_nothing_drawn_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mnistctl.engine.training.state.build", lambda name, num: Drawing(num))
+    recipe = replace(RECIPES["standard"], epochs=1)
+    config = replace(CONFIG, recipe=recipe)
+    means = []
+    for seed in (1, 2):
+        state = new_state(config, CPU)
+        hooks = Hooks(Reporter(), lambda record: None, lambda: None, StopRequest())
+        data = FitData(load_small_split("train", Path(), Reporter()), None, None)
+        made = loop._Loop(state, config, data, Ranks(), hooks)
+        torch.manual_seed(seed)
+        made.average(1)
+        assert state.averaged
+        means.append(state.averaged.get_buffer("norm.running_mean"))
+    assert torch.equal(*means)
 
 
 @pytest.mark.parametrize("stop_at", [(1, 5), (2, 3)])

@@ -23,7 +23,7 @@ from mnistctl.engine.inference.scores import score
 from mnistctl.engine.training import loop, single
 from mnistctl.engine.training.config import TrainRequest, resume_command
 from mnistctl.engine.training.run import train as train_run
-from mnistctl.errors import MnistctlError
+from mnistctl.errors import Interrupted, MnistctlError
 from mnistctl.events import Reporter
 from mnistctl.store import checkpoint, runs
 
@@ -148,7 +148,7 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(rate: str) -> None:
     kept = ("--checkpoint-every", "1", "--log-every", "1000", "--epochs", "3")
     result = train(*NEW, *kept, "--lr", rate)
     assert result.exit_code == 1
-    assert "training diverged: weights are not finite in epoch 1" in result.stderr
+    assert "training diverged: weights, or the optimiser's state, are not finite" in result.stderr
     left = [checkpoint.load(path) for path in Path("runs/x").glob("*.pt")]
     assert bool(left) == (rate == "1e30")  # the other diverges before the first one
     assert all(value.isfinite().all() for own in left for value in own.weights.values())
@@ -273,6 +273,24 @@ def test_a_restarted_job_goes_on_with_its_own_run(monkeypatch: pytest.MonkeyPatc
     assert [name_of_run(), name_of_run()] == ["mlp-7", "mlp-7"]
 
 
+def test_a_restarted_script_goes_on_with_the_run_that_it_asks_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = TrainRequest(recipe="mlp", epochs=1, device="cpu", precision="fp32", seed=0)
+    others = [replace(first, seed=1), replace(first, epochs=2), replace(first, name="own")]
+    monkeypatch.setattr("mnistctl.engine.training.run.job", lambda: "script")
+    monkeypatch.setattr("mnistctl.engine.training.config.job", lambda: "script")
+
+    def names() -> list[str]:
+        results = [train_run(request, Reporter()) for request in (first, *others)]
+        return [done.directory.name for done in results if done]
+
+    assert names() == ["mlp-1", "mlp-2", "mlp-3", "own"]
+    monkeypatch.setattr("mnistctl.engine.training.run.is_restarted", lambda: True)
+    assert names()[1:] == ["mlp-2", "mlp-3", "own"]
+    assert len(list(Path("runs").iterdir())) == 4
+
+
 @pytest.mark.parametrize("ranks", [Ranks(), Ranks(0, 2)])
 def test_a_group_that_somebody_else_joined_is_left_alone(
     ranks: Ranks, monkeypatch: pytest.MonkeyPatch
@@ -287,6 +305,53 @@ def test_a_group_that_somebody_else_joined_is_left_alone(
         joined(ranks, torch.device("cpu")),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("device", "error", "leaves"),
+    [
+        ("cuda", None, True),
+        ("cuda", Interrupted("Interrupted at epoch 1, step 2."), True),
+        ("cuda", MnistctlError("can't save runs/x/last.pt: no space left"), False),
+        ("cuda", KeyboardInterrupt(), False),
+        ("cpu", MnistctlError("can't save runs/x/last.pt: no space left"), True),
+    ],
+)
+def test_one_that_fails_alone_does_not_wait_for_the_others(
+    device: str, error: BaseException | None, leaves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NCCL, when it is left, waits for those that are at work."""
+    left: list[bool] = []
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *own, **options: None)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: left.append(True))
+    with (
+        contextlib.nullcontext() if error is None else pytest.raises(type(error)),
+        joined(Ranks(0, 2), torch.device(device)),
+    ):
+        if error:
+            raise error
+    assert bool(left) == leaves
+
+
+def test_processes_that_are_started_again_meet_where_nobody_was_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """torchrun's store still has the addresses of those that are gone."""
+    server = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True)
+    server.set("0", "an address of before")
+    for name, value in (
+        *(("TORCHELASTIC_USE_AGENT_STORE", "True"), ("TORCHELASTIC_RESTART_COUNT", "2")),
+        *(("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", str(server.port))),
+        ("GROUP_WORLD_SIZE", "1"),
+    ):
+        monkeypatch.setenv(name, value)
+    store = distributed._own_store(Ranks(1, 2, 1, 2))
+    assert not store.check(["0"])
+    server.set("attempt 2/0", "another")
+    assert store.get("0") == b"another"
+    for name, value in (("GROUP_WORLD_SIZE", "2"), ("TORCHELASTIC_RESTART_COUNT", "0")):
+        monkeypatch.setenv(name, value)
+        assert distributed._own_store(Ranks(1, 2, 1, 2)) is None
 
 
 def test_images_that_were_left_out_are_not_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
