@@ -10,6 +10,8 @@ from mnistctl.imaging.masks import Mask
 
 # From this width over height on, a piece may be two digits: of MNIST's single ones, 2 % are wider.
 TWO_DIGITS = 1.35
+# A digit stands in the line of one of the last few before it that shares so much of its height.
+LAST, SAME_LINE = 3, 0.4
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,7 @@ def digit_lines(page: Page) -> list[list[Piece]]:
             groups.append([mark])
     # What is left of the small ones is dirt, a comma, a full stop.
     digits = [own for own in groups if max(mark.size for mark in own) >= 0.4 * usual]
-    lines = _lines([_piece(page, group) for group in digits])
-    return [sorted(line, key=lambda piece: piece.left) for line in lines]
+    return _lines([_piece(page, group) for group in digits])
 
 
 def _gap(a: Mark, b: Mark) -> int:
@@ -98,12 +99,20 @@ def _piece(page: Page, group: Iterable[Mark]) -> Piece:
 
 
 def _lines(pieces: list[Piece]) -> list[list[Piece]]:
-    """Lines of writing from the top: a piece joins the line its middle lies in."""
+    """Lines of writing from the top, each from the left; they may slant.
+
+    A piece joins the line with whose last few pieces it shares most of its height.
+    """
     lines: list[list[Piece]] = []
-    for piece in sorted(pieces, key=lambda p: p.top + p.bottom):
-        middle = (piece.top + piece.bottom) / 2
-        if lines and middle < np.median([own.bottom for own in lines[-1]]):
-            lines[-1].append(piece)
+    for piece in sorted(pieces, key=lambda p: p.left):
+        shared = [max(_shared_height(piece, own) for own in line[-LAST:]) for line in lines]
+        if shared and max(shared) > SAME_LINE:
+            lines[shared.index(max(shared))].append(piece)
         else:
             lines.append([piece])
-    return lines
+    return sorted(lines, key=lambda line: np.mean([own.top + own.bottom for own in line]))
+
+
+def _shared_height(a: Piece, b: Piece) -> float:
+    """Rows that both have, as a fraction of the lower one's; negative where they are apart."""
+    return (min(a.bottom, b.bottom) - max(a.top, b.top)) / min(a.height, b.height)

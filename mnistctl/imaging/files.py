@@ -29,6 +29,14 @@ MAX_JPEG_PIXELS = 128 * 10**6
 # Digits fill a few per cent of a photograph or more: beyond this, detail is only work.
 WORK_SIDE = 768
 
+# What people take for an image file, and Pillow can't decode: by ending, and by how it begins.
+_FOREIGN_ENDINGS = {".heic", ".heif"}
+_FOREIGN = {
+    "a HEIC image": (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1"),
+    "a PDF document": (b"%PDF",),
+    "an SVG drawing": (b"<svg",),
+}
+
 STDIN = "-"
 _STDERR = Lock()
 
@@ -84,8 +92,10 @@ def expand(argument: str) -> list[str]:
 
 def is_image_name(name: str) -> bool:
     """Whether a file of a directory is taken for an image: by its ending, and not hidden."""
-    format_ = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
-    return format_ in Image.OPEN and format_ not in _EXCLUDED and not name.startswith(".")
+    ending = os.path.splitext(name)[1].lower()
+    format_ = Image.registered_extensions().get(ending)
+    known = format_ in Image.OPEN and format_ not in _EXCLUDED
+    return (known or ending in _FOREIGN_ENDINGS) and not name.startswith(".")
 
 
 def read_argument(argument: str) -> Picture:
@@ -141,7 +151,7 @@ def _decode(file: BinaryIO, num_bytes: int, name: str) -> Picture:
 
 
 def _load(file: BinaryIO, name: str) -> Picture:
-    image: Image.Image = _identify(file)
+    image: Image.Image = _identify(file, name)
     # Read before loading: draft mode changes `size`.
     width, height = image.size
     drafted = image.format in ("JPEG", "MPO") and not image.info.get("progressive")
@@ -173,13 +183,23 @@ def picture_of(image: Image.Image, original_size: tuple[int, int] | None = None)
     return Picture(as_pixels(upright), width, height)
 
 
-def _identify(file: BinaryIO) -> Image.Image:
+def _identify(file: BinaryIO, name: str) -> Image.Image:
     try:
         return Image.open(file, formats=_COMMON)
     except UnidentifiedImageError:
         Image.init()
-        others = [name for name in Image.ID if name not in _COMMON and name not in _EXCLUDED]
+        others = [kind for kind in Image.ID if kind not in _COMMON and kind not in _EXCLUDED]
+    try:
         return Image.open(file, formats=others)
+    except UnidentifiedImageError:
+        file.seek(0)
+        head = file.read(256)
+        for what, marks in _FOREIGN.items():
+            if any(mark in head for mark in marks):
+                raise ImageError(
+                    f"can't read {name}: it is {what}; save it as JPEG or PNG first"
+                ) from None
+        raise
 
 
 def _orientation(image: Image.Image) -> int:

@@ -8,6 +8,10 @@ from mnistctl.imaging.masks import around
 
 ONE_AND_OVERSHOOT = 1.5
 """The most that float images of 0..1 reach, where resampling sharpened an edge."""
+DARK = 64
+"""Float images whose highest value is lower, and above that, have a range of their own."""
+NARROW, MAX_GAIN = 16, 16
+"""Of more than 8 bits, so many levels of 256 are stretched, by so much at most."""
 _DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 
 
@@ -32,9 +36,15 @@ def _to_8_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
             real = (real - low) * np.float32(255 / ((high - low) or 1))
         elif high <= ONE_AND_OVERSHOOT:
             real = np.minimum(real, 1) * np.float32(255)
+        elif high < DARK:
+            real = real * np.float32(255 / high)
         return real.astype(np.uint8)
     clipped = np.maximum(pixels.astype(np.int64 if pixels.dtype.itemsize > 4 else pixels.dtype), 0)
     spare_bits = max(int(clipped.max(initial=0)).bit_length() - 8, 0)
+    low, high = np.quantile(clipped, (0.001, 0.999)) if spare_bits else (0, 0)
+    if 0 < high - low < NARROW << spare_bits:
+        gain = min(MAX_GAIN / (1 << spare_bits), 255 / (high - low))
+        return np.clip((clipped - low) * gain, 0, 255).astype(np.uint8)
     # Full range for 9 bits and more; a 16-bit file that holds 8-bit values stays as it is.
     return np.right_shift(clipped, spare_bits).astype(np.uint8)
 

@@ -65,6 +65,18 @@ def test_deep_pixels_use_their_range(bits: int) -> None:
     assert picture.pixels.max() == 255
 
 
+@pytest.mark.parametrize(("low", "high"), [(30000, 31000), (60000, 62000), (500, 550)])
+def test_deep_pixels_of_a_narrow_range_are_stretched(low: int, high: int) -> None:
+    values = np.full((30, 40), high, np.uint16)
+    values[4:10, 5:13] = low
+    pixels = read_image(encoded(Image.fromarray(values))).pixels.astype(int)
+    assert pixels.max() - pixels.min() > 50
+    noise = values.copy()
+    noise[:] = low + np.arange(40) % 2  # a gain without a limit would make ink of the last bit
+    pixels = read_image(encoded(Image.fromarray(noise))).pixels.astype(int)
+    assert pixels.max() - pixels.min() <= 16
+
+
 def test_float_pixels_that_are_no_numbers() -> None:
     values = np.full((30, 40), 1.0, np.float32)
     values[4:10, 5:13] = 0
@@ -106,13 +118,33 @@ def test_an_image_that_is_not_loaded_yet_is_turned_once() -> None:
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [([-1.0, -1.0], [0, 0]), ([300.0, 300.0], [0, 0]), ([0.0, 0.5, 1.02], [0, 127, 255])],
+    [
+        ([-1.0, -1.0], [0, 0]),
+        ([300.0, 300.0], [0, 0]),
+        ([0.0, 0.5, 1.02], [0, 127, 255]),
+        ([0.0, 1.0, 3.0], [0, 85, 255]),
+    ],
 )
 def test_float_images_without_a_range_or_slightly_beyond_it(
     values: list[float], expected: list[int]
 ) -> None:
     image = Image.fromarray(np.array([values], np.float32))
     assert as_pixels(plain_mode(image)).tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC image"),
+        (b"%PDF-1.7\n", "a PDF document"),
+        (b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'>", "an SVG drawing"),
+    ],
+)
+def test_what_is_taken_for_an_image_is_named(tmp_path: Path, head: bytes, what: str) -> None:
+    path = tmp_path / "IMG_0001.heic"
+    path.write_bytes(head + bytes(500))
+    assert fails(path) == f"can't read {path}: it is {what}; save it as JPEG or PNG first"
+    assert expand(str(tmp_path)) == [str(path)]
 
 
 def test_a_directory_gives_what_can_be_an_image(tmp_path: Path) -> None:

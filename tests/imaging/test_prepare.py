@@ -397,6 +397,21 @@ def test_several_digits_in_reading_order() -> None:
     assert prepare(picture(on_paper(image))).doubt is not None
 
 
+@pytest.mark.parametrize("slope", [-0.25, -0.1, 0.25])
+def test_a_line_may_slant(slope: float) -> None:
+    image = Image.new("L", (700, 420))
+    for place, digit in enumerate("27415"):
+        across = 40 + 130 * place
+        for down in (0, 160):
+            top = 40 + down + round(slope * across) + (140 if slope < 0 else 0)
+            draw_digit(image, digit, 90, (across, top), 8)
+    found = find_digits(picture(on_paper(image)), likely)
+    assert [prepared.line for prepared in found] == [0] * 5 + [1] * 5
+    lefts = [prepared.box[0] for prepared in found]
+    assert lefts[:5] == sorted(lefts[:5])
+    assert lefts[5:] == sorted(lefts[5:])
+
+
 def test_touching_digits_are_cut_and_flagged() -> None:
     image = Image.new("L", (400, 300))
     draw_digit(image, "2", 120, (80, 80), 9)
