@@ -30,6 +30,9 @@ LETTERS_PER_INCH = 11
 MAX_NUMBERED = 20
 """Classes up to which every cell of the figure has its number."""
 
+FOLDED = "most often misclassified as"
+"""The heading of the column that is broken into lines on narrow consoles."""
+
 
 @kind("confusion", "", "-c best --output confusion.png", "--split train --json")
 def confusion(model: sources.Model, data: sources.Split) -> "ConfusionView":
@@ -136,16 +139,22 @@ def confusion_table(scores: "Scores", classes: Sequence[str], console: Console) 
     if not short:
         cell = max(cell, 1 + len(str(len(classes) - 1)))
     names = list(classes) if short else [f"{k} {name}" for k, name in enumerate(classes)]
-    room = console.width - max(map(cell_len, names)) - len(classes) * cell
+    label_width = max(map(cell_len, names))
+    room = console.width - label_width - len(classes) * cell
     if room < 0:
-        headings = ["accuracy", "images", "most often misclassified as"]
+        headings = ["accuracy", "images", FOLDED]
+        label_width = min(label_width, console.width // 3)
     else:
         headings = list(classes) if short else [str(k) for k in range(len(classes))]
         headings += ["accuracy"] if room >= 10 else []
     table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, collapse_padding=True)
-    table.add_column("", style="bold", no_wrap=True)
+    # A width of its own: of columns that don't fit, rich would shrink this one to nothing.
+    table.add_column("", style="bold", width=label_width, overflow="fold")
     for heading in headings:
-        table.add_column(Text(heading), justify="right", header_style="bold", no_wrap=True)
+        folds = heading == FOLDED
+        table.add_column(
+            Text(heading), justify="right", header_style="bold", no_wrap=not folds, overflow="fold"
+        )
     for label, row in enumerate(counts):
         accuracy = Text(_share(scores.per_class[label], 2))
         cells = [Text(str(count), _style(count, k == label)) for k, count in enumerate(row)]

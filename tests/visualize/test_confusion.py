@@ -1,10 +1,14 @@
 """`confusion`: labels are rows, predictions columns, and mistakes stand out."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import pytest
 from drawn import console_of, screen_of
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from results_made import CLOTHES, LETTERS, answers, many_answers
 
+from mnistctl.data.images import DIGITS
 from mnistctl.visualize.confusion import ConfusionView, confusion_table
 
 # 4 is taken for 9 twelve times, 9 never for 4.
@@ -92,3 +96,16 @@ def test_a_matrix_too_wide_for_the_terminal_becomes_a_list() -> None:
     assert len(lines) == 48
     assert lines[-1].split() == ["t", "33.33", "%", "3", "1", "(2)"]
     assert "most often misclassified as" in lines[0]
+
+
+@pytest.mark.parametrize("width", [30, 40])
+@pytest.mark.parametrize("classes", [CLOTHES, DIGITS], ids=["clothes", "digits"])
+def test_rows_keep_their_labels_in_a_narrow_terminal(classes: Sequence[str], width: int) -> None:
+    own = answers([4, 4, 9] * 4000, [4, 9, 9] * 4000, classes=classes)
+    console = console_of(width, colours=False)
+    lines = screen_of(confusion_table(own.scores, classes, console), console).splitlines()
+    assert max(map(len, lines)) <= width
+    assert [line[0] for line in lines if line[:1].isdigit()] == [*"0123456789"]
+    row = next(line for line in lines if line.startswith("4"))
+    assert "50.00 %   8000" in row
+    assert any("accuracy images" in line for line in lines)
