@@ -1,5 +1,6 @@
 """From what a person types to a Predictor: the checkpoint's network on the hardware of choice."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +77,11 @@ def load_models(
     hardware_reporter = reporter if announce else Reporter()
     found = [_find(argument, store) for argument in arguments]
     exported = [own for own in found if isinstance(own, LoadedModel)]
-    if exported and ({device, precision} - {None, "auto", "cpu", "fp32"}):
+    usual = os.environ.get("MNISTCTL_PRECISION")  # for checkpoints that accept it
+    if exported and {device, precision} - {None, "auto", "cpu", "fp32", usual}:
         raise UsageError(
             f"{exported[0].label} does not accept --device or --precision",
-            "an ONNX file is run on the CPU in fp32"
-            + ("" if device else "; is MNISTCTL_PRECISION set?"),
+            "an ONNX file is run on the CPU in fp32",
         )
     if len(exported) == len(found):
         hardware_reporter.say("Device: cpu, precision fp32 (onnxruntime)")

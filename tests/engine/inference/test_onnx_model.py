@@ -77,6 +77,25 @@ def test_it_is_loaded_like_a_checkpoint_but_not_looked_into(tmp_path: Path) -> N
             load_model(str(path), tmp_path, device, precision, Reporter())
 
 
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("predict", "missing.png", "-c", "x.onnx"), "can't read missing.png"),
+        (("evaluate", "x.onnx"), "the classes of x.onnx are not those of"),
+        (("visualize", "-c", "x.onnx"), "the classes of x.onnx are not those of"),
+    ],
+    ids=["predict", "evaluate", "visualize"],
+)
+def test_a_default_of_the_environment_is_not_refused(
+    words: tuple[str, ...], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(linear_model(), tmp_path / "x.onnx")
+    monkeypatch.setenv("MNISTCTL_PRECISION", "bf16")
+    assert text in CliRunner().invoke(app, words).stderr
+    refused = CliRunner().invoke(app, [*words, "--device", "cuda"])
+    assert "does not accept --device or --precision" in refused.stderr
+
+
 def external(model: Any) -> None:
     tensor = model.graph.initializer[0]
     tensor.ClearField("raw_data")
