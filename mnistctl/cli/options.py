@@ -168,11 +168,7 @@ CheckpointArgument = Annotated[
         autocompletion=complete.checkpoints,
     ),
 ]
-CheckpointOption = Annotated[
-    str | None,
-    _checkpoint("CHECKPOINT", _CHECKPOINT_HELP),
-]
-CheckpointsOption = Annotated[list[str] | None, _checkpoint("CHECKPOINT", _CHECKPOINT_HELP)]
+CheckpointOption = Annotated[list[str] | None, _checkpoint("CHECKPOINT", _CHECKPOINT_HELP)]
 NetworkOption = Annotated[list[str] | None, _checkpoint("CHECKPOINT", f"A .pt {_PLACES}{_LATEST}")]
 PairOption = Annotated[
     list[str] | None,

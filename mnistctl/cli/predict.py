@@ -21,6 +21,7 @@ from mnistctl.cli.streams import is_terminal, show_line
 from mnistctl.errors import ExitCode, ImageError, UsageError
 from mnistctl.events import Reporter
 from mnistctl.text import escaped, percent
+from mnistctl.visualize.sources import only_one
 
 if TYPE_CHECKING:
     from mnistctl.engine.inference.predict import Prediction, Predictions
@@ -74,6 +75,7 @@ def predict_command(
     probability and a verdict: digit, uncertain or not a digit.
     """
     output = start_output(ctx, json, quiet)
+    named = only_one(checkpoint)
     if as_csv and json:
         raise UsageError("--csv and --json are two forms of the same output", "choose one")
     if save_input is not None:
@@ -82,9 +84,9 @@ def predict_command(
     from mnistctl.engine.inference.predict import Unreadable, predict
 
     reporter = output.reporter()
-    model = load_model(checkpoint, store, device, precision, reporter)
-    named = f"Model: {model.label}"
-    reporter.say(named if checkpoint else model_line(model.label, "-c shipped"))
+    model = load_model(named, store, device, precision, reporter)
+    chosen = f"Model: {model.label}"
+    reporter.say(chosen if named else model_line(model.label, "-c shipped"))
     classes = model.predictor.classes
     write = _csv_writer(classes) if as_csv else _line_writer(output, classes, multi)
     drawn = not (json or quiet or as_csv or multi) and _is_one_file(images)

@@ -12,6 +12,7 @@ from mnistctl.cli import options
 from mnistctl.cli.command import examples
 from mnistctl.cli.output import start_output
 from mnistctl.errors import ExitCode, UsageError, require_extra
+from mnistctl.visualize.sources import only_one
 
 EXAMPLES = examples(
     "mnistctl serve --open",
@@ -61,6 +62,7 @@ def serve_command(
     Ends with Ctrl-C.
     """
     output = start_output(ctx, json, quiet)
+    named = only_one(checkpoint)
     if not 0 <= port <= 65535:
         raise UsageError(f"--port {port} is not between 0 and 65535")
     if token is not None and not (token.isascii() and token.isprintable() and token.strip()):
@@ -79,7 +81,7 @@ def serve_command(
                 f"--host {host}: other machines can ask, unencrypted, and only with the token"
             )
         collection = None if collect is None else Collection(collect)
-        networks = Networks(checkpoint, store, device, precision, reporter)
+        networks = Networks(named, store, device, precision, reporter)
         default = networks.default
 
         def ready() -> None:

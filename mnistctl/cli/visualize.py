@@ -26,7 +26,7 @@ from mnistctl.visualize.sources import Image, Source
 
 # Option and default of what a source names without saying more; some differ by the source.
 SHARED: dict[str, tuple[Any, Any]] = {
-    "checkpoint": (options.CheckpointsOption, None),
+    "checkpoint": (options.CheckpointOption, None),
     "Network.checkpoint": (options.NetworkOption, None),
     "DataSplit.dataset": (options.TrainingDataset, None),
     "Pair.checkpoint": (options.PairOption, None),

@@ -4,6 +4,7 @@ A field's annotation holds its option; a field without is an option that command
 is imported or loaded before a kind asks for it.
 """
 
+import shlex
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,17 @@ def count_option(help: str) -> Any:
 def class_option(help: str) -> Any:
     """`--class`: a class's name or index."""
     return typer.Option("--class", "--digit", metavar="CLASS", help=help)
+
+
+def only_one(checkpoints: Sequence[str] | None) -> str | None:
+    """The checkpoint that `-c` names, None where it names none. Raises UsageError on a second."""
+    if checkpoints and len(checkpoints) > 1:
+        words = [word for name in checkpoints[:2] for word in ("-c", name)]
+        raise UsageError(
+            f"one checkpoint is needed, not {len(checkpoints)}",
+            f"two are compared by mnistctl visualize compare {shlex.join(words)}",
+        )
+    return checkpoints[0] if checkpoints else None
 
 
 def class_index(name: str, classes: Sequence[str]) -> int:
@@ -97,8 +109,7 @@ class Model(Source):
 
     def check(self, typed: Set[str]) -> None:
         """Raise UsageError on a second checkpoint."""
-        if self.checkpoint and len(self.checkpoint) > 1:
-            raise UsageError(f"one checkpoint is needed, not {len(self.checkpoint)}")
+        only_one(self.checkpoint)
 
     def load_all(self) -> list[LoadedModel]:
         """Raises UsageError, CheckpointError or DeviceError."""

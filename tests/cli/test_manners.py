@@ -71,6 +71,15 @@ def test_near_misses(words: tuple[str, ...], code: int, text: str, photos: Path)
     assert ("without it" in result.stderr) == ("without it" in text)
 
 
+@pytest.mark.parametrize("words", [("predict", "photos/a.png"), ("serve",), ("visualize",)])
+def test_a_second_checkpoint_is_not_ignored(words: tuple[str, ...], photos: Path) -> None:
+    result = run(*words, "-c", "first", "-c", "my best", code=2)
+    assert result.stderr.splitlines() == [
+        "error: one checkpoint is needed, not 2",
+        "  two are compared by mnistctl visualize compare -c first -c 'my best'",
+    ]
+
+
 def test_a_picture_without_its_option(photos: Path) -> None:
     named = run("visualize", str(photos / "a.png"), code=2)
     assert "mnistctl visualize --image photos/a.png" in named.stderr

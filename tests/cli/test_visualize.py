@@ -492,7 +492,7 @@ BAD = {
     ("--follow",): (2, "'prediction' does not accept --follow"),
     ("compare", "-c", "wide"): (2, "two checkpoints are needed, not 1"),
     ("compare",): (2, "two checkpoints are needed, not 0"),
-    ("errors", "-c", "wide", "-c", "flat"): (2, "one checkpoint is needed, not 2"),
+    ("errors", "-c", "wide", "-c", "flat"): (2, "visualize compare -c wide -c flat"),
     ("curves", "--follow", "--json"): (2, "--json is one document"),
     ("samples", "--count", "0"): (2, "--count 0: must be between 1 and 400"),
     ("samples", "--count", "many"): (2, "'--count'"),
