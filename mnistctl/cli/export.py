@@ -22,6 +22,7 @@ def export_command(
             "--output",
             "-o",
             metavar="FILE",
+            readable=False,
             help="FILE.onnx, FILE.safetensors (weights) or FILE.pt (a bare state dict).",
         ),
     ],

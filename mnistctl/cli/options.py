@@ -20,7 +20,7 @@ model_option, training_option, data_option, hardware_option, output_option = (
     partial(typer.Option, rich_help_panel=group)
     for group in ("Model", "Training", "Data", "Hardware", "Output")
 )
-"""Options in the groups of the help."""
+"""Options in the groups of the help; paths are `readable=False`, for errors of the tool's own."""
 
 
 def _remember_debug(ctx: typer.Context, value: bool) -> bool:
@@ -44,12 +44,19 @@ DataDir = Annotated[
         "--data-dir",
         envvar="MNISTCTL_DATA",
         metavar="DIR",
+        readable=False,
         help="Where data sets are, in torchvision's layout (DIR/MNIST/raw).",
     ),
 ]
 Store = Annotated[
     Path,
-    data_option("--store", envvar="MNISTCTL_STORE", metavar="DIR", help="Where runs are."),
+    data_option(
+        "--store",
+        envvar="MNISTCTL_STORE",
+        metavar="DIR",
+        readable=False,
+        help="Where runs are.",
+    ),
 ]
 Device = Annotated[
     str | None,

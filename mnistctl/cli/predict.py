@@ -56,7 +56,10 @@ def predict_command(
     save_input: Annotated[
         Path | None,
         options.output_option(
-            "--save-input", metavar="OUT.png", help="Save the 28x28 image that the network saw."
+            "--save-input",
+            metavar="OUT.png",
+            readable=False,
+            help="Save the 28x28 image that the network saw.",
         ),
     ] = None,
     as_csv: Annotated[

@@ -36,6 +36,7 @@ def serve_command(
         typer.Option(
             "--collect",
             metavar="DIR",
+            readable=False,
             help="Save pictures labelled on the page as DIR/CLASS/NAME.png, to train on.",
         ),
     ] = None,

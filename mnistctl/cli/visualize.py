@@ -42,7 +42,11 @@ SHARED: dict[str, tuple[Any, Any]] = {
 Out = Annotated[
     Path | None,
     options.output_option(
-        "--output", "-o", metavar="FILE", help="Save a figure: .png, .svg or .pdf."
+        "--output",
+        "-o",
+        metavar="FILE",
+        readable=False,
+        help="Save a figure: .png, .svg or .pdf.",
     ),
 ]
 Show = Annotated[bool, options.output_option("--show", help="Open the figure in a window.")]

@@ -80,6 +80,30 @@ def test_a_second_checkpoint_is_not_ignored(words: tuple[str, ...], photos: Path
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (("runs", "--store", "photos"), 0, ""),
+        (("info", "--data-dir", "photos"), 0, ""),
+        (("visualize", "-c", "missing", "-o", "photos/a.png"), 1, "no run called 'missing'"),
+        (("export", "-o", "photos/x.pt"), 2, "photos/x.pt exists already"),
+        (
+            ("predict", "", "--save-input", "photos/a.png", "-c", "missing"),
+            1,
+            "no run called 'missing'",
+        ),
+        (("serve", "--collect", "photos", "--port", "-1"), 2, "--port -1 is not between"),
+    ],
+    ids=lambda own: own[0] if isinstance(own, tuple) else "",
+)
+def test_of_what_can_not_be_read_the_command_speaks_for_itself(
+    words: tuple[str, ...], code: int, text: str, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "x.pt").touch()
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert text in run(*words, code=code).stderr
+
+
 def test_a_picture_without_its_option(photos: Path) -> None:
     named = run("visualize", str(photos / "a.png"), code=2)
     assert "mnistctl visualize --image photos/a.png" in named.stderr
