@@ -18,8 +18,8 @@ from mnistctl.visualize.registry import kind
 
 DEFAULT_COUNT = 24
 LEAST_P = 1e-12
-CELLS = (("both_right", "only_a"), ("only_b", "both_wrong"))
-"""Rows: A right, A wrong; columns: B right, B wrong."""
+CELLS = (("both_correct", "only_a"), ("only_b", "both_misclassified"))
+"""Rows: A correct, A misclassified; columns: the same of B."""
 COLOURS = {"only_a": BLUE, "only_b": VERMILLION}
 
 
@@ -44,10 +44,10 @@ class CompareView:
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """Images that both classify right, only one, or neither."""
+        """Images that both classify correctly, only one, or neither."""
         a, b = self.a.correct, self.b.correct
-        cells = (("both_right", a & b), ("only_a", a & ~b), ("only_b", ~a & b))
-        return {name: int(own.sum()) for name, own in (*cells, ("both_wrong", ~a & ~b))}
+        cells = (("both_correct", a & b), ("only_a", a & ~b), ("only_b", ~a & b))
+        return {name: int(own.sum()) for name, own in (*cells, ("both_misclassified", ~a & ~b))}
 
     @cached_property
     def p_value(self) -> float:
@@ -135,9 +135,9 @@ class CompareView:
             for column, name in enumerate(names):
                 colour = COLOURS.get(name, GREY)
                 axes.text(column, row, f"{self.counts[name]:,}", color=colour, **bold)
-        for place, right in enumerate(("right", "wrong")):
-            axes.text(place, -0.75, f"B {right}", **middle)
-            axes.text(-0.8, place, f"A {right}", **middle)
+        for place, how in enumerate(("correct", "misclassified")):
+            axes.text(place, -0.75, f"B {how}", **middle)
+            axes.text(-0.5, place, f"A {how}", **middle | {"ha": "right"})
         axes.axhline(0.5, 0.38, 0.66, color=GREY, linewidth=0.8)
         axes.axvline(0.5, 0.05, 0.68, color=GREY, linewidth=0.8)
         axes.set_xlim(-3, 4)
@@ -148,9 +148,9 @@ class CompareView:
     def panel(self, console: Console) -> RenderableType:
         """The images, the table and the conclusion."""
         table = Table(box=None, pad_edge=False)
-        for heading in ("", "B right", "B wrong"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for heading, names in zip(("A right", "A wrong"), CELLS, strict=True):
+        for heading in ("", "B correct", "B misclassified"):
+            table.add_column(heading, justify="right", overflow="fold")
+        for heading, names in zip(("A correct", "A misclassified"), CELLS, strict=True):
             cells = [
                 Text(f"{self.counts[name]:,}", style="bold" if name in COLOURS else "")
                 for name in names

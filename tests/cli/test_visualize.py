@@ -47,7 +47,16 @@ KEYS = {
     "saliency": {"checkpoint", "method", "digit", "score", "baseline_score", "attribution"},
     "calibration": {"checkpoint", "accuracy", "calibration_error", "temperature", "bins"},
     "embedding": {"checkpoint", "accuracy", "explained_variance", "x", "y", "labels"},
-    "compare": {"a", "b", "both_right", "only_a", "only_b", "both_wrong", "p_value", "better"},
+    "compare": {
+        "a",
+        "b",
+        "both_correct",
+        "only_a",
+        "only_b",
+        "both_misclassified",
+        "p_value",
+        "better",
+    },
 }
 WORDS = {kind: [kind, "-c", "wide"] for kind in KEYS}
 WORDS |= {"samples": ["samples"], "compare": ["compare", "-c", "wide", "-c", "flat"]}
@@ -169,7 +178,7 @@ def test_errors_are_most_confident_first_and_really_wrong(store: Path) -> None:
 
 def test_comparing_counts_every_image_once(store: Path) -> None:
     found = document("compare", "-c", "wide", "-c", "flat", "--count", "3")
-    parts = [found[key] for key in ("both_right", "only_a", "only_b", "both_wrong")]
+    parts = [found[key] for key in ("both_correct", "only_a", "only_b", "both_misclassified")]
     assert sum(parts) == found["total"] == 500
     assert parts[0] + parts[1] == found["a"]["correct"]
     assert parts[0] + parts[2] == found["b"]["correct"]

@@ -8,7 +8,7 @@ from results_made import answers, compared
 
 from mnistctl.visualize.compare import CompareView
 
-# Both are right on 5 images, only A on 3, only B on 1, neither on 2.
+# Both are correct on 5 images, only A on 3, only B on 1, neither on 2.
 LABELS = [0] * 11
 A = answers(LABELS, [0] * 5 + [0] * 3 + [1] + [2, 2], "first")
 B = replace(answers(LABELS, [0] * 5 + [4] * 3 + [0] + [2, 3], "second"), data=A.data)
@@ -16,7 +16,7 @@ VIEW = CompareView(A, B)
 
 
 def test_counts() -> None:
-    assert VIEW.counts == {"both_right": 5, "only_a": 3, "only_b": 1, "both_wrong": 2}
+    assert VIEW.counts == {"both_correct": 5, "only_a": 3, "only_b": 1, "both_misclassified": 2}
     assert VIEW.title == "A = first (72.73 %), B = second (54.55 %), on mnist test: 5 disagreements"
     assert [own["index"] for own in VIEW.disagreements] == [5, 6, 7, 8, 10]
 
@@ -24,26 +24,33 @@ def test_counts() -> None:
 def test_cells_of_the_figure_are_where_their_headings_say() -> None:
     table = VIEW.figure().axes[0]
     places = {text.get_text(): text.get_position() for text in table.texts}
-    columns = {places["B right"][0]: "right", places["B wrong"][0]: "wrong"}
-    rows = {places["A right"][1]: "right", places["A wrong"][1]: "wrong"}
+    columns = {places["B correct"][0]: "correct", places["B misclassified"][0]: "misclassified"}
+    rows = {places["A correct"][1]: "correct", places["A misclassified"][1]: "misclassified"}
     found = {n: (rows[places[n][1]], columns[places[n][0]]) for n in ("5", "3", "1", "2")}
     assert found == {
-        "5": ("right", "right"),
-        "3": ("right", "wrong"),
-        "1": ("wrong", "right"),
-        "2": ("wrong", "wrong"),
+        "5": ("correct", "correct"),
+        "3": ("correct", "misclassified"),
+        "1": ("misclassified", "correct"),
+        "2": ("misclassified", "misclassified"),
     }
-    assert places["A right"][1] < places["A wrong"][1]
+    assert places["A correct"][1] < places["A misclassified"][1]
     assert table.get_ylim()[0] > table.get_ylim()[1]  # down
 
 
 def test_cells_of_the_terminal_are_where_their_headings_say() -> None:
     console = console_of(80, colours=False)
     lines = screen_of(VIEW.panel(console), console).splitlines()
-    top = next(k for k, line in enumerate(lines) if "B right" in line)
-    assert lines[top].split() == ["B", "right", "B", "wrong"]
-    assert lines[top + 1].split() == ["A", "right", "5", "3"]
-    assert lines[top + 2].split() == ["A", "wrong", "1", "2"]
+    top = next(k for k, line in enumerate(lines) if "B correct" in line)
+    assert lines[top].split() == ["B", "correct", "B", "misclassified"]
+    assert lines[top + 1].split() == ["A", "correct", "5", "3"]
+    assert lines[top + 2].split() == ["A", "misclassified", "1", "2"]
+
+
+def test_headings_of_the_terminal_are_folded_where_it_is_narrow() -> None:
+    console = console_of(40, colours=False)
+    screen = screen_of(VIEW.panel(console), console)
+    assert screen.count("misclassified") == 2
+    assert "…" not in screen
 
 
 def test_the_images_are_those_they_disagree_on() -> None:
