@@ -338,14 +338,13 @@ def _parsed(key: str, text: str) -> Any:
     return numbers
 
 
-_POSITIVE: tuple[Callable[[Any], bool], str] = (lambda x: 0 < x < math.inf, "greater than 0")
 _COUNT: tuple[Callable[[Any], bool], str] = (lambda n: 0 <= n < 1 << 31, "at least 0")
 _FRACTION: tuple[Callable[[Any], bool], str] = (lambda x: 0 <= x < 1, "at least 0 and less than 1")
 _AMOUNT: tuple[Callable[[Any], bool], str] = (lambda x: 0 <= x <= 1000, "between 0 and 1000")
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "epochs": (lambda n: 1 <= n <= MAX_EPOCHS, f"between 1 and {MAX_EPOCHS}"),
     "batch_size": (lambda n: 1 <= n < 1 << 31, "at least 1"),
-    "learning_rate": _POSITIVE,
+    "learning_rate": (lambda x: 0 < x < math.inf, "a finite number greater than 0"),
     "pixel_mean": (lambda x: abs(x) <= 1000, "between -1000 and 1000"),
     "pixel_std": (lambda x: 0.001 <= x <= 1000, "between 0.001 and 1000"),
     "momentum": _FRACTION,
