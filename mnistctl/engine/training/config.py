@@ -272,7 +272,6 @@ def refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
     given: dict[str, tuple[Any, Any]] = {
         "--recipe": (request.recipe, old.recipe.name),
         "--dataset": (request.dataset and get_dataset(request.dataset).name, old.dataset),
-        "--init": (_path_of(request.init, request.store), old.init and old.init.checkpoint),
         "--batch-size": (request.batch_size, old.recipe.batch_size),
         "--lr": (request.learning_rate, old.recipe.learning_rate),
         "--seed": (request.seed, old.seed),
@@ -285,6 +284,9 @@ def refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
         for option, (asked, has) in given.items()
         if asked not in (None, has)
     ]
+    begun = old.init and old.init.checkpoint
+    if request.init is not None and _path_of(request.init, request.store) != begun:
+        conflicts.append(f"--init {request.init} (the run has {begun or 'none'})")
     if with_settings(old.recipe, request.settings).settings != old.recipe.settings:
         conflicts.append(
             f"--set {' --set '.join(request.settings)} (the run has {old.recipe.label})"
@@ -297,8 +299,8 @@ def refuse_conflicts(name: str, old: RunConfig, request: TrainRequest) -> None:
         )
 
 
-def _path_of(init: str | None, store: Path) -> str | None:
-    return None if init is None else str(resolve(init, store).path.resolve())
+def _path_of(init: str, store: Path) -> str:
+    return str(resolve(init, store).path.resolve())
 
 
 def _positive(option: str, value: int | None, default: int) -> int:
