@@ -101,11 +101,8 @@ def create_run(store: Path, config: RunConfig, name: str | None = None) -> Path:
         with contextlib.suppress(OSError):  # else the run's first writer does it
             (directory / STAGING_NAME).unlink()
         sync_directory(store)
-    except FileExistsError as error:
-        raise CheckpointError(
-            f"the store {store} is a file, not a directory", "choose another with --store DIR"
-        ) from error
     except OSError as error:
+        check_store(store)
         raise CheckpointError(
             f"can't create a run in the store {store}: {reason(error)}",
             "make room, or choose another with --store DIR",
@@ -113,6 +110,14 @@ def create_run(store: Path, config: RunConfig, name: str | None = None) -> Path:
     finally:
         _remove_staging(staging)
     return directory
+
+
+def check_store(store: Path) -> None:
+    """Raise CheckpointError where no directory can be made for runs, a file being there."""
+    if os.path.lexists(store) and not os.path.isdir(store):
+        raise CheckpointError(
+            f"the store {store} is a file, not a directory", "choose another with --store DIR"
+        )
 
 
 def _take_next_name(staging: Path, recipe: str) -> Path:

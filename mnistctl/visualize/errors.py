@@ -11,7 +11,7 @@ from mnistctl.draw.grid import ImageGrid
 from mnistctl.draw.types import Figure
 from mnistctl.text import counted, percent
 from mnistctl.visualize import sources
-from mnistctl.visualize.answers import Answers, ask_one
+from mnistctl.visualize.answers import Answers, ask
 from mnistctl.visualize.registry import kind
 
 DEFAULT_COUNT = 24
@@ -27,9 +27,9 @@ def errors(
     ] = None,
 ) -> "ErrorsView":
     """Misclassified images, the most confident first."""
-    answers = ask_one(model, data)
-    label = None if class_name is None else sources.class_index(class_name, answers.classes)
-    return ErrorsView(answers, label, count)
+    data.check_class(class_name)
+    loaded, label = model.load_with_class(class_name)
+    return ErrorsView(ask([loaded], data)[0], label, count)
 
 
 @dataclass(frozen=True)

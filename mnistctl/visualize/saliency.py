@@ -53,7 +53,7 @@ def saliency(
 
     if method not in METHODS:
         raise unknown("method", method, tuple(METHODS))
-    loaded, shown = image.load_with(model)
+    loaded, shown = image.load_with(model, class_name)
     predictor = loaded.predictor
     probabilities = predictor.probabilities(shown.tensor)[0]
     prediction = int(probabilities.argmax())

@@ -126,6 +126,11 @@ class Model(Source):
         """The first."""
         return self.load_all()[0]
 
+    def load_with_class(self, name: str | None) -> tuple[LoadedModel, int | None]:
+        """The first, and the index of its class `name`. Raises UsageError on no such class."""
+        model = self.load()
+        return model, None if name is None else class_index(name, model.predictor.classes)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Network(Model):
@@ -165,6 +170,11 @@ class Split(Source):
         check_split(self.split)
         if self.dataset is not None:
             get_dataset(self.dataset)
+
+    def check_class(self, name: str | None) -> None:
+        """Raise UsageError where the data set that was named has no class `name`."""
+        if name is not None and self.dataset is not None:
+            class_index(name, get_dataset(self.dataset).classes)
 
     def name_for(self, *models: LoadedModel) -> str:
         """Name of the data set.
@@ -251,18 +261,22 @@ class Image(Split):
                 f"--index {self.index}: the {self.split} split has images 0 to {size - 1}"
             )
 
-    def load_with(self, models: Model) -> tuple[LoadedModel, OneImage]:
+    def load_with(
+        self, models: Model, class_name: str | None = None
+    ) -> tuple[LoadedModel, OneImage]:
         """The network, and the image that it is to see; a file is read before all else.
 
+        `class_name`, where there is one, is to be among the network's classes.
         Raises UsageError, ImageError, CheckpointError, DataError or DeviceError.
         """
+        self.check_class(class_name)
         if self.image is None:
-            model = models.load()
+            model, _ = models.load_with_class(class_name)
             return model, self._of_split(self.name_for(model))
         from mnistctl.imaging.files import read_argument
 
         picture = read_argument(self.image)
-        model = models.load()
+        model, _ = models.load_with_class(class_name)
         return model, self._of_file(self.image, picture, model)
 
     def _of_split(self, name: str) -> OneImage:

@@ -61,6 +61,10 @@ def photos() -> Path:
         (("--versoin",), 2, "did you mean --version?"),
         (("help", "train", "foo"), 2, "mnistctl help train"),
         (("help", "runs", "nope"), 2, "mnistctl help runs describes them"),
+        (("evaluate", "shipped", "shipped"), 2, "are the same checkpoint"),
+        (("train", "--store", "photos/a.png"), 1, "photos/a.png is a file, not a directory"),
+        (("visualize", "errors", "--class", "x", "--dataset", "mnist"), 2, "unknown class 'x'"),
+        (("visualize", "saliency", "--class", "x", "--dataset", "mnist"), 2, "unknown class 'x'"),
         (("help", "recipes", "x"), 2, "'recipes x' is no topic"),
     ],
 )
@@ -102,6 +106,13 @@ def test_of_what_can_not_be_read_the_command_speaks_for_itself(
     (photos / "x.pt").touch()
     monkeypatch.setattr("os.access", lambda path, mode: False)
     assert text in run(*words, code=code).stderr
+
+
+@pytest.mark.parametrize("kind", ["errors", "saliency"])
+def test_a_class_is_checked_before_data_is_fetched(kind: str) -> None:
+    told = run("visualize", kind, "-c", "shipped", "--class", "12", code=2).stderr
+    assert "unknown class '12'" in told
+    assert "getting" not in told
 
 
 def test_a_picture_without_its_option(photos: Path) -> None:

@@ -67,8 +67,10 @@ def evaluate(
     if dataset is not None:
         get_dataset(dataset)
     ranks = from_environment()
-    models = load_models(checkpoints or [None], store, device, precision or "auto", ranks, reporter)
-    _check_different(models)
+    # One network counted twice would make the spread over several look smaller than it is.
+    models = load_models(
+        checkpoints or [None], store, device, precision or "auto", ranks, reporter, distinct=True
+    )
     _warn_of_unlike(models, reporter)
     name = dataset or common_dataset(models)
     for model in models:
@@ -124,19 +126,6 @@ def _outline(classes: Sequence[str]) -> str:
     """The first classes, and how many there are."""
     more = ", ..." if len(classes) > 4 else ""
     return f"{', '.join(classes[:4])}{more} ({len(classes)})"
-
-
-def _check_different(models: Sequence[LoadedModel]) -> None:
-    """One network counted twice would make the spread over several look smaller than it is."""
-    labels: dict[Path, str] = {}
-    for model in models:
-        path = model.path.resolve()
-        if path in labels:
-            raise UsageError(
-                f"{labels[path]} and {model.label} are the same checkpoint, {model.path}",
-                "name each once",
-            )
-        labels[path] = model.label
 
 
 def _warn_of_unlike(models: Sequence[LoadedModel], reporter: Reporter) -> None:

@@ -68,14 +68,17 @@ def load_models(
     ranks: Ranks,
     reporter: Reporter,
     announce: bool = True,
+    distinct: bool = False,
 ) -> list[LoadedModel]:
     """Several models on one device; everything is found before hardware is chosen.
 
     `precision` None: auto, but fp32 on a CPU, where measuring would take longer than few answers.
-    `announce`: say which hardware that is.
+    `announce`: say which hardware that is. `distinct`: raise UsageError for one named twice.
     """
     hardware_reporter = reporter if announce else Reporter()
     found = [_find(argument, store) for argument in arguments]
+    if distinct:
+        _check_distinct(found)
     exported = [own for own in found if isinstance(own, LoadedModel)]
     usual = os.environ.get("MNISTCTL_PRECISION")  # for checkpoints that accept it
     if exported and {device, precision} - {None, "auto", "cpu", "fp32", usual}:
@@ -91,6 +94,18 @@ def load_models(
         own if isinstance(own, LoadedModel) else _loaded(own, chosen, number_format, reporter)
         for own in found
     ]
+
+
+def _check_distinct(found: Sequence[ResolvedCheckpoint | LoadedModel]) -> None:
+    labels: dict[Path, str] = {}
+    for own in found:
+        path = own.path.resolve()
+        if path in labels:
+            raise UsageError(
+                f"{labels[path]} and {own.label} are the same checkpoint, {own.path}",
+                "name each once",
+            )
+        labels[path] = own.label
 
 
 def _find(argument: str | None, store: Path) -> ResolvedCheckpoint | LoadedModel:

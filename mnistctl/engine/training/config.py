@@ -39,7 +39,7 @@ from mnistctl.store.config import (
 )
 from mnistctl.store.resolve import resolve
 from mnistctl.store.rotation import saved_config
-from mnistctl.store.runs import RunInfo, check_free, check_name, utc_now
+from mnistctl.store.runs import RunInfo, check_free, check_name, check_store, utc_now
 
 DEFAULT_LOG_EVERY = 20
 MAX_STEPS = 1_000_000_000
@@ -85,6 +85,7 @@ def new_config(request: TrainRequest, ranks: Ranks, reporter: Reporter) -> RunCo
             request.init, request.recipe, dataset.classes, request.store, reporter
         )
     recipe = _asked_recipe(request, _adapted(base, dataset, init))
+    check_store(request.store)
     if request.name is not None:
         check_name(request.name)
         check_free(request.store / request.name)
