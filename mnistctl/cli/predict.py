@@ -81,6 +81,8 @@ def predict_command(
     named = only_one(checkpoint)
     if as_csv and json:
         raise UsageError("--csv and --json are two forms of the same output", "choose one")
+    if images.count("-") > 1:
+        raise UsageError("- is standard input, which can be read once", "leave out the second -")
     if save_input is not None:
         _check_place(save_input, images)
     from mnistctl.engine.inference.loading import load_model

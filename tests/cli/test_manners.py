@@ -65,6 +65,7 @@ def photos() -> Path:
         (("train", "--store", "photos/a.png"), 1, "photos/a.png is a file, not a directory"),
         (("visualize", "errors", "--class", "x", "--dataset", "mnist"), 2, "unknown class 'x'"),
         (("visualize", "saliency", "--class", "x", "--dataset", "mnist"), 2, "unknown class 'x'"),
+        (("predict", "-", "photos", "-"), 2, "- is standard input, which can be read once"),
         (("help", "recipes", "x"), 2, "'recipes x' is no topic"),
     ],
 )
