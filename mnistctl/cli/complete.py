@@ -53,9 +53,8 @@ def checkpoints(ctx: typer.Context, args: list[str], incomplete: str) -> list[st
         names = sorted(os.listdir(folder or "."))
     except OSError:
         names = []
-    files = [
-        os.path.join(folder, name) for name in names if name.endswith((".pt", ".pth", ".onnx"))
-    ]
+    endings = (".pt", ".pth", ".onnx")
+    files = [os.path.join(folder, name) for name in names if name.lower().endswith(endings)]
     return [*runs(ctx, args, incomplete), "best", "shipped", *files]
 
 

@@ -69,7 +69,7 @@ def _origin(model: LoadedModel, tested: Score | None) -> Rows:
 
 
 def _use(predictor: Predictor, name: str) -> str:
-    if name.endswith(".onnx"):
+    if name.lower().endswith(".onnx"):
         return _ANSWERS.format(classes=len(predictor.classes))
     recipe = predictor.recipe
     return _WEIGHTS.format(

@@ -76,7 +76,7 @@ def export(
     replaced with `force` only. Raises UsageError, CheckpointError, or MnistctlError when a package
     is missing or the model differs, with nothing written, or a file can't be written.
     """
-    suffix = output.suffix
+    suffix = output.suffix.lower()
     if not suffix:
         raise UsageError(f"{output} has no ending", f"end it in one of: {', '.join(FORMATS)}")
     if suffix not in FORMATS:

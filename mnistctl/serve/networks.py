@@ -130,7 +130,7 @@ class Networks:
     def train_command(self, directory: Path) -> str:
         """The command that trains the network chosen at the start on pictures in `directory`."""
         model, init = self.default.model, [str(self.default.model.path)]
-        if model.path == SHIPPED or model.path.suffix == SUFFIX:  # no network to begin with
+        if model.path == SHIPPED or model.path.suffix.lower() == SUFFIX:  # no network to begin with
             init = [SHIPPED_NAME]
         elif self._run:
             init = [self._run.name, *store_words(self.store)]

@@ -68,7 +68,7 @@ def check_name(name: str) -> str:
     fits = (
         _NAME.fullmatch(name)
         and ".." not in name
-        and not name.endswith((".", ".pt", ".pth", ".onnx"))
+        and not name.lower().endswith((".", ".pt", ".pth", ".onnx"))
     )
     if not fits or name in RESERVED_NAMES or _WINDOWS_DEVICE.fullmatch(name):
         raise UsageError(

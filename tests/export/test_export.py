@@ -249,6 +249,15 @@ def test_without_the_extra_a_line_says_how_to_install_it(
     )
 
 
+def test_an_ending_may_be_in_capitals(tmp_path: Path) -> None:
+    save_model(tmp_path / "x.pt", replace(CONFIG, dataset="synthetic"))
+    document = json.loads(invoke("export", "x.pt", "-o", "m.ONNX", "--json").stdout)
+    assert (document["output"], document["format"]) == ("m.ONNX", "onnx")
+    assert "onnxruntime" in Path("m.ONNX.md").read_text()
+    evaluated = json.loads(invoke("evaluate", "m.ONNX", "--json").stdout)
+    assert evaluated["checkpoint"] == "m.ONNX"
+
+
 def test_an_onnx_file_is_not_exported_again(made: tuple[Path, dict[str, Any]]) -> None:
     result = invoke("export", made[0] / "model.onnx", "-o", "x.safetensors", code=2)
     assert "is an ONNX file" in result.stderr

@@ -109,7 +109,7 @@ def _check_distinct(found: Sequence[ResolvedCheckpoint | LoadedModel]) -> None:
 
 
 def _find(argument: str | None, store: Path) -> ResolvedCheckpoint | LoadedModel:
-    if argument is None or not argument.endswith(SUFFIX):
+    if argument is None or not argument.lower().endswith(SUFFIX):
         return resolve(argument, store)
     predictor, description = load_onnx(Path(argument))
     return LoadedModel(predictor, description.dataset, Path(argument), argument)
