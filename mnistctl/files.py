@@ -18,9 +18,10 @@ from typing import BinaryIO
 from mnistctl.errors import MnistctlError
 
 _TEMPORARY = re.compile(r"\.mnistctl-[0-9a-f]{12}\.tmp")
+A_PIPE = "it is a pipe, not a file"
 _NOT_REGULAR = (
     (stat.S_ISDIR, "it is a directory"),
-    (stat.S_ISFIFO, "it is a pipe, not a file"),
+    (stat.S_ISFIFO, A_PIPE),
     (stat.S_ISSOCK, "it is a socket, not a file"),
     (stat.S_ISCHR, "it is a device, not a file"),
     (stat.S_ISBLK, "it is a device, not a file"),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnistctl.errors import ImageError
-from mnistctl.files import open_regular
+from mnistctl.files import A_PIPE, open_regular
 from mnistctl.imaging.pixel_modes import as_pixels, plain_mode
 from mnistctl.text import first_line
 
@@ -101,7 +101,12 @@ def is_image_name(name: str) -> bool:
 def read_argument(argument: str) -> Picture:
     """The picture in a file, or on standard input for `-`. Raises ImageError."""
     if argument != STDIN:
-        return read_image(Path(argument))
+        try:
+            return read_image(Path(argument))
+        except ImageError as error:
+            if not error.message.endswith(A_PIPE):
+                raise
+            raise ImageError(f"{error.message}; pass - to read standard input") from error
     if sys.stdin is None:
         raise ImageError("standard input is closed")
     return read_image(read_bounded(sys.stdin.buffer))

@@ -26,6 +26,7 @@ from mnistctl.imaging.files import (
     Picture,
     expand,
     picture_of,
+    read_argument,
     read_bounded,
     read_image,
 )
@@ -386,6 +387,9 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 def test_a_pipe_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     assert "a pipe" in fails(tmp_path / "pipe.png")
+    with pytest.raises(ImageError) as caught:
+        read_argument(str(tmp_path / "pipe.png"))
+    assert caught.value.message.endswith("a pipe, not a file; pass - to read standard input")
 
 
 def test_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
