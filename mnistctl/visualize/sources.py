@@ -117,7 +117,8 @@ class Model(Source):
         from mnistctl.engine.inference.loading import load_models
 
         names: list[str | None] = [*self.checkpoint] if self.checkpoint else [None]
-        models = load_models(names, self.store, self.device, self.precision, Ranks(), self.reporter)
+        hardware = (self.device, self.precision)
+        models = load_models(names, self.store, *hardware, Ranks(), self.reporter, distinct=True)
         for model in models:
             self.reporter.say(f"Model: {model.label}")
         return models

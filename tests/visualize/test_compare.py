@@ -77,5 +77,7 @@ def test_conclusions() -> None:
 def test_networks_that_agree() -> None:
     alike = CompareView(A, A)
     assert alike.title.endswith("0 disagreements")
+    assert alike.conclusion.endswith("is not significant (McNemar, p = 1)")
+    assert alike.better is None
     texts = [text.get_text() for text in alike.figure().axes[1].texts]
     assert texts == ["both predict the same classes"]
