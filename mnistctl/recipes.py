@@ -35,9 +35,9 @@ class Augmentation:
     elastic: float = 0.0
     """Standard deviation of a smooth displacement, pixels per axis."""
     corrupt: float = 0.0
-    """Share of images with noise, impulse noise, low contrast, blur or cutout."""
+    """Fraction of images with noise, impulse noise, low contrast, blur or cutout."""
     flip: float = 0.0
-    """Share of images seen in a mirror."""
+    """Fraction of images that are mirrored."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Recipe:
     """Decoupled (AdamW) for Adam, classic L2 for SGD; on weights of two and more dimensions."""
     schedule: Literal["constant", "one-cycle"] = "constant"
     warmup: float = 0.0
-    """One-cycle: the share of all steps in which the rate climbs to its peak."""
+    """One-cycle: the fraction of all steps in which the rate climbs to its peak."""
     label_smoothing: float = 0.0
     temperature: float = 1.0
     """Divides the logits before softmax where confidence is shown; fitted on held-out images."""

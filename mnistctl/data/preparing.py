@@ -26,7 +26,7 @@ MIN_EACH = 16
 HEAD = 4
 """Pictures that are prepared here, while the others start."""
 
-Found = list[Prepared] | ImageError
+Answer = list[Prepared] | ImageError
 """The digits of a picture, or why it can't be read."""
 
 
@@ -37,7 +37,7 @@ class Question:
     how: Preparation
     invert: Invert = "auto"
 
-    def answer(self, path: str, ask: Ask | None = None) -> Found:
+    def answer(self, path: str, ask: Ask | None = None) -> Answer:
         """What a picture holds; with `ask` all of its digits."""
         try:
             return prepare_digits(read_argument(path), self.invert, ask, self.how)
@@ -45,9 +45,9 @@ class Question:
             return error
 
 
-def prepare_all(paths: Sequence[str], how: Preparation, reporter: Reporter) -> list[Found]:
+def prepare_all(paths: Sequence[str], how: Preparation, reporter: Reporter) -> list[Answer]:
     """The pictures in `paths` as networks see them, in their order; a bar shows how many."""
-    answers: list[Found] = []
+    answers: list[Answer] = []
     reporter.begin("preparing pictures", len(paths), "images")
     try:
         for found in prepare_each(paths, Question(how)):
@@ -60,7 +60,7 @@ def prepare_all(paths: Sequence[str], how: Preparation, reporter: Reporter) -> l
 
 def prepare_each(
     paths: Sequence[str], question: Question, ask: Ask | None = None
-) -> Generator[Found, None, None]:
+) -> Generator[Answer, None, None]:
     """What each picture holds, in their order, each as soon as it and those before are known.
 
     Many pictures are shared out among processes, unless a network is to be asked (`ask`, for all
@@ -117,11 +117,11 @@ def _workers(
                 process.stdout.close()
 
 
-def _answer(process: subprocess.Popen[bytes]) -> Found | None:
+def _answer(process: subprocess.Popen[bytes]) -> Answer | None:
     """The next answer of a worker; None from one that was killed, or could not be started."""
     assert process.stdout is not None
     try:
-        found: Found = pickle.load(process.stdout)
+        found: Answer = pickle.load(process.stdout)
     except (EOFError, pickle.UnpicklingError):
         return None
     return found

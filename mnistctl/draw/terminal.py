@@ -51,7 +51,8 @@ def prediction_panel(
 
     `answer` is the class predicted, None (a question mark) where the image is taken for none of
     them; `label` is its index where it is known. `verdict`, of `VERDICT_COLOURS`, is on the answer.
-    On consoles too narrow for all three the bars come below.
+    On consoles too narrow for all three the bars come below; where the digit has no room beside
+    the image, it is left out.
     """
     colour = VERDICT_COLOURS[verdict]
     image = image_text(pixels, console)
@@ -59,7 +60,10 @@ def prediction_panel(
     beside = [image]
     if set(classes) == LARGE_DIGITS.keys():
         beside.append(large_digit(answer, console))
-    taken = sum(3 + max(map(len, own.plain.split("\n"))) for own in beside)
+    widths = [3 + max(map(len, own.plain.split("\n"))) for own in beside]
+    if sum(widths) - 3 > console.width:
+        del beside[1:], widths[1:]
+    taken = sum(widths)
     fixed = max(map(cell_len, classes)) + 12 + (0 if label is None else len(LABEL_MARK))
     bar = console.width - taken - fixed
     if bar >= LEAST_BAR:

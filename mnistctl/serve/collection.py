@@ -68,7 +68,7 @@ class Collection:
             return Collected(folder, name, path, path.stat().st_mtime)
 
     def pictures(self) -> list[Collected]:
-        """The newest first. Links, and whatever bears another kind of name, are passed over."""
+        """The newest first. Links, and files with other kinds of names, are passed over."""
         found = []
         for folder in self._folders():
             for entry in _entries(folder):

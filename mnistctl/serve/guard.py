@@ -84,7 +84,7 @@ class Guard:
                 self.waiting -= 1
 
     def _first_answer(self, scope: Scope) -> Response | None:
-        """The refusal of a request, or the redirection that sets the cookie; None: go on."""
+        """The refusal of a request, or the redirection that sets the cookie; None: neither."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self.hosts is not None and host_name(host) not in self.hosts:

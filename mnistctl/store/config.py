@@ -30,7 +30,7 @@ def data_words(data_dir: Path) -> list[str]:
 
 
 def resume_line(directory: Path) -> str:
-    """The command that goes on with the run in `directory`, in one process."""
+    """The command that resumes the run in `directory`, in one process."""
     if not directory.name or ".." in directory.parts:
         directory = directory.resolve()
     words = [*program_words(1), "train", "--resume", directory.name]

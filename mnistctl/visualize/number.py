@@ -1,4 +1,4 @@
-"""All digits of one image: where each is, what the network sees of it, and what it is read as."""
+"""All digits of one image: where each is, what the network sees of it, and its class."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast

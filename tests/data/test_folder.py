@@ -177,7 +177,7 @@ def test_only_what_is_new_is_prepared(parted: Path, monkeypatch: pytest.MonkeyPa
 
     def counting(
         paths: list[str], how: folder.Preparation, reporter: Listener
-    ) -> list[preparing.Found]:
+    ) -> list[preparing.Answer]:
         asked.append(len(paths))
         return real(paths, how, reporter)
 

@@ -112,3 +112,15 @@ def test_a_digit_is_large_and_a_garment_is_not() -> None:
     garment = screen_of(terminal.prediction_panel(blank, "Coat", [0.0] * 10, CLOTHES, other), other)
     assert "██" not in garment
     assert "Ankle boot" in garment
+
+
+def test_a_narrow_console_shows_the_whole_image_and_no_large_digit() -> None:
+    image = np.zeros((28, 28), np.uint8)
+    image[:, -1] = 255
+    for width, digit_shown in ((42, True), (40, False)):
+        console = console_of(width, colours=False)
+        panel = terminal.prediction_panel(image, "1", [0.1] * 10, DIGITS, console)
+        lines = screen_of(panel, console).splitlines()
+        assert "\u2026" not in "".join(lines)
+        assert any(len(line.rstrip()) > 28 for line in lines[:14]) == digit_shown
+        assert max(map(len, lines)) <= width
