@@ -4,6 +4,7 @@ import ipaddress
 import os
 import shlex
 import shutil
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +129,11 @@ def mnist_dir() -> Path:
     if MNIST_DIR is None:
         pytest.skip(NO_MNIST)
     return MNIST_DIR
+
+
+def pytest_configure() -> None:
+    """Ctrl-C interrupts, also where a shell has begun the tests in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -18,6 +18,10 @@ PALE = 0.7
 # is texture.
 MAX_MARKS, MANY_MARKS = 64, 256
 
+# Of a box around a digit: how large the digit is at least, how far the sides may slant, both as a
+# fraction of the box, and how much of each side is drawn.
+LEAST_HELD, SLANT, WHOLE_SIDE = 0.25, 0.05, 0.9
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -84,7 +88,7 @@ def find_marks(ink: Ink, most: int = MAX_MARKS) -> Page:
     large = [m for m in marks if m.area >= 0.02 * largest and m.size >= 0.06 * size]
     kept = [_measured(mark, labels, ink) for mark in large]
     kept.sort(key=lambda mark: -mark.strength)
-    strange = [mark for mark in kept if _is_strange(mark, kept[0])]
+    strange = [mark for mark in kept if _is_strange(mark, kept[0]) or _is_box(mark, kept, labels)]
     kept = [mark for mark in kept if mark not in strange]
     total = sum(mark.area for mark in marks) - sum(mark.area for mark in strange)
     marked = tuple(kept[:most])
@@ -145,6 +149,26 @@ def _is_strange(mark: Mark, strongest: Mark) -> bool:
     """Whether a mark is of no pen: pale as a shadow, or thick and from outside, as a finger."""
     pale = mark.inkiness < PALE * strongest.inkiness
     return pale or (mark.contact > 0 and mark.stroke > 2 * strongest.stroke)
+
+
+def _is_box(mark: Mark, marks: list[Mark], labels: NDArray[np.int32]) -> bool:
+    """Whether a mark is a box, as on a form, or a row or column of boxes, with a mark in it."""
+    least = LEAST_HELD * min(mark.height, mark.width)
+    if not any(_holds(mark, own) and own.size >= least for own in marks):
+        return False
+    own = labels[mark.top : mark.bottom, mark.left : mark.right] == mark.label
+    edge = round(1.5 * mark.stroke + SLANT * min(own.shape))
+    if 3 * edge > min(own.shape):
+        return False
+    inner = own[edge:-edge, edge:-edge]
+    within = inner[inner.mean(1) < WHOLE_SIDE][:, inner.mean(0) < WHOLE_SIDE].sum()
+    sides = (own[:edge].any(0), own[-edge:].any(0), own[:, :edge].any(1), own[:, -edge:].any(1))
+    return bool(within < 0.05 * mark.area and min(side.mean() for side in sides) > WHOLE_SIDE)
+
+
+def _holds(outer: Mark, inner: Mark) -> bool:
+    down = outer.top < inner.top and inner.bottom < outer.bottom
+    return down and outer.left < inner.left and inner.right < outer.right
 
 
 def _is_frame(mark: Mark, shape: tuple[int, ...]) -> bool:

@@ -397,6 +397,38 @@ def test_several_digits_in_reading_order() -> None:
     assert prepare(picture(on_paper(image))).doubt is not None
 
 
+@pytest.mark.parametrize("turned", [0, 3])
+@pytest.mark.parametrize("width", [5, 12])
+def test_a_box_around_a_digit_is_no_part_of_it(width: int, turned: float) -> None:
+    for digit in "274":
+        image = Image.new("L", (420, 320))
+        draw_digit(image, digit, 110, (165, 105), 9)
+        ImageDraw.Draw(image).rectangle((130, 75, 280, 245), outline=255, width=width)
+        prepared = prepare(picture(on_paper(image.rotate(turned))))
+        assert prepared.doubt is None
+        assert likeness(prepared.pixels, clean(digit)) > 0.8
+
+
+def test_the_boxes_of_a_form_are_no_digits() -> None:
+    image = Image.new("L", (560, 300))
+    for place, digit in enumerate("2741"):
+        draw_digit(image, digit, 70, (75 + 110 * place, 95), 7)
+        box = (40 + 110 * place, 75, 150 + 110 * place, 185)
+        ImageDraw.Draw(image).rectangle(box, outline=255, width=4)
+    found = find_digits(picture(on_paper(image)), likely)
+    assert len(found) == 4
+    for prepared, digit in zip(found, "2741", strict=True):
+        assert likeness(prepared.pixels, clean(digit)) > 0.8
+
+
+def test_a_square_zero_around_a_speck_is_no_box() -> None:
+    image = Image.new("L", (420, 320))
+    ImageDraw.Draw(image).rounded_rectangle((150, 80, 270, 240), 45, outline=255, width=10)
+    alone = prepare(picture(on_paper(image))).pixels
+    ImageDraw.Draw(image).circle((210, 160), 12, fill=255)
+    assert likeness(prepare(picture(on_paper(image))).pixels, alone) > 0.8
+
+
 @pytest.mark.parametrize("slope", [-0.25, -0.1, 0.25])
 def test_a_line_may_slant(slope: float) -> None:
     image = Image.new("L", (700, 420))
