@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mnistctl.data import preparing
-from mnistctl.data.preparing import HEAD, Found, Question, prepare_all, prepare_each
+from mnistctl.data.preparing import HEAD, Answer, Question, prepare_all, prepare_each
 from mnistctl.errors import ImageError
 from mnistctl.events import Reporter
 from mnistctl.imaging.files import STDIN
@@ -59,12 +59,12 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     return processes
 
 
-def same(found: list[Found], expected: list[Found]) -> bool:
+def same(found: list[Answer], expected: list[Answer]) -> bool:
     """Whether answers are equal, pixels and errors included."""
     return [told(one) for one in found] == [told(one) for one in expected]
 
 
-def told(found: Found) -> object:
+def told(found: Answer) -> object:
     if isinstance(found, ImageError):
         return found.message
     return [(own.pixels.tolist(), own.box, own.doubt, own.warnings, own.touching) for own in found]
