@@ -153,17 +153,17 @@ def _is_strange(mark: Mark, strongest: Mark) -> bool:
 
 def _is_box(mark: Mark, marks: list[Mark], labels: NDArray[np.int32]) -> bool:
     """Whether a mark is a box, as on a form, or a row or column of boxes, with a mark in it."""
-    least = LEAST_HELD * min(mark.height, mark.width)
-    if not any(_holds(mark, own) and own.size >= least for own in marks):
+    side = min(mark.height, mark.width)
+    edge = round(1.5 * mark.stroke + SLANT * side)
+    if 3 * edge > side:  # as of most marks; a texture has many
+        return False
+    if not any(_holds(mark, own) and own.size >= LEAST_HELD * side for own in marks):
         return False
     own = labels[mark.top : mark.bottom, mark.left : mark.right] == mark.label
-    edge = round(1.5 * mark.stroke + SLANT * min(own.shape))
-    if 3 * edge > min(own.shape):
-        return False
     inner = own[edge:-edge, edge:-edge]
     within = inner[inner.mean(1) < WHOLE_SIDE][:, inner.mean(0) < WHOLE_SIDE].sum()
     sides = (own[:edge].any(0), own[-edge:].any(0), own[:, :edge].any(1), own[:, -edge:].any(1))
-    return bool(within < 0.05 * mark.area and min(side.mean() for side in sides) > WHOLE_SIDE)
+    return bool(within < 0.05 * mark.area and min(drawn.mean() for drawn in sides) > WHOLE_SIDE)
 
 
 def _holds(outer: Mark, inner: Mark) -> bool:

@@ -67,7 +67,7 @@ class NumberView:
 
     @property
     def _inputs(self) -> ImageGrid:
-        captions = [f"{_read(own)}  {percent(own.confidence)}{_doubt(own)}" for own in self.answers]
+        captions = [f"{own.shown}  {percent(own.confidence)}{_doubt(own)}" for own in self.answers]
         return ImageGrid([own.pixels for own in self.answers], captions)
 
     def figure(self) -> Figure:
@@ -85,7 +85,7 @@ class NumberView:
             colour = COLOURS[own.standing]
             outline = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
             image.plot(*zip(*outline, strict=True), color=colour, linewidth=1.2)
-            image.text(left, top, _read(own), color=colour, va="bottom", fontsize=SMALL + 2)
+            image.text(left, top, own.shown, color=colour, va="bottom", fontsize=SMALL + 2)
         grid.draw(inputs)
         return figure
 
@@ -113,7 +113,3 @@ class NumberView:
 
 def _doubt(answer: "Prediction") -> str:
     return " uncertain" if answer.standing == "uncertain" else ""
-
-
-def _read(answer: "Prediction") -> str:
-    return "?" if answer.rejected else answer.class_name

@@ -73,6 +73,11 @@ class Prediction:
         return self.verdict in ("not-a-digit", "unknown")
 
     @property
+    def shown(self) -> str:
+        """The class predicted; ? for a rejected image."""
+        return "?" if self.rejected else self.class_name
+
+    @property
     def standing(self) -> str:
         """`accepted`, `uncertain` or `rejected`: the verdict, whatever the classes are."""
         if self.rejected:
@@ -100,9 +105,7 @@ def reading(digits: Sequence[Prediction]) -> str:
     """What the digits of one image say together: `2048 37` of two lines; ? for a rejected one."""
     apart = "" if all(len(own.class_name) == 1 for own in digits) else " "
     lines = groupby(digits, lambda own: own.line)
-    return " ".join(
-        apart.join("?" if own.rejected else own.class_name for own in line) for _, line in lines
-    )
+    return " ".join(apart.join(own.shown for own in line) for _, line in lines)
 
 
 @dataclass(frozen=True)
